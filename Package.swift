@@ -1,0 +1,39 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+    name: "driftgpu",
+    products: [
+        .executable(name: "driftgpu", targets: ["driftgpu"]),
+        .library(name: "DriftGPU", targets: ["DriftGPU"]),
+        .library(name: "DriftAR", targets: ["DriftAR"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "COpenCL", pkgConfig: "OpenCL", providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
+        .systemLibrary(name: "CCLBlast", pkgConfig: "clblast", providers: [.apt(["libclblast-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .target(name: "Kernels"),
+        .target(name: "COptDigits"),
+        .target(
+            name: "DriftGPU",
+            dependencies: ["COpenCL", "CCLBlast", "Kernels", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "DriftAR",
+            dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+        .executableTarget(
+            name: "driftgpu",
+            dependencies: [
+                "DriftAR", "DriftGPU",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU"]),
+        .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c2x
+)

@@ -1,0 +1,94 @@
+/// What a checkpoint consists of: `manifest.json` beside its files.
+struct CheckpointManifest: Sendable, Equatable {
+    struct Entry: Sendable, Equatable {
+        let byteCount: Int
+        let checksum: UInt32
+    }
+
+    static let name = "manifest.json"
+    private static let format = 1
+
+    let step: Int
+    let entries: [String: Entry]
+
+    init(step: Int, entries: [String: Entry]) {
+        self.step = step
+        self.entries = entries
+    }
+
+    init(readFrom folder: String, remedy: String) throws {
+        let path = Files.join(folder, Self.name)
+        let bytes: [UInt8]
+        do {
+            bytes = try Files.read(path)
+        } catch let error as DataError {
+            throw DataError(error.what, at: error.place, fix: remedy)
+        }
+        guard let json = try? JSON.parse(bytes), let step = json["step"]?.integer, let files = json["files"]?.members else {
+            throw DataError("damaged: no manifest of a checkpoint", at: path, fix: remedy)
+        }
+        guard json["format"]?.integer == Self.format else {
+            throw DataError("a checkpoint of format \(json["format"]?.text ?? "?"), this program reads \(Self.format)", at: path,
+                            fix: "use the version of the program that wrote it")
+        }
+        var entries: [String: Entry] = [:]
+        for file in files {
+            guard let byteCount = file.value["bytes"]?.integer,
+                  let checksum = file.value["crc32"]?.string.flatMap({ UInt32($0, radix: 16) }),
+                  !file.key.contains("/")
+            else { throw DataError("damaged: bad entry '\(file.key)'", at: path, fix: remedy) }
+            entries[file.key] = Entry(byteCount: byteCount, checksum: checksum)
+        }
+        self.init(step: step, entries: entries)
+    }
+
+    func write(to folder: String) throws {
+        let files = entries.sorted { $0.key < $1.key }.map { name, entry in
+            let hex = String(entry.checksum, radix: 16)
+            return JSON.Member(name, .object([
+                JSON.Member("bytes", .integer(entry.byteCount)),
+                JSON.Member("crc32", .string(String(repeating: "0", count: 8 - hex.count) + hex)),
+            ]))
+        }
+        let json = JSON.object([
+            JSON.Member("format", .integer(Self.format)), JSON.Member("step", .integer(step)),
+            JSON.Member("files", .object(files)),
+        ])
+        try AtomicFile.write(text: json.text + "\n", to: Files.join(folder, Self.name))
+    }
+
+    /// Throws for the first file that is missing, of another size or of another checksum.
+    func verify(in folder: String, remedy: String) throws {
+        for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+            let path = Files.join(folder, name)
+            do {
+                let file = try InputFile(path)
+                guard file.byteCount == entry.byteCount else {
+                    let state = file.byteCount < entry.byteCount ? "truncated" : "too long"
+                    throw DataError("\(state): \(file.byteCount) of \(entry.byteCount) bytes", at: path, fix: remedy)
+                }
+                guard try Self.checksum(file) == entry.checksum else {
+                    throw DataError("damaged: its checksum is not the one it was saved with", at: path, fix: remedy)
+                }
+            } catch let error as DataError {
+                throw DataError(error.what, at: error.place, fix: remedy)
+            }
+        }
+    }
+
+    private static func checksum(_ file: InputFile) throws -> UInt32 {
+        var crc = CRC32()
+        var block = [UInt8](repeating: 0, count: min(1 << 20, max(1, file.byteCount)))
+        var offset = 0
+        while offset < file.byteCount {
+            let count = min(block.count, file.byteCount - offset)
+            try block.withUnsafeMutableBytes { buffer in
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                try file.read(at: offset, into: part)
+                crc.update(UnsafeRawBufferPointer(part))
+            }
+            offset += count
+        }
+        return crc.value
+    }
+}

@@ -1,0 +1,231 @@
+#if _endian(big)
+#error("safetensors and npy data are little-endian and copied as they are")
+#endif
+
+/// A safetensors file open for reading: the header is read and validated at once, values when asked for.
+///
+/// Layout: 8 bytes header length n (little-endian), n bytes JSON, then the data. Everything the header says is checked
+/// against the file before a value is read: lengths, types, shapes, and that the tensors cover the data exactly,
+/// without holes or overlaps. Memory is only ever taken for bytes the file really has.
+public final class SafeTensorsFile: Sendable {
+    /// Element types as the format spells them.
+    public enum ElementType: String, Sendable {
+        case f64 = "F64", f32 = "F32", f16 = "F16", bf16 = "BF16"
+        case i64 = "I64", i32 = "I32", i16 = "I16", i8 = "I8"
+        case u64 = "U64", u32 = "U32", u16 = "U16", u8 = "U8", bool = "BOOL"
+
+        /// Bytes an element takes.
+        public var size: Int {
+            switch self {
+            case .f64, .i64, .u64: 8
+            case .f32, .i32, .u32: 4
+            case .f16, .bf16, .i16, .u16: 2
+            case .i8, .u8, .bool: 1
+            }
+        }
+    }
+
+    /// What the header says of one tensor.
+    public struct Entry: Sendable, Equatable {
+        public let type: ElementType
+        public let shape: [Int]
+        /// Bytes of the data section.
+        let range: Range<Int>
+
+        /// Number of elements.
+        public var count: Int { range.count / type.size }
+    }
+
+    public let path: String
+    public let metadata: [String: String]
+    public let entries: [String: Entry]
+    private let file: InputFile
+    private let dataStart: Int
+
+    /// The reference implementation's own limit.
+    private static let headerLimit = 100_000_000
+
+    public init(_ path: String) throws {
+        let file = try InputFile(path)
+        let remedy = "it is damaged or no safetensors file: take another copy"
+        guard file.byteCount >= 8 else {
+            throw DataError("only \(file.byteCount) bytes: too short for a safetensors header", at: path, fix: remedy)
+        }
+        var length: UInt64 = 0
+        try withUnsafeMutableBytes(of: &length) { try file.read(at: 0, into: $0) }
+        guard length >= 2, length <= UInt64(min(Self.headerLimit, file.byteCount - 8)) else {
+            throw DataError("header of \(length) bytes in a file of \(file.byteCount)", at: path, fix: remedy)
+        }
+        let headerLength = Int(length)
+        let header = try [UInt8](unsafeUninitializedCapacity: headerLength) { buffer, count in
+            try file.read(at: 8, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<headerLength]))
+            count = headerLength
+        }
+        guard header[0] == UInt8(ascii: "{") else {
+            throw DataError("the header is no JSON object", at: path, fix: remedy)
+        }
+        let json: JSON
+        do {
+            json = try JSON.parse(header, depth: 4)
+        } catch {
+            throw DataError("bad header: \(error)", at: path, fix: remedy)
+        }
+        var metadata: [String: String] = [:]
+        var entries: [String: Entry] = [:]
+        for member in json.members ?? [] {
+            if member.key == "__metadata__" {
+                metadata = try Self.metadata(member.value, path: path)
+            } else {
+                entries[member.key] = try Self.entry(member, path: path)
+            }
+        }
+        self.path = path
+        self.file = file
+        self.metadata = metadata
+        self.entries = entries
+        self.dataStart = 8 + headerLength
+        try Self.checkCoverage(entries, dataBytes: file.byteCount - dataStart, path: path)
+    }
+
+    private static func metadata(_ json: JSON, path: String) throws -> [String: String] {
+        var metadata: [String: String] = [:]
+        guard let members = json.members else {
+            throw DataError("__metadata__ is no object", at: path, fix: "take another copy of the file")
+        }
+        for member in members {
+            guard let text = member.value.string else {
+                throw DataError("__metadata__ '\(member.key)' is no string", at: path, fix: "take another copy of the file")
+            }
+            metadata[member.key] = text
+        }
+        return metadata
+    }
+
+    private static func entry(_ member: JSON.Member, path: String) throws -> Entry {
+        func wrong(_ what: String) -> DataError {
+            DataError("tensor '\(member.key)': \(what)", at: path, fix: "take another copy of the file")
+        }
+        guard let fields = member.value.members, fields.count == 3,
+              let typeName = member.value["dtype"]?.string,
+              let dimensions = member.value["shape"]?.array,
+              let offsets = member.value["data_offsets"]?.array
+        else { throw wrong("the header entry is not dtype, shape and data_offsets") }
+        guard let type = ElementType(rawValue: typeName) else { throw wrong("unknown element type '\(typeName)'") }
+        let shape = dimensions.compactMap(\.integer)
+        guard shape.count == dimensions.count, let count = NamedTensor.elementCount(of: shape) else {
+            throw wrong("impossible shape \(member.value["shape"]?.text ?? "")")
+        }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: type.size)
+        guard offsets.count == 2, let begin = offsets[0].integer, let end = offsets[1].integer, begin >= 0, begin <= end
+        else { throw wrong("impossible data_offsets") }
+        guard !overflow, end - begin == bytes else {
+            throw wrong("\(end - begin) bytes of data for the shape \(shape) of \(typeName)")
+        }
+        return Entry(type: type, shape: shape, range: begin..<end)
+    }
+
+    private static func checkCoverage(_ entries: [String: Entry], dataBytes: Int, path: String) throws {
+        let ordered = entries.sorted {
+            ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound)
+        }
+        var covered = 0
+        for (name, entry) in ordered {
+            guard entry.range.lowerBound == covered else {
+                throw DataError("tensor '\(name)' starts at byte \(entry.range.lowerBound) of the data, not at \(covered)",
+                                at: path, fix: "take another copy of the file")
+            }
+            covered = entry.range.upperBound
+        }
+        guard covered == dataBytes else {
+            let state = covered > dataBytes ? "truncated" : "too long"
+            throw DataError("\(state): \(dataBytes) bytes of data where the header names \(covered)", at: path,
+                            fix: "take another copy of the file")
+        }
+    }
+
+    /// Names of all tensors, sorted.
+    public var names: [String] { entries.keys.sorted() }
+
+    /// The header's entry for the tensor; an error names the file and the tensor.
+    public func entry(_ name: String) throws -> Entry {
+        guard let entry = entries[name] else {
+            throw DataError("no tensor '\(name)' among its \(entries.count)", at: path,
+                            fix: "check that the file belongs to this model")
+        }
+        return entry
+    }
+
+    /// The tensor's bytes, as they lie in the file, into a buffer of exactly their number.
+    public func read(_ name: String, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let entry = try entry(name)
+        guard buffer.count == entry.range.count else {
+            throw DataError("tensor '\(name)' has \(entry.range.count) bytes, not \(buffer.count)", at: path,
+                            fix: "check that the file belongs to this model")
+        }
+        try file.read(at: dataStart + entry.range.lowerBound, into: buffer)
+    }
+
+    /// The tensor; every floating type becomes floats, BOOL becomes bytes.
+    public func tensor(_ name: String) throws -> NamedTensor {
+        let entry = try entry(name)
+        switch entry.type {
+        case .f32, .f16, .bf16, .f64:
+            return try NamedTensor(shape: entry.shape, floats: floats(name))
+        case .i32:
+            return try NamedTensor(shape: entry.shape, ints: elements(name, of: Int32.self))
+        case .i64:
+            return try NamedTensor(shape: entry.shape, longs: elements(name, of: Int64.self))
+        case .u8, .bool:
+            return try NamedTensor(shape: entry.shape, bytes: elements(name, of: UInt8.self))
+        case .i16, .i8, .u64, .u32, .u16:
+            throw DataError("tensor '\(name)' has the element type \(entry.type.rawValue)", at: path,
+                            fix: "save it as F32, I32, I64 or U8")
+        }
+    }
+
+    /// The values of a floating tensor as floats; with `shape`, also checks that the tensor has it.
+    public func floats(_ name: String, shape: [Int]? = nil) throws -> [Float] {
+        let entry = try entry(name)
+        if let shape, shape != entry.shape {
+            throw DataError("tensor '\(name)' has the shape \(entry.shape), the model needs \(shape)", at: path,
+                            fix: "check that the file belongs to this model and its options")
+        }
+        switch entry.type {
+        case .f32: return try elements(name, of: Float.self)
+        case .f64: return try elements(name, of: Double.self).map(Float.init)
+        case .bf16: return try elements(name, of: UInt16.self).map { Float(bitPattern: UInt32($0) << 16) }
+        case .f16: return try elements(name, of: UInt16.self).map(Self.float(half:))
+        default:
+            throw DataError("tensor '\(name)' has the element type \(entry.type.rawValue), not a floating one", at: path,
+                            fix: "check that the file belongs to this model")
+        }
+    }
+
+    /// All tensors.
+    public func tensors() throws -> [String: NamedTensor] {
+        var tensors: [String: NamedTensor] = [:]
+        for name in entries.keys { tensors[name] = try tensor(name) }
+        return tensors
+    }
+
+    private func elements<Element: BitwiseCopyable>(_ name: String, of type: Element.Type) throws -> [Element] {
+        let range = try entry(name).range
+        return try [Element](unsafeUninitializedCapacity: range.count / MemoryLayout<Element>.size) { buffer, count in
+            let bytes = UnsafeMutableRawBufferPointer(buffer)
+            try file.read(at: dataStart + range.lowerBound, into: .init(rebasing: bytes[..<range.count]))
+            count = range.count / MemoryLayout<Element>.size
+        }
+    }
+
+    /// An IEEE half by its bits: exact, and independent of whether the target has a Float16.
+    static func float(half bits: UInt16) -> Float {
+        let sign: Float = bits >> 15 == 1 ? -1 : 1
+        let exponent = Int(bits >> 10) & 0x1F
+        let fraction = Float(bits & 0x3FF)
+        switch exponent {
+        case 0: return sign * fraction * 0x1p-24
+        case 31: return fraction == 0 ? sign * .infinity : .nan
+        default: return sign * (1024 + fraction) * Float(sign: .plus, exponent: exponent - 25, significand: 1)
+        }
+    }
+}

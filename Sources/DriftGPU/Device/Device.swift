@@ -1,0 +1,222 @@
+import COpenCL
+import Foundation
+
+/// An open device: context, one in-order queue, built programs. All of a device's work is issued from one thread at a time.
+public final class Device {
+    /// How an open device is shaped; the default comes from the device and from DRIFTGPU_TEAM (`cpu` or `gpu`) and
+    /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests.
+    public struct Options: Sendable {
+        public var team: String?
+        public var lanes: Int?
+        public var profiling = false
+        /// `native` or `clblast`; nil takes CLBlast on GPUs and our own kernels on CPUs.
+        public var gemm: String?
+
+        public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+            team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
+            lanes = environment["DRIFTGPU_LANES"].flatMap { Int($0) }
+        }
+    }
+
+    public let about: DeviceDescription
+    public let traits: DeviceTraits
+    public let gemm: any GEMMProvider
+    public let isProfiling: Bool
+    let context: cl_context
+    let queue: cl_command_queue
+    private let sources: KernelSource
+    private var programs: [String: cl_program] = [:]
+    /// Bytes handed to transfers that have not finished; freed by `finish`.
+    private var staging: [UnsafeMutableRawPointer] = []
+    /// Bytes of all live buffers.
+    public internal(set) var allocatedBytes = 0
+
+    /// Opens `about`. Throws an `OpenCLError` or `DeviceError` naming the device.
+    public init(_ about: DeviceDescription, options: Options = Options()) throws {
+        self.about = about
+        sources = try KernelSource()
+        traits = try Self.traits(of: about, options: options)
+        switch options.gemm {
+        case "native": gemm = NativeGEMM()
+        case "clblast": gemm = CLBlastGEMM()
+        case nil: gemm = about.kind == .gpu ? CLBlastGEMM() : NativeGEMM()
+        case let other?: throw DeviceError("--gemm \(other): unknown; use native or clblast")
+        }
+        var status: cl_int = 0
+        var id: cl_device_id? = about.id
+        guard let context = clCreateContext(nil, 1, &id, nil, nil, &status) else {
+            throw OpenCLError(code: status, subject: "context on \(about.name)")
+        }
+        let properties = options.profiling ? cl_command_queue_properties(CL_QUEUE_PROFILING_ENABLE) : 0
+        guard let queue = clCreateCommandQueue(context, about.id, properties, &status) else {
+            clReleaseContext(context)
+            throw OpenCLError(code: status, subject: "queue on \(about.name)")
+        }
+        isProfiling = options.profiling
+        self.context = context
+        self.queue = queue
+    }
+
+    deinit {
+        clFinish(queue)
+        for bytes in staging { bytes.deallocate() }
+        for program in programs.values { clReleaseProgram(program) }
+        clReleaseCommandQueue(queue)
+        clReleaseContext(context)
+    }
+
+    private static func traits(of about: DeviceDescription, options: Options) throws -> DeviceTraits {
+        let isGPU: Bool
+        switch options.team {
+        case "gpu": isGPU = true
+        case "cpu": isGPU = false
+        case nil: isGPU = about.kind != .cpu
+        case let other?: throw DeviceError("DRIFTGPU_TEAM=\(other): unknown team shape; use cpu or gpu")
+        }
+        if let lanes = options.lanes, ![4, 8, 16].contains(lanes) {
+            throw DeviceError("DRIFTGPU_LANES=\(lanes): lanes are 4, 8 or 16")
+        }
+        let native = about.vectorWidth >= 16 ? 16 : about.vectorWidth >= 8 ? 8 : 4
+        var team = 1
+        if isGPU {
+            team = 64
+            while team > about.maxWorkGroupSize { team /= 2 }
+        }
+        guard !isGPU || team > 1 else {
+            throw DeviceError("\(about.name): work-groups of one item cannot take the GPU shape; unset DRIFTGPU_TEAM")
+        }
+        return DeviceTraits(
+            teamSize: team, lanes: isGPU ? 4 : options.lanes ?? native, computeUnits: about.computeUnits,
+            localMemory: about.localMemory)
+    }
+
+    // MARK: Programs
+
+    /// A kernel of its own argument state. `defines` empty takes it from the program of kernels.cl.
+    func makeKernel(_ name: String, family: String, defines: [String: String]) throws -> cl_kernel {
+        let program = try program(family: family, defines: defines)
+        var status: cl_int = 0
+        guard let kernel = clCreateKernel(program, name, &status) else {
+            throw OpenCLError(code: status, subject: "kernel \(name) of \(family).cl")
+        }
+        return kernel
+    }
+
+    private func program(family: String, defines: [String: String]) throws -> cl_program {
+        let file = defines.isEmpty ? "kernels.cl" : family + ".cl"
+        let options = buildOptions(defines)
+        let key = file + options
+        if let program = programs[key] { return program }
+        let program = try build(try sources.expanded(file), file: file, options: options)
+        programs[key] = program
+        return program
+    }
+
+    private func buildOptions(_ defines: [String: String]) -> String {
+        var options = "-cl-std=CL1.2 -DTEAM_SIZE=\(traits.teamSize) -DLANES=\(traits.lanes)"
+        if traits.isGPUShape { options += " -DTEAM_GPU=1" }
+        for (name, value) in defines.sorted(by: { $0.key < $1.key }) { options += " -D\(name)=\(value)" }
+        return options
+    }
+
+    private func build(_ source: String, file: String, options: String) throws -> cl_program {
+        var status: cl_int = 0
+        let created = source.withCString { text -> cl_program? in
+            var pointer: UnsafePointer<CChar>? = text
+            return clCreateProgramWithSource(context, 1, &pointer, nil, &status)
+        }
+        guard let program = created else { throw OpenCLError(code: status, subject: "program \(file)") }
+        var id: cl_device_id? = about.id
+        let result = clBuildProgram(program, 1, &id, options, nil, nil)
+        guard result == CL_SUCCESS else {
+            defer { clReleaseProgram(program) }
+            throw DeviceError(
+                "\(file) does not build on \(about.name) (\(OpenCLError.name(of: result)), \(options)):\n"
+                    + buildLog(program))
+        }
+        return program
+    }
+
+    private func buildLog(_ program: cl_program) -> String {
+        var size = 0
+        guard clGetProgramBuildInfo(program, about.id, cl_program_build_info(CL_PROGRAM_BUILD_LOG), 0, nil, &size) == CL_SUCCESS,
+            size > 0
+        else { return "(the driver gives no build log)" }
+        var bytes = [UInt8](repeating: 0, count: size)
+        clGetProgramBuildInfo(program, about.id, cl_program_build_info(CL_PROGRAM_BUILD_LOG), size, &bytes, nil)
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+
+    /// True when `source` builds here: how anything beyond OpenCL C 1.2 is found out, never from a vendor's name.
+    public func probe(_ source: String, options: String = "") -> Bool {
+        guard let program = try? build(source, file: "probe", options: options) else { return false }
+        clReleaseProgram(program)
+        return true
+    }
+
+    // MARK: Queue
+
+    /// Waits for all work issued so far.
+    public func finish() throws {
+        let status = clFinish(queue)
+        for bytes in staging { bytes.deallocate() }
+        staging.removeAll(keepingCapacity: true)
+        try OpenCLError.check(status, "queue on \(about.name)")
+    }
+
+    /// Copies `bytes` into `buffer` behind the work issued so far, without waiting for it.
+    func write(_ bytes: UnsafeRawBufferPointer, to buffer: Buffer, at byteOffset: Int) throws {
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
+        copy.copyMemory(from: base, byteCount: bytes.count)
+        staging.append(copy)
+        try OpenCLError.check(
+            clEnqueueWriteBuffer(queue, buffer.handle, cl_bool(CL_FALSE), byteOffset, bytes.count, copy, 0, nil, nil),
+            "writing buffer \(buffer.name)")
+    }
+
+    /// Reads from `buffer` after all work issued so far.
+    func read(_ buffer: Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+        try OpenCLError.check(
+            clEnqueueReadBuffer(queue, buffer.handle, cl_bool(CL_TRUE), byteOffset, bytes.count, base, 0, nil, nil),
+            "reading buffer \(buffer.name)")
+    }
+}
+
+/// A device allocation.
+final class Buffer {
+    let handle: cl_mem
+    let name: String
+    let byteCount: Int
+    private let device: Device
+
+    /// Allocates and fills with `fill`. Throws naming the buffer and its size.
+    init(_ device: Device, name: String, byteCount: Int, fill: UInt32 = 0) throws {
+        let size = max(4, (byteCount + 3) & ~3)
+        guard size <= device.about.maxAllocation || device.about.maxAllocation == 0 else {
+            throw DeviceError(
+                "buffer \(name): \(size) bytes are more than \(device.about.name) allocates at once (\(device.about.maxAllocation)); use a smaller batch or model")
+        }
+        var status: cl_int = 0
+        guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &status) else {
+            throw OpenCLError(code: status, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
+        }
+        var pattern = fill
+        let filled = clEnqueueFillBuffer(device.queue, handle, &pattern, 4, 0, size, 0, nil, nil)
+        guard filled == CL_SUCCESS else {
+            clReleaseMemObject(handle)
+            throw OpenCLError(code: filled, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
+        }
+        self.handle = handle
+        self.name = name
+        self.device = device
+        self.byteCount = size
+        device.allocatedBytes += size
+    }
+
+    deinit {
+        clReleaseMemObject(handle)
+        device.allocatedBytes -= byteCount
+    }
+}

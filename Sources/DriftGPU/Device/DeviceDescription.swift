@@ -1,0 +1,130 @@
+import COpenCL
+
+/// One OpenCL device of one platform, and what was read from it. Listing devices opens no context.
+public struct DeviceDescription: @unchecked Sendable {
+    public enum Kind: String, Sendable { case cpu, gpu, accelerator, other }
+
+    // OpenCL's handles of platforms and root devices are constant for the life of the process, hence Sendable.
+    let id: cl_device_id
+    /// Position in `all()`, the N of `--device N`.
+    public let index: Int
+    public let platform: String
+    public let name: String
+    public let vendor: String
+    public let driver: String
+    public let languageVersion: String
+    public let extensions: [String]
+    public let kind: Kind
+    public let computeUnits: Int
+    /// Native vector width in floats.
+    public let vectorWidth: Int
+    public let maxWorkGroupSize: Int
+    public let localMemory: Int
+    public let globalMemory: Int
+    public let maxAllocation: Int
+    public let isAvailable: Bool
+
+    /// Every device of every platform, in the order the ICD loader reports them. Throws a `DeviceError` that says what to
+    /// do when there is no platform at all.
+    public static func all() throws -> [DeviceDescription] {
+        var count: cl_uint = 0
+        let status = clGetPlatformIDs(0, nil, &count)
+        if status == -1001 || (status == CL_SUCCESS && count == 0) { throw DeviceError(noPlatform) }
+        try OpenCLError.check(status, "clGetPlatformIDs")
+        var platforms = [cl_platform_id?](repeating: nil, count: Int(count))
+        try OpenCLError.check(clGetPlatformIDs(count, &platforms, nil), "clGetPlatformIDs")
+        var devices: [DeviceDescription] = []
+        for case let platform? in platforms {
+            let platformName = string { clGetPlatformInfo(platform, cl_platform_info(CL_PLATFORM_NAME), $0, $1, $2) }
+            var deviceCount: cl_uint = 0
+            let all = cl_device_type(0xFFFF_FFFF)
+            // A platform without devices is no error: the next one may have some.
+            guard clGetDeviceIDs(platform, all, 0, nil, &deviceCount) == CL_SUCCESS, deviceCount > 0 else { continue }
+            var ids = [cl_device_id?](repeating: nil, count: Int(deviceCount))
+            try OpenCLError.check(clGetDeviceIDs(platform, all, deviceCount, &ids, nil), "platform \(platformName)")
+            for case let id? in ids {
+                devices.append(DeviceDescription(id: id, index: devices.count, platform: platformName))
+            }
+        }
+        if devices.isEmpty {
+            throw DeviceError("no OpenCL device: \(count) platform(s) found, none has a device; " + installHint)
+        }
+        return devices
+    }
+
+    private static let installHint =
+        "install pocl-opencl-icd for CPU mode, or point OCL_ICD_VENDORS at a folder whose .icd file holds the absolute path of the vendor's library (NVIDIA: libnvidia-opencl.so.1)"
+
+    private static let noPlatform = "no OpenCL platform: the ICD loader found no driver; " + installHint
+
+    /// The device that `choice` names: nil for the best GPU, else the CPU; `cpu`, `gpu`, an index, or a part of the name.
+    public static func choose(_ choice: String?) throws -> DeviceDescription {
+        let devices = try all().filter(\.isAvailable)
+        let byStrength = devices.sorted {
+            ($0.strength, -$0.index) > ($1.strength, -$1.index)
+        }
+        guard let choice, choice.lowercased() != "auto" else {
+            guard let best = byStrength.first else { throw DeviceError("no OpenCL device is available") }
+            return best
+        }
+        let known = devices.map { "\($0.index) \($0.name)" }.joined(separator: ", ")
+        switch choice.lowercased() {
+        case "cpu", "gpu":
+            guard let device = byStrength.first(where: { $0.kind.rawValue == choice.lowercased() }) else {
+                throw DeviceError("--device \(choice): no such OpenCL device; there is: \(known)")
+            }
+            return device
+        default:
+            if let index = Int(choice) {
+                guard let device = devices.first(where: { $0.index == index }) else {
+                    throw DeviceError("--device \(index): no such OpenCL device; there is: \(known)")
+                }
+                return device
+            }
+            let matches = byStrength.filter { $0.name.lowercased().contains(choice.lowercased()) }
+            guard let device = matches.first else {
+                throw DeviceError("--device \(choice): no OpenCL device has that in its name; there is: \(known)")
+            }
+            return device
+        }
+    }
+
+    /// GPUs before all else, then by compute units.
+    private var strength: Int { (kind == .gpu ? 1 << 40 : kind == .cpu ? 0 : 1 << 30) + computeUnits }
+
+    private init(id: cl_device_id, index: Int, platform: String) {
+        func text(_ key: Int32) -> String {
+            Self.string { clGetDeviceInfo(id, cl_device_info(key), $0, $1, $2) }
+        }
+        func number<T: FixedWidthInteger>(_ key: Int32, _ type: T.Type) -> Int {
+            var value: T = 0
+            let status = clGetDeviceInfo(id, cl_device_info(key), MemoryLayout<T>.size, &value, nil)
+            return status == CL_SUCCESS ? Int(clamping: value) : 0
+        }
+        self.id = id
+        self.index = index
+        self.platform = platform
+        name = text(CL_DEVICE_NAME)
+        vendor = text(CL_DEVICE_VENDOR)
+        driver = text(CL_DRIVER_VERSION)
+        languageVersion = text(CL_DEVICE_OPENCL_C_VERSION)
+        extensions = text(CL_DEVICE_EXTENSIONS).split(separator: " ").map(String.init)
+        let type = number(CL_DEVICE_TYPE, UInt64.self)
+        kind = type & 4 != 0 ? .gpu : type & 2 != 0 ? .cpu : type & 8 != 0 ? .accelerator : .other
+        computeUnits = max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, UInt32.self))
+        vectorWidth = number(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, UInt32.self)
+        maxWorkGroupSize = max(1, number(CL_DEVICE_MAX_WORK_GROUP_SIZE, Int.self))
+        localMemory = number(CL_DEVICE_LOCAL_MEM_SIZE, UInt64.self)
+        globalMemory = number(CL_DEVICE_GLOBAL_MEM_SIZE, UInt64.self)
+        maxAllocation = number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, UInt64.self)
+        isAvailable = number(CL_DEVICE_AVAILABLE, UInt32.self) != 0
+    }
+
+    private static func string(_ read: (Int, UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> Int32) -> String {
+        var size = 0
+        guard read(0, nil, &size) == CL_SUCCESS, size > 0 else { return "" }
+        var bytes = [UInt8](repeating: 0, count: size)
+        guard read(size, &bytes, nil) == CL_SUCCESS else { return "" }
+        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,82 @@
+import COpenCL
+
+/// The stored tensors of a device: one allocation per storage, shared by every executor that names it.
+public final class DeviceMemory {
+    public let device: Device
+    /// Bytes of sentinel on both sides of every storage allocated from here on.
+    let guardBytes: Int
+    private var buffers: [String: Buffer] = [:]
+    private var storages: [String: Storage] = [:]
+
+    static let sentinel: UInt32 = 0x7FC0_ADDE
+
+    /// `guardBytes`: for tests; see `checkGuards`.
+    public init(_ device: Device, guardBytes: Int = 0) {
+        self.device = device
+        self.guardBytes = (guardBytes + 255) & ~255
+    }
+
+    /// Allocates `storage`, zeroed, unless it is there. Throws when it is there with another size.
+    func buffer(_ storage: Storage) throws -> Buffer {
+        if let known = storages[storage.name], let buffer = buffers[storage.name] {
+            guard known == storage else {
+                throw GraphError("storage \(storage.name): has \(known.count) elements, asked for \(storage.count)")
+            }
+            return buffer
+        }
+        let bytes = storage.count * storage.element.byteCount
+        let buffer = try Buffer(
+            device, name: storage.name, byteCount: bytes + 2 * guardBytes, fill: guardBytes > 0 ? Self.sentinel : 0)
+        buffers[storage.name] = buffer
+        storages[storage.name] = storage
+        if guardBytes > 0 {
+            try [UInt8](repeating: 0, count: bytes).withUnsafeBytes { try device.write($0, to: buffer, at: guardBytes) }
+        }
+        return buffer
+    }
+
+    /// Whether `storage` has been allocated here.
+    public func contains(_ storage: Storage) -> Bool { storages[storage.name] == storage }
+
+    /// Writes `values` from element `offset` on, behind the work issued so far.
+    public func write<T: BitwiseCopyable>(_ values: [T], to storage: Storage, at offset: Int = 0) throws {
+        try check(T.self, storage, offset: offset, count: values.count)
+        let buffer = try buffer(storage)
+        try values.withUnsafeBytes { try device.write($0, to: buffer, at: guardBytes + offset * storage.element.byteCount) }
+    }
+
+    /// Reads `count` elements from `offset` on, after the work issued so far.
+    public func read<T: BitwiseCopyable>(_ type: T.Type, from storage: Storage, at offset: Int = 0, count: Int? = nil) throws -> [T] {
+        let count = count ?? storage.count - offset
+        try check(T.self, storage, offset: offset, count: count)
+        let buffer = try buffer(storage)
+        return try [T](unsafeUninitializedCapacity: count) { values, written in
+            try device.read(
+                buffer, at: guardBytes + offset * storage.element.byteCount,
+                into: UnsafeMutableRawBufferPointer(start: values.baseAddress, count: count * storage.element.byteCount))
+            written = count
+        }
+    }
+
+    private func check<T>(_ type: T.Type, _ storage: Storage, offset: Int, count: Int) throws {
+        guard MemoryLayout<T>.size == storage.element.byteCount, offset >= 0, count >= 0, offset + count <= storage.count
+        else {
+            throw GraphError(
+                "storage \(storage.name): \(count) values of \(T.self) at \(offset) do not fit \(storage.count) of \(storage.element.rawValue)")
+        }
+    }
+
+    /// Names of storages whose sentinels were overwritten.
+    public func damagedStorages() throws -> [String] {
+        guard guardBytes > 0 else { return [] }
+        return try buffers.keys.sorted().filter { name in
+            guard let buffer = buffers[name], let storage = storages[name] else { return false }
+            let bytes = storage.count * storage.element.byteCount
+            var words = [UInt32](repeating: 0, count: buffer.byteCount / 4)
+            try words.withUnsafeMutableBytes { try device.read(buffer, at: 0, into: $0) }
+            let end = (guardBytes + bytes + 3) / 4
+            return words[..<(guardBytes / 4)].contains { $0 != Self.sentinel }
+                || words[end...].contains { $0 != Self.sentinel }
+        }
+    }
+}

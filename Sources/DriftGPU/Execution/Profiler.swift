@@ -1,0 +1,65 @@
+import COpenCL
+import Foundation
+
+/// Times of launches, from OpenCL events.
+public final class Profiler {
+    /// One launch: device times in nanoseconds.
+    public struct Sample: Sendable {
+        public let name: String
+        public let step: Int
+        public let start: UInt64
+        public let end: UInt64
+    }
+
+    private var pending: [(event: cl_event, name: String, step: Int)] = []
+    private var samples: [Sample] = []
+
+    public init() {}
+
+    deinit { for entry in pending { clReleaseEvent(entry.event) } }
+
+    func record(_ event: cl_event, name: String, step: Int) { pending.append((event, name, step)) }
+
+    /// All samples so far; waits for the launches that have not finished.
+    public func collect() throws -> [Sample] {
+        defer {
+            for entry in pending { clReleaseEvent(entry.event) }
+            pending.removeAll()
+        }
+        for entry in pending {
+            var event: cl_event? = entry.event
+            try OpenCLError.check(clWaitForEvents(1, &event), "event of \(entry.name)")
+            func time(_ key: Int32) throws -> UInt64 {
+                var value: cl_ulong = 0
+                try OpenCLError.check(
+                    clGetEventProfilingInfo(entry.event, cl_profiling_info(key), 8, &value, nil), "times of \(entry.name)")
+                return value
+            }
+            samples.append(
+                Sample(
+                    name: entry.name, step: entry.step, start: try time(CL_PROFILING_COMMAND_START),
+                    end: try time(CL_PROFILING_COMMAND_END)))
+        }
+        return samples
+    }
+
+    /// Milliseconds and launches per kernel, most expensive first.
+    public func totals() throws -> [(name: String, launches: Int, milliseconds: Double)] {
+        var sums: [String: (Int, Double)] = [:]
+        for sample in try collect() {
+            let known = sums[sample.name] ?? (0, 0)
+            sums[sample.name] = (known.0 + 1, known.1 + Double(sample.end - sample.start) / 1e6)
+        }
+        return sums.map { ($0.key, $0.value.0, $0.value.1) }.sorted { ($0.2, $0.0) > ($1.2, $1.0) }
+    }
+
+    /// The samples as a Chrome trace (chrome://tracing, Perfetto): one complete event a launch, microseconds.
+    public func chromeTrace() throws -> Data {
+        let samples = try collect()
+        let origin = samples.map(\.start).min() ?? 0
+        let events = samples.map { sample in
+            "{\"name\":\"\(sample.name)\",\"ph\":\"X\",\"pid\":0,\"tid\":0,\"ts\":\(Double(sample.start - origin) / 1000),\"dur\":\(Double(sample.end - sample.start) / 1000),\"args\":{\"step\":\(sample.step)}}"
+        }
+        return Data(("{\"traceEvents\":[\n" + events.joined(separator: ",\n") + "\n]}\n").utf8)
+    }
+}

@@ -1,0 +1,144 @@
+/// A static computation: inputs, stored tensors, operations with fixed shapes. Building it touches no device.
+///
+/// Operations are added in the order of their methods' calls, which is an order of execution too. Gradients are nodes
+/// of the same graph (`gradients(of:withRespectTo:)`).
+public final class Graph {
+    /// Where a stored tensor lies.
+    public struct Place: Sendable, Hashable {
+        public let storage: Storage
+        /// In elements.
+        public let offset: Int
+    }
+
+    public private(set) var nodes: [Node] = []
+    /// Stored tensors: id -> place.
+    public private(set) var places: [Int: Place] = [:]
+    /// First contents of constants, by storage name.
+    public private(set) var constants: [String: [UInt8]] = [:]
+    /// Node that makes a value, by id.
+    private(set) var producers: [Int: (node: Int, output: Int)] = [:]
+    /// Tensors that must be readable after a run.
+    public private(set) var outputs: [Tensor] = []
+    private var nextID = 0
+    private var streams = 0
+
+    public init() {}
+
+    private func makeTensor(_ type: TensorType) -> Tensor {
+        defer { nextID += 1 }
+        return Tensor(id: nextID, type: type)
+    }
+
+    /// A tensor that lies in `storage` from element `offset` on.
+    public func stored(_ shape: [Int], in storage: Storage, at offset: Int = 0) throws -> Tensor {
+        let tensor = makeTensor(TensorType(shape, storage.element))
+        guard offset >= 0, offset + tensor.count <= storage.count else {
+            throw GraphError("storage \(storage.name): \(tensor.type) at \(offset) does not fit its \(storage.count) elements")
+        }
+        places[tensor.id] = Place(storage: storage, offset: offset)
+        return tensor
+    }
+
+    /// A tensor written by the host between runs, with a storage of its own called `name`.
+    public func input(_ name: String, _ shape: [Int], _ element: ElementType = .float32) throws -> Tensor {
+        let type = TensorType(shape, element)
+        return try stored(shape, in: Storage(name, count: type.count, element: element))
+    }
+
+    /// A tensor with fixed contents.
+    public func constant(_ name: String, _ values: [Float], _ shape: [Int]) throws -> Tensor {
+        try constant(name, bytes: values.withUnsafeBytes(Array.init), TensorType(shape))
+    }
+
+    /// A tensor of integers with fixed contents.
+    public func constant(_ name: String, _ values: [Int32], _ shape: [Int]) throws -> Tensor {
+        try constant(name, bytes: values.withUnsafeBytes(Array.init), TensorType(shape, .int32))
+    }
+
+    private func constant(_ name: String, bytes: [UInt8], _ type: TensorType) throws -> Tensor {
+        guard bytes.count == type.byteCount else {
+            throw GraphError("constant \(name): \(bytes.count) bytes for \(type)")
+        }
+        if let known = constants[name], known != bytes {
+            throw GraphError("constant \(name): defined twice with different contents")
+        }
+        constants[name] = bytes
+        return try input(name, type.shape, type.element)
+    }
+
+    /// Adds a node and returns its outputs.
+    public func apply(_ operation: any Operation, _ inputs: [Tensor]) throws -> [Tensor] {
+        for input in inputs where input.id >= nextID {
+            throw GraphError("\(operation.name): an input belongs to another graph")
+        }
+        let outputs = try operation.outputTypes(inputs.map(\.type)).map(makeTensor)
+        for (index, output) in outputs.enumerated() { producers[output.id] = (nodes.count, index) }
+        nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs))
+        return outputs
+    }
+
+    /// `apply` for a list written out.
+    public func apply(_ operation: any Operation, _ inputs: Tensor...) throws -> [Tensor] {
+        try apply(operation, inputs)
+    }
+
+    /// The same values under another shape; nothing is computed.
+    public func reshape(_ x: Tensor, _ shape: [Int]) throws -> Tensor {
+        let type = TensorType(shape, x.type.element)
+        guard type.count == x.count else { throw GraphError("reshape: \(x.type) to \(type)") }
+        return Tensor(id: x.id, type: type)
+    }
+
+    /// Keeps `x` readable after a run.
+    public func output(_ x: Tensor) { outputs.append(x) }
+
+    /// Has `x` written straight to its place in `storage` (a gradient into the flat gradient buffer); copies it there when
+    /// `x` already has a place, or is an alias of something that has one.
+    public func place(_ x: Tensor, in storage: Storage, at offset: Int) throws {
+        var tensor = x
+        let isFreeNodeOutput = producers[x.id].map { !nodes[$0.node].operation.isView } ?? false
+        if !isFreeNodeOutput || places[x.id] != nil || aliased.contains(x.id) { tensor = try apply(Copy(), x)[0] }
+        guard offset + x.count <= storage.count else {
+            throw GraphError("storage \(storage.name): \(x.type) at \(offset) does not fit its \(storage.count) elements")
+        }
+        places[tensor.id] = Place(storage: storage, offset: offset)
+    }
+
+    private var aliased: Set<Int> { Set(nodes.filter { $0.operation.isView }.flatMap { $0.inputs.map(\.id) }) }
+
+    /// A number no other random draw of this graph has: Philox streams are numbered in the order of the calls, so the
+    /// same model draws the same numbers in every run.
+    public func nextStream() -> Int {
+        defer { streams += 1 }
+        return streams
+    }
+}
+
+/// y = x in memory of its own.
+struct Copy: Operation {
+    var name: String { "copy" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { inputs }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] { gradients }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let count = context.inputs[0].count
+        return [
+            context.elementLaunch(
+                "copy_forward", family: "copy", count: count, arguments: [.input(0), .output(0), .int(count)],
+                traffic: Traffic(bytes: 8 * count))
+        ]
+    }
+}
+
+/// The same memory, through which no gradient flows.
+struct Detach: Operation {
+    var name: String { "detach" }
+    var isView: Bool { true }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { inputs }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] { [nil] }
+    func commands(_ context: LaunchContext) -> [Command] { [] }
+}
+
+extension Graph {
+    /// `x` as a constant: its value, no gradient.
+    public func detach(_ x: Tensor) throws -> Tensor { try apply(Detach(), x)[0] }
+}

@@ -1,0 +1,71 @@
+/// The storage type of one element. Arithmetic is float32 on every device; the narrower types are there so that a
+/// tensor's type says how it is stored from the start.
+public enum ElementType: String, Sendable, Hashable, Codable {
+    case float32, int32, uint32, float16, bfloat16
+
+    /// Bytes of one element.
+    public var byteCount: Int {
+        switch self {
+        case .float32, .int32, .uint32: 4
+        case .float16, .bfloat16: 2
+        }
+    }
+}
+
+/// Shape and element type of a tensor; row-major, densely packed.
+public struct TensorType: Sendable, Hashable, CustomStringConvertible {
+    public var shape: [Int]
+    public var element: ElementType
+
+    public init(_ shape: [Int], _ element: ElementType = .float32) {
+        self.shape = shape
+        self.element = element
+    }
+
+    /// Number of elements.
+    public var count: Int { shape.reduce(1, *) }
+    /// Bytes the elements take, without alignment.
+    public var byteCount: Int { count * element.byteCount }
+    /// Number of dimensions.
+    public var rank: Int { shape.count }
+    /// Extent of the last dimension, 1 for a scalar.
+    public var columns: Int { shape.last ?? 1 }
+    /// Product of all dimensions but the last.
+    public var rows: Int { shape.dropLast().reduce(1, *) }
+
+    public var description: String {
+        let dimensions = "[" + shape.map(String.init).joined(separator: ", ") + "]"
+        return element == .float32 ? dimensions : dimensions + " " + element.rawValue
+    }
+}
+
+/// A flat device allocation that outlives a run: parameters, gradients, moments, inputs, ring buffers. Two graphs that
+/// name the same storage share it.
+public struct Storage: Sendable, Hashable {
+    public let name: String
+    public let element: ElementType
+    /// Capacity in elements.
+    public let count: Int
+
+    public init(_ name: String, count: Int, element: ElementType = .float32) {
+        self.name = name
+        self.count = count
+        self.element = element
+    }
+}
+
+/// A value in a graph: which value it is, and the shape under which it is read. Two tensors with one `id` are the same
+/// memory under two shapes.
+public struct Tensor: Sendable, Hashable {
+    public let id: Int
+    public let type: TensorType
+
+    public var shape: [Int] { type.shape }
+    public var count: Int { type.count }
+}
+
+/// An error in building or scheduling a graph: one line that names the operation and the shapes.
+public struct GraphError: Error, CustomStringConvertible, Sendable {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

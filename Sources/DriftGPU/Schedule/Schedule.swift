@@ -1,0 +1,135 @@
+/// What a device will do: the nodes that are needed, in order, fused, with their commands and the memory of every
+/// tensor. Made without a device; an `Executor` binds it to one.
+public struct Schedule: Sendable {
+    /// One node's turn.
+    public struct Step: Sendable {
+        public let node: Node
+        public let commands: [Command]
+        public let scratch: [TensorType]
+    }
+
+    public struct Options: Sendable {
+        public var fuse = true
+        public var reuse = true
+        /// Bytes kept free on both sides of every tensor, filled with a sentinel that `Executor.checkGuards` looks at.
+        public var guardBytes = 0
+        public init() {}
+    }
+
+    public let steps: [Step]
+    public let plan: MemoryPlan
+    /// Nodes before fusion and after removing the unneeded.
+    public let nodeCount: Int
+    public let traits: DeviceTraits
+    /// Stored tensors by id, constants by storage name.
+    public let places: [Int: Graph.Place]
+    public let constants: [String: [UInt8]]
+
+    /// Kernel launches and library calls of one run.
+    public var launches: Int { steps.reduce(0) { $0 + $1.commands.count } }
+    /// Storages the schedule touches, by name.
+    public let storages: [String: Storage]
+
+    /// Orders, fuses and plans `graph` for a device of these traits. Throws a `GraphError` when one storage name is used
+    /// with two sizes.
+    public init(_ graph: Graph, traits: DeviceTraits, gemm: any GEMMProvider, options: Options = Options()) throws {
+        let kept = Set(graph.outputs.map(\.id))
+        var nodes: [Node?] = Self.needed(graph, kept: kept)
+        nodeCount = nodes.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+        if options.fuse { Self.fuse(&nodes, pinned: kept.union(graph.places.keys)) }
+        steps = nodes.compactMap { $0 }.map { node in
+            let bare = LaunchContext(
+                inputs: node.inputs.map(\.type), outputs: node.outputs.map(\.type), traits: traits, gemm: gemm)
+            let isView = node.operation.isView
+            return Step(
+                node: node, commands: isView ? [] : node.operation.commands(bare),
+                scratch: isView ? [] : node.operation.scratch(bare))
+        }
+        plan = MemoryPlan(
+            steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse, guardBytes: options.guardBytes)
+        self.traits = traits
+        places = graph.places
+        var storages: [String: Storage] = [:]
+        for place in graph.places.values {
+            if let known = storages[place.storage.name], known != place.storage {
+                throw GraphError(
+                    "storage \(known.name): used with \(known.count) and with \(place.storage.count) elements")
+            }
+            storages[place.storage.name] = place.storage
+        }
+        self.storages = storages
+        constants = graph.constants
+    }
+
+    /// The nodes that an output, a place or a mutated tensor depends on; nil for the others.
+    private static func needed(_ graph: Graph, kept: Set<Int>) -> [Node?] {
+        var wanted = kept.union(graph.places.keys)
+        var nodes: [Node?] = graph.nodes
+        for (index, node) in graph.nodes.enumerated().reversed() {
+            let isNeeded = !node.operation.mutatedInputs.isEmpty || node.outputs.contains { wanted.contains($0.id) }
+            if isNeeded { wanted.formUnion(node.inputs.map(\.id)) } else { nodes[index] = nil }
+        }
+        return nodes
+    }
+
+    /// Merges a node into the first consumer of its result where the operation knows how. The fused node stands at the
+    /// consumer's place, so every later reader of the intermediate still comes after it.
+    private static func fuse(_ nodes: inout [Node?], pinned: Set<Int>) {
+        var users: [Int: [Int]] = [:]
+        for (index, node) in nodes.enumerated() {
+            for id in Set(node?.inputs.map(\.id) ?? []) { users[id, default: []].append(index) }
+        }
+        for index in nodes.indices {
+            guard let producer = nodes[index], producer.outputs.count == 1, !producer.operation.isView else { continue }
+            let id = producer.outputs[0].id
+            guard let first = users[id]?.first, let consumer = nodes[first], !consumer.operation.isView else { continue }
+            let positions = consumer.inputs.indices.filter { consumer.inputs[$0].id == id }
+            guard positions.count == 1, let position = positions.first else { continue }
+            let inputIDs = Set(producer.inputs.map(\.id))
+            let isOverwritten = nodes[index..<first].contains { between in
+                guard let between else { return false }
+                return between.operation.mutatedInputs.contains { inputIDs.contains(between.inputs[$0].id) }
+            }
+            if isOverwritten { continue }
+            let keeps = pinned.contains(id) || (users[id]?.count ?? 0) > 1
+            guard
+                let fused = producer.operation.fused(
+                    with: consumer.operation, at: position, inputs: producer.inputs.map(\.type),
+                    consumerInputs: consumer.inputs.map(\.type), keepsIntermediate: keeps)
+            else { continue }
+            var others = consumer.inputs
+            others.remove(at: position)
+            nodes[first] = Node(
+                operation: fused, inputs: producer.inputs + others,
+                outputs: consumer.outputs + (keeps ? producer.outputs : []))
+            nodes[index] = nil
+            for input in inputIDs {
+                var list = (users[input] ?? []).filter { $0 != index && $0 != first }
+                list.append(first)
+                users[input] = list.sorted()
+            }
+            users[id] = users[id]?.filter { $0 != first }
+        }
+    }
+
+    /// What was decided, for `--print-plan`.
+    public var summary: String {
+        "\(nodeCount) nodes, \(launches) launches, arena \(plan.arenaBytes) bytes, \(plan.bytesWithoutReuse) without reuse"
+    }
+
+    /// One line per launch: operation, kernel, output shapes.
+    public var listing: String {
+        var lines: [String] = []
+        for step in steps {
+            let shapes = step.node.outputs.map(\.type.description).joined(separator: " ")
+            for command in step.commands {
+                switch command {
+                case .kernel(let launch): lines.append("\(step.node.operation.name): \(launch.kernel) -> \(shapes)")
+                case .library(let gemm):
+                    lines.append("\(step.node.operation.name): library \(gemm.m)x\(gemm.n)x\(gemm.k) -> \(shapes)")
+                }
+            }
+        }
+        return (lines + [summary]).joined(separator: "\n")
+    }
+}

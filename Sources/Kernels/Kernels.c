@@ -1,0 +1,113 @@
+#include "Kernels.h"
+
+// One array per file. Adding a family: a line here, one in the table below, one in kernels.cl.
+static const char kernels_text[] = {
+#embed "../../kernels.cl"
+};
+static const char team_text[] = {
+#embed "team.cl"
+};
+static const char math_text[] = {
+#embed "math.cl"
+};
+static const char random_text[] = {
+#embed "random.cl"
+};
+static const char copy_text[] = {
+#embed "copy.cl"
+};
+static const char add_text[] = {
+#embed "add.cl"
+};
+static const char activation_text[] = {
+#embed "activation.cl"
+};
+static const char doubly_stochastic_text[] = {
+#embed "doubly_stochastic.cl"
+};
+static const char elementwise_text[] = {
+#embed "elementwise.cl"
+};
+static const char embedding_text[] = {
+#embed "embedding.cl"
+};
+static const char flat_text[] = {
+#embed "flat.cl"
+};
+static const char gemm_text[] = {
+#embed "gemm.cl"
+};
+static const char gemm_epilogue_text[] = {
+#embed "gemm_epilogue.cl"
+};
+static const char layer_norm_text[] = {
+#embed "layer_norm.cl"
+};
+static const char layout_text[] = {
+#embed "layout.cl"
+};
+static const char memory_bank_text[] = {
+#embed "memory_bank.cl"
+};
+static const char modulate_text[] = {
+#embed "modulate.cl"
+};
+static const char optimizer_text[] = {
+#embed "optimizer.cl"
+};
+static const char pairwise_distance_text[] = {
+#embed "pairwise_distance.cl"
+};
+static const char patchify_text[] = {
+#embed "patchify.cl"
+};
+static const char prior_text[] = {
+#embed "prior.cl"
+};
+static const char reduce_text[] = {
+#embed "reduce.cl"
+};
+static const char residual_text[] = {
+#embed "residual.cl"
+};
+static const char row_groups_text[] = {
+#embed "row_groups.cl"
+};
+static const char smooth_l1_text[] = {
+#embed "smooth_l1.cl"
+};
+
+#define SOURCE(name) {#name ".cl", name##_text, sizeof name##_text}
+
+static const struct driftgpu_kernel_source sources[] = {
+    SOURCE(kernels),
+    SOURCE(team),
+    SOURCE(math),
+    SOURCE(random),
+    SOURCE(copy),
+    SOURCE(add),
+    SOURCE(activation),
+    SOURCE(doubly_stochastic),
+    SOURCE(elementwise),
+    SOURCE(embedding),
+    SOURCE(flat),
+    SOURCE(gemm),
+    SOURCE(gemm_epilogue),
+    SOURCE(layer_norm),
+    SOURCE(layout),
+    SOURCE(memory_bank),
+    SOURCE(modulate),
+    SOURCE(optimizer),
+    SOURCE(pairwise_distance),
+    SOURCE(patchify),
+    SOURCE(prior),
+    SOURCE(reduce),
+    SOURCE(residual),
+    SOURCE(row_groups),
+    SOURCE(smooth_l1),
+};
+
+const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count) {
+  *count = sizeof sources / sizeof sources[0];
+  return sources;
+}

@@ -1,0 +1,43 @@
+// elementwise: multiples of tensors and periodic sums, all right in place.
+#include "flat.cl"
+
+// y = factor * x. Traffic: 8 n bytes.
+__kernel void scale_forward(IN(float, x), OUT(float, y), int n, float factor) {
+  USE_IN(float, x);
+  USE_OUT(float, y);
+  FLAT_FOR(i, n) {
+    int left = FLAT_LEFT(i, n);
+    lanes_store(y + i, 0, left, factor * lanes_load(x + i, 0, left));
+  }
+}
+
+// y = (factor * by[0] + offset) * x: a factor that changes from step to step lives in the tensor `by` [1]
+// (alpha: factor 1, offset 0; 1 - alpha: factor -1, offset 1). Traffic: 8 n bytes.
+__kernel void scale_by_forward(IN(float, x), IN(float, by), OUT(float, y), int n, float factor, float offset) {
+  USE_IN(float, x);
+  USE_IN(float, by);
+  USE_OUT(float, y);
+  float f = fma(factor, by[0], offset);
+  FLAT_FOR(i, n) {
+    int left = FLAT_LEFT(i, n);
+    lanes_store(y + i, 0, left, f * lanes_load(x + i, 0, left));
+  }
+}
+
+// y = value. Traffic: 4 n bytes.
+__kernel void fill_forward(OUT(float, y), int n, float value) {
+  USE_OUT(float, y);
+  FLAT_FOR(i, n) lanes_store(y + i, 0, FLAT_LEFT(i, n), (floatL)(value));
+}
+
+// y[r, j] = a[r, j] + b[j]: a [rows, period], b [period]. The gradient of a is an alias, that of b is repeat_backward
+// with outer 1 and group rows. Traffic: 8 rows period + 4 period bytes.
+__kernel void add_periodic_forward(IN(float, a), IN(float, b), OUT(float, y), int rows, int period) {
+  USE_IN(float, a);
+  USE_IN(float, b);
+  USE_OUT(float, y);
+  TEAM_ROWS(row, rows) {
+    size_t at = (size_t)row * period;
+    TEAM_FOR(j, period) lanes_store(y + at, j, period, lanes_load(a + at, j, period) + lanes_load(b, j, period));
+  }
+}

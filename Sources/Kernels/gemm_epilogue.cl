@@ -1,0 +1,118 @@
+// gemm_epilogue: what happens to a product before it is written, in the micro-kernel's registers (gemm.cl) or, after a
+// library's GEMM or a product split over K, as a launch of its own.
+//
+//   value = sum (+ C if ACCUMULATE);  value += bias[j] (BIAS);  intermediate[i, j] = value (INTERMEDIATE);
+//   value = gelu(value) (GELU);  value *= gelu'(aux[i, j]) (GELU_DERIVATIVE);
+//   value = gate[(i / span) * inner + i % inner, j] * value (GATE);  value += residual[i, j] (RESIDUAL);  C[i, j] = value
+//
+// intermediate, aux and residual have the layout of C. Each name in capitals is a -D switch; a kernel has the arguments
+// of the switches that are on, in the order bias, intermediate, aux, residual, gate + (int gate_stride, span, inner).
+#include "team.cl"
+#include "math.cl"
+
+#ifndef GEMM_EPILOGUE_CL
+#define GEMM_EPILOGUE_CL
+
+#ifdef ACCUMULATE
+#define APPLY_ACCUMULATE(at, j, n) value_ += lanes_load(c + (at), j, n);
+#else
+#define APPLY_ACCUMULATE(at, j, n)
+#endif
+
+#ifdef BIAS
+#define BIAS_PARAMETER , IN(float, bias)
+#define BIAS_USE USE_IN(float, bias);
+#define APPLY_BIAS(j, n) value_ += lanes_load(bias, j, n);
+#else
+#define BIAS_PARAMETER
+#define BIAS_USE
+#define APPLY_BIAS(j, n)
+#endif
+
+#ifdef INTERMEDIATE
+#define INTERMEDIATE_PARAMETER , OUT(float, intermediate)
+#define INTERMEDIATE_USE USE_OUT(float, intermediate);
+#define APPLY_INTERMEDIATE(at, j, n) lanes_store(intermediate + (at), j, n, value_);
+#else
+#define INTERMEDIATE_PARAMETER
+#define INTERMEDIATE_USE
+#define APPLY_INTERMEDIATE(at, j, n)
+#endif
+
+#ifdef GELU
+#define APPLY_GELU value_ = gelu_lanes(value_);
+#else
+#define APPLY_GELU
+#endif
+
+#ifdef GELU_DERIVATIVE
+#define AUX_PARAMETER , IN(float, aux)
+#define AUX_USE USE_IN(float, aux);
+#define APPLY_AUX(at, j, n) value_ *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
+#else
+#define AUX_PARAMETER
+#define AUX_USE
+#define APPLY_AUX(at, j, n)
+#endif
+
+#ifdef RESIDUAL
+#define RESIDUAL_PARAMETER , IN(float, residual)
+#define RESIDUAL_USE USE_IN(float, residual);
+#define APPLY_RESIDUAL(at, j, n) value_ += lanes_load(residual + (at), j, n);
+#else
+#define RESIDUAL_PARAMETER
+#define RESIDUAL_USE
+#define APPLY_RESIDUAL(at, j, n)
+#endif
+
+#ifdef GATE
+#define GATE_PARAMETER , IN(float, gate), const int gate_stride, const int span, const int inner
+#define GATE_USE USE_IN(float, gate);
+#define APPLY_GATE(i, j, n) \
+  value_ *= lanes_load(gate + (size_t)(((i) / span) * inner + (i) % inner) * gate_stride, j, n);
+#else
+#define GATE_PARAMETER
+#define GATE_USE
+#define APPLY_GATE(i, j, n)
+#endif
+
+#define EPILOGUE_PARAMETERS BIAS_PARAMETER INTERMEDIATE_PARAMETER AUX_PARAMETER RESIDUAL_PARAMETER GATE_PARAMETER
+#define EPILOGUE_USE BIAS_USE INTERMEDIATE_USE AUX_USE RESIDUAL_USE GATE_USE
+
+// Finishes and writes LANES values of row i from column j on; `at` is the row's first element in C.
+#define EPILOGUE_STORE(sum, i, at, j, n)  \
+  do {                                    \
+    floatL value_ = (sum);                \
+    APPLY_ACCUMULATE(at, j, n)            \
+    APPLY_BIAS(j, n)                      \
+    APPLY_INTERMEDIATE(at, j, n)          \
+    APPLY_GELU                            \
+    APPLY_AUX(at, j, n)                   \
+    APPLY_GATE(i, j, n)                   \
+    APPLY_RESIDUAL(at, j, n)              \
+    lanes_store(c + (at), j, n, value_);  \
+  } while (0)
+
+// sum = alpha * sum over s < parts of part[s, b, i, j], added in the order of s, then the epilogue into C.
+// part [parts, batch, m, n] dense, or C itself (parts = 1, ld = ldc) in place; C [batch, m, n] with ldc, stride_c.
+// Traffic: (parts + 1 + epilogue tensors) * 4 * batch * m * n bytes.
+__kernel void gemm_epilogue_forward(
+    IN(float, part), OUT(float, c), const int batch, const int m, const int n, const int parts, const int part_stride,
+    const int ld_part, const int ldc, const int stride_c, const float alpha EPILOGUE_PARAMETERS) {
+  USE_IN(float, part);
+  USE_OUT(float, c);
+  EPILOGUE_USE
+  TEAM_ROWS(row, batch * m) {
+    const int i = row % m, b = row / m;
+    const size_t at = (size_t)b * stride_c + (size_t)i * ldc;
+    // A single part may lie in C's own layout; several are dense, one after the other.
+    const size_t from = parts == 1 ? (size_t)b * part_stride + (size_t)i * ld_part : (size_t)row * ld_part;
+    TEAM_FOR(j, n) {
+      floatL sum = lanes_load(part + from, j, n);
+      for (int s = 1; s < parts; ++s) sum += lanes_load(part + from + (size_t)s * part_stride, j, n);
+      EPILOGUE_STORE(alpha * sum, i, at, j, n);
+    }
+  }
+}
+
+#endif

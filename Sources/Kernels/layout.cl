@@ -1,0 +1,131 @@
+// layout: kernels that move elements and change none: concat, slice, repeat, permute, transpose.
+#include "flat.cl"
+
+// y[o * y_stride + y_begin + j] = x[o * x_stride + x_begin + j], o < outer, j < count: the one copy behind concat, slice
+// and the gradients of concat, along any axis (count spans the axis' part and all axes inside it).
+// Traffic: 8 outer count bytes.
+__kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, int x_stride, int x_begin, int y_stride,
+                           int y_begin) {
+  USE_IN(float, x);
+  USE_OUT(float, y);
+  TEAM_ROWS(o, outer) {
+    __global const float *from = x + ((size_t)o * x_stride + x_begin);
+    __global float *to = y + ((size_t)o * y_stride + y_begin);
+    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
+  }
+}
+
+// Gradient of a slice: dx[o, begin + j] = dy[o, j] for j < count, zeros elsewhere; dx [outer, stride], dy [outer, count].
+// Traffic: 4 outer (stride + count) bytes.
+__kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin) {
+  USE_IN(float, dy);
+  USE_OUT(float, dx);
+  TEAM_ROWS(o, outer) {
+    __global const float *from = dy + (size_t)o * count;
+    __global float *to = dx + (size_t)o * stride;
+    TEAM_FOR(j, begin) lanes_store(to, j, begin, (floatL)(0.0f));
+    TEAM_FOR(j, count) lanes_store(to + begin, j, count, lanes_load(from, j, count));
+    int after = stride - begin - count;
+    TEAM_FOR(j, after) lanes_store(to + begin + count, j, after, (floatL)(0.0f));
+  }
+}
+
+// y[o, g, j] = x[o, j], g < group: x [outer, n] -> y [outer, group, n]. Traffic: 4 outer n (1 + group) bytes.
+__kernel void repeat_forward(IN(float, x), OUT(float, y), int outer, int group, int n) {
+  USE_IN(float, x);
+  USE_OUT(float, y);
+  TEAM_ROWS(row, outer * group) {
+    __global const float *from = x + (size_t)(row / group) * n;
+    TEAM_FOR(j, n) lanes_store(y + (size_t)row * n, j, n, lanes_load(from, j, n));
+  }
+}
+
+// dx[o, j] = sum_g dy[o, g, j], in the order of g. Traffic: 4 outer n (1 + group) bytes, outer n group additions.
+__kernel void repeat_backward(IN(float, dy), OUT(float, dx), int outer, int group, int n) {
+  USE_IN(float, dy);
+  USE_OUT(float, dx);
+  int chunks = (n + LANES - 1) / LANES;
+  ITEM_FOR(q, (size_t)outer * chunks) {
+    size_t o = q / chunks;
+    int j = (int)(q % chunks) * LANES;
+    __global const float *from = dy + o * group * n;
+    floatL sum = (floatL)(0.0f);
+    for (int g = 0; g < group; ++g) sum += lanes_load(from + (size_t)g * n, j, n);
+    lanes_store(dx + o * n, j, n, sum);
+  }
+}
+
+// y[o, j, i, :] = x[o, i, j, :]: x [outer, m, n, width] -> y [outer, n, m, width]. Its own gradient with m and n
+// exchanged. For rows of a few floats and more; transpose_forward is the one for width 1.
+// Traffic: 8 outer m n width bytes.
+__kernel void permute_forward(IN(float, x), OUT(float, y), int outer, int m, int n, int width) {
+  USE_IN(float, x);
+  USE_OUT(float, y);
+  TEAM_ROWS(row, outer * m * n) {
+    int i = row % m, j = row / m % n;
+    size_t o = row / m / n;
+    __global const float *from = x + ((o * m + i) * n + j) * width;
+    TEAM_FOR(k, width) lanes_store(y + (size_t)row * width, k, width, lanes_load(from, k, width));
+  }
+}
+
+#if TEAM_SIZE > 1
+#define TRANSPOSE_TILE 32
+#else
+#define TRANSPOSE_TILE LANES
+// LANES x LANES floats in registers, transposed by log2(LANES) perfect shuffles.
+static inline void transpose_lanes(floatL *v) {
+  for (int stage = 1; stage < LANES; stage *= 2) {
+    floatL t[LANES];
+    for (int i = 0; i < LANES / 2; ++i) {
+      t[2 * i].even = v[i].lo;
+      t[2 * i].odd = v[i + LANES / 2].lo;
+      t[2 * i + 1].even = v[i].hi;
+      t[2 * i + 1].odd = v[i + LANES / 2].hi;
+    }
+    for (int i = 0; i < LANES; ++i) v[i] = t[i];
+  }
+}
+#endif
+
+// y[b, j, i] = x[b, i, j]: x [batch, m, n] -> y [batch, n, m], a tile at a time. y must not be x.
+// Traffic: 8 batch m n bytes.
+__kernel void transpose_forward(IN(float, x), OUT(float, y), int batch, int m, int n) {
+#if TEAM_SIZE > 1
+  // One column wider than the tile, so that its columns lie in different banks.
+  __local float tile[TRANSPOSE_TILE][TRANSPOSE_TILE + 1];
+#endif
+  USE_IN(float, x);
+  USE_OUT(float, y);
+  int tiles_m = (m + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE, tiles_n = (n + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE;
+  TEAM_ROWS(q, batch * tiles_m * tiles_n) {
+    // Neighbouring tiles go down the columns of x: their writes share the rows of y.
+    int i = q % tiles_m * TRANSPOSE_TILE, j = q / tiles_m % tiles_n * TRANSPOSE_TILE;
+    size_t b = q / tiles_m / tiles_n;
+    __global const float *from = x + (b * m + i) * n + j;
+    __global float *to = y + (b * n + j) * m + i;
+    int height = min(TRANSPOSE_TILE, m - i), width = min(TRANSPOSE_TILE, n - j);
+#if TEAM_SIZE > 1
+    for (int k = TEAM_RANK; k < TRANSPOSE_TILE * TRANSPOSE_TILE; k += TEAM_SIZE) {
+      int r = k / TRANSPOSE_TILE, c = k % TRANSPOSE_TILE;
+      if (r < height && c < width) tile[r][c] = from[(size_t)r * n + c];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int k = TEAM_RANK; k < TRANSPOSE_TILE * TRANSPOSE_TILE; k += TEAM_SIZE) {
+      int r = k / TRANSPOSE_TILE, c = k % TRANSPOSE_TILE;
+      if (r < width && c < height) to[(size_t)r * m + c] = tile[c][r];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+#else
+    floatL v[LANES];
+    if (height == LANES && width == LANES) {
+      for (int r = 0; r < LANES; ++r) v[r] = vloadL(0, from + (size_t)r * n);
+      transpose_lanes(v);
+      for (int r = 0; r < LANES; ++r) vstoreL(v[r], 0, to + (size_t)r * m);
+    } else {
+      for (int r = 0; r < width; ++r)
+        for (int c = 0; c < height; ++c) to[(size_t)r * m + c] = from[(size_t)c * n + r];
+    }
+#endif
+  }
+}

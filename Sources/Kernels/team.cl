@@ -1,0 +1,153 @@
+// team: the unit of work of a row kernel.
+//
+// A GPU wants a work-group per row with a reduction through local memory; a CPU wants one work-item with wide vectors.
+// Kernels are written once against a team of TEAM_SIZE work-items that each hold LANES consecutive floats:
+//
+//   GPU shape   TEAM_SIZE = a work-group (power of two), LANES = 4
+//   CPU shape   TEAM_SIZE = 1,                           LANES = native vector width (4, 8 or 16)
+//
+// Both are -D values. A row kernel is launched with `teams * TEAM_SIZE` work-items in groups of TEAM_SIZE and walks its
+// rows with TEAM_ROWS, so the host may choose any number of teams.
+#ifndef TEAM_CL
+#define TEAM_CL
+
+#ifndef TEAM_SIZE
+#define TEAM_SIZE 1
+#endif
+#ifndef LANES
+#define LANES 16
+#endif
+
+#define TEAM_PASTE_(a, b) a##b
+#define TEAM_PASTE(a, b) TEAM_PASTE_(a, b)
+
+// LANES floats, ints or uints held by one work-item.
+#define floatL TEAM_PASTE(float, LANES)
+#define intL TEAM_PASTE(int, LANES)
+#define uintL TEAM_PASTE(uint, LANES)
+#define vloadL TEAM_PASTE(vload, LANES)
+#define vstoreL TEAM_PASTE(vstore, LANES)
+#define convert_floatL TEAM_PASTE(convert_float, LANES)
+#define convert_intL TEAM_PASTE(convert_int, LANES)
+#define as_floatL TEAM_PASTE(as_float, LANES)
+#define as_intL TEAM_PASTE(as_int, LANES)
+#define as_uintL TEAM_PASTE(as_uint, LANES)
+
+// A tensor argument is a buffer and an offset in elements: all tensors live in a few large buffers, and an offset, unlike
+// a sub-buffer, has no alignment rule of the device's own.
+#define IN(T, name) __global const T *name##_buffer, const ulong name##_offset
+#define OUT(T, name) __global T *name##_buffer, const ulong name##_offset
+#define USE_IN(T, name) __global const T *name = name##_buffer + name##_offset
+#define USE_OUT(T, name) __global T *name = name##_buffer + name##_offset
+
+#if LANES == 16
+#define LANE_INDEX ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#elif LANES == 8
+#define LANE_INDEX ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
+#elif LANES == 4
+#define LANE_INDEX ((int4)(0, 1, 2, 3))
+#else
+#error "LANES must be 4, 8 or 16"
+#endif
+
+static inline float lanes_sum(floatL v) {
+#if LANES == 16
+  float8 a = v.lo + v.hi;
+  float4 b = a.lo + a.hi;
+#elif LANES == 8
+  float4 b = v.lo + v.hi;
+#else
+  float4 b = v;
+#endif
+  float2 c = b.lo + b.hi;
+  return c.x + c.y;
+}
+
+static inline float lanes_max(floatL v) {
+#if LANES == 16
+  float8 a = fmax(v.lo, v.hi);
+  float4 b = fmax(a.lo, a.hi);
+#elif LANES == 8
+  float4 b = fmax(v.lo, v.hi);
+#else
+  float4 b = v;
+#endif
+  float2 c = fmax(b.lo, b.hi);
+  return fmax(c.x, c.y);
+}
+
+// LANES values from p[i], `fill` from index n on; never reads at or past n.
+static inline floatL lanes_load_or(__global const float *p, int i, int n, float fill) {
+  if (i + LANES <= n) return vloadL(0, p + i);
+  float tail[LANES];
+  for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
+  return vloadL(0, tail);
+}
+static inline floatL lanes_load(__global const float *p, int i, int n) { return lanes_load_or(p, i, n, 0.0f); }
+
+// Writes the lanes whose index is below n, nothing at or past n.
+static inline void lanes_store(__global float *p, int i, int n, floatL v) {
+  if (i + LANES <= n) {
+    vstoreL(v, 0, p + i);
+    return;
+  }
+  float tail[LANES];
+  vstoreL(v, 0, tail);
+  for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
+}
+
+// v where the lane's index is below n, else `fill`: for reductions that must not see the tail.
+static inline floatL lanes_keep(floatL v, int i, int n, float fill) {
+  return i + LANES <= n ? v : select((floatL)(fill), v, (LANE_INDEX + i) < n);
+}
+
+#define TEAM_RANK ((int)get_local_id(0))
+#define TEAM_INDEX ((int)get_group_id(0))
+#define TEAM_COUNT ((int)get_num_groups(0))
+// Rows of a kernel, dealt to teams round robin.
+#define TEAM_ROWS(row, rows) for (int row = TEAM_INDEX; row < (rows); row += TEAM_COUNT)
+// Columns of a row: i is the first of this work-item's LANES columns.
+#define TEAM_FOR(i, n) for (int i = TEAM_RANK * LANES; i < (n); i += TEAM_SIZE * LANES)
+
+#if TEAM_SIZE > 1
+// Declares the local memory of team_sum and team_max; stands first in a kernel that uses them.
+#define TEAM_LOCAL __local float team_scratch[TEAM_SIZE]
+#define TEAM_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#define TEAM_GLOBAL_BARRIER barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+
+// Tree reductions in a fixed order: the same bits each run. Every work-item of the team must call them.
+static inline float team_reduce_sum(__local float *scratch, float v) {
+  barrier(CLK_LOCAL_MEM_FENCE);
+  scratch[TEAM_RANK] = v;
+  barrier(CLK_LOCAL_MEM_FENCE);
+  for (int half_size = TEAM_SIZE / 2; half_size > 0; half_size >>= 1) {
+    if (TEAM_RANK < half_size) scratch[TEAM_RANK] += scratch[TEAM_RANK + half_size];
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  return scratch[0];
+}
+static inline float team_reduce_max(__local float *scratch, float v) {
+  barrier(CLK_LOCAL_MEM_FENCE);
+  scratch[TEAM_RANK] = v;
+  barrier(CLK_LOCAL_MEM_FENCE);
+  for (int half_size = TEAM_SIZE / 2; half_size > 0; half_size >>= 1) {
+    if (TEAM_RANK < half_size) scratch[TEAM_RANK] = fmax(scratch[TEAM_RANK], scratch[TEAM_RANK + half_size]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }
+  return scratch[0];
+}
+#define team_sum(v) team_reduce_sum(team_scratch, lanes_sum(v))
+#define team_max(v) team_reduce_max(team_scratch, lanes_max(v))
+#define team_sum_scalar(v) team_reduce_sum(team_scratch, (v))
+#define team_max_scalar(v) team_reduce_max(team_scratch, (v))
+#else
+#define TEAM_LOCAL
+#define TEAM_BARRIER
+#define TEAM_GLOBAL_BARRIER
+#define team_sum(v) lanes_sum(v)
+#define team_max(v) lanes_max(v)
+#define team_sum_scalar(v) (v)
+#define team_max_scalar(v) (v)
+#endif
+
+#endif

@@ -1,0 +1,28 @@
+// driftgpu's OpenCL program: one #include for each kernel family of Sources/Kernels.
+//
+// The engine builds this file as one program. Families that are specialised by extra -D values (a head size, a set of
+// epilogues) are built once more on their own for each set of values in use.
+#include "team.cl"
+#include "math.cl"
+#include "random.cl"
+#include "copy.cl"
+#include "add.cl"
+#include "activation.cl"
+#include "doubly_stochastic.cl"
+#include "elementwise.cl"
+#include "embedding.cl"
+#include "flat.cl"
+#include "gemm.cl"
+#include "gemm_epilogue.cl"
+#include "layer_norm.cl"
+#include "layout.cl"
+#include "memory_bank.cl"
+#include "modulate.cl"
+#include "optimizer.cl"
+#include "pairwise_distance.cl"
+#include "patchify.cl"
+#include "prior.cl"
+#include "reduce.cl"
+#include "residual.cl"
+#include "row_groups.cl"
+#include "smooth_l1.cl"
