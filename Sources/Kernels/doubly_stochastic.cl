@@ -55,18 +55,18 @@ static inline floatL masked_distance(__global const float *row, int i, int j, in
 
 #if TEAM_SIZE > 1
 // Work-items next to each other take columns next to each other.
-#define COLUMN_WIDTH 1
-#define floatC float
-static inline float column_distance(__global const float *row, int i, int j, int targets, int self, float penalty) {
+#define STATE_COLUMNS 1
+#define floatState float
+static inline float state_distance(__global const float *row, int i, int j, int targets, int self, float penalty) {
   return j < targets ? row[j] + (i == j && i < self ? penalty : 0.0f) : 0.0f;
 }
-#define column_store(p, j, n, v) \
+#define state_store(p, j, n, v) \
   if ((j) < (n)) (p)[j] = (v)
 #else
-#define COLUMN_WIDTH LANES
-#define floatC floatL
-#define column_distance masked_distance
-#define column_store lanes_store
+#define STATE_COLUMNS LANES
+#define floatState floatL
+#define state_distance masked_distance
+#define state_store lanes_store
 #endif
 
 // distance [B, G, T], scale [1], temperature [TEMPERATURES]
@@ -86,7 +86,7 @@ __kernel void doubly_stochastic_forward(IN(float, distance), IN(float, scale), I
   float factor[TEMPERATURES];
   exponent_factors(factor, temperature, unit);
   const int rows = groups * samples;
-  const int column_blocks = (targets + TEAM_SIZE * COLUMN_WIDTH - 1) / (TEAM_SIZE * COLUMN_WIDTH);
+  const int column_blocks = (targets + TEAM_SIZE * STATE_COLUMNS - 1) / (TEAM_SIZE * STATE_COLUMNS);
   TEAM_ROWS(task, rows + groups * column_blocks) {
     if (task < rows) {
       const int b = task / samples, i = task % samples;
@@ -110,23 +110,23 @@ __kernel void doubly_stochastic_forward(IN(float, distance), IN(float, scale), I
       if (TEAM_RANK == 0) state[0] = 0.5f * m;
     } else {
       const int b = (task - rows) / column_blocks;
-      const int j = ((task - rows) % column_blocks * TEAM_SIZE + TEAM_RANK) * COLUMN_WIDTH;
+      const int j = ((task - rows) % column_blocks * TEAM_SIZE + TEAM_RANK) * STATE_COLUMNS;
       if (j >= targets) continue;
       __global const float *group = distance + (size_t)b * samples * targets;
       __global float *state = column_state + (size_t)b * STATE_PLANES * targets;
-      floatC m = (floatC)(INFINITY);
+      floatState m = (floatState)(INFINITY);
       for (int i = 0; i < samples; ++i)
-        m = fmin(m, column_distance(group + (size_t)i * targets, i, j, targets, self, penalty));
-      floatC sum[TEMPERATURES];
-      for (int q = 0; q < TEMPERATURES; ++q) sum[q] = (floatC)(0.0f);
+        m = fmin(m, state_distance(group + (size_t)i * targets, i, j, targets, self, penalty));
+      floatState sum[TEMPERATURES];
+      for (int q = 0; q < TEMPERATURES; ++q) sum[q] = (floatState)(0.0f);
       for (int i = 0; i < samples; ++i) {
-        const floatC d = column_distance(group + (size_t)i * targets, i, j, targets, self, penalty) - m;
+        const floatState d = state_distance(group + (size_t)i * targets, i, j, targets, self, penalty) - m;
 #pragma unroll
         for (int q = 0; q < TEMPERATURES; ++q) sum[q] += exp2_lanes(d * -factor[q]);
       }
-      column_store(state, j, targets, 0.5f * m);
+      state_store(state, j, targets, 0.5f * m);
       for (int q = 0; q < TEMPERATURES; ++q)
-        column_store(state + (size_t)(1 + q) * targets, j, targets, 0.5f * log2(sum[q]));
+        state_store(state + (size_t)(1 + q) * targets, j, targets, 0.5f * log2(sum[q]));
     }
   }
 }

@@ -43,20 +43,30 @@ static inline float coordinate_unit(float scale, int width) { return fmax(scale 
 #define FIELD_LINES (FIELD_ROWS * TEMPERATURES)
 // Targets whose coefficients a work-item keeps; longer rows come in several parts.
 #define FIELD_DEPTH 1024
+// One cache line more than a power of two, or all lines of coefficients would fall into the same sets of the cache.
+#define FIELD_LINE (FIELD_DEPTH + 16)
 
 static inline floatL field_target(__global const float *row, int s, int width, int narrow) {
   return narrow ? lanes_load(row, s, width) : vloadL(0, row + s);
 }
 
-// sum[l][v] += coefficient[l][k] * row k [start[v] ..], over `count` rows that follow each other.
-#define FIELD_ACCUMULATE(vectors, narrow)                                                  \
-  for (int k = 0; k < count; ++k, row += width, ++c) {                                     \
-    floatL t[vectors];                                                                     \
-    _Pragma("unroll") for (int v = 0; v < vectors; ++v)                                    \
-        t[v] = field_target(row, start[v], width, narrow);                                 \
-    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                \
-        _Pragma("unroll") for (int v = 0; v < vectors; ++v)                                \
-            sum[l * 2 + v] = fma((floatL)(c[l * FIELD_DEPTH]), t[v], sum[l * 2 + v]);      \
+// sum[l][v] += coefficient[l][k] * row k [start[v] ..], over `count` rows that follow each other. The tile is held in
+// `tile`, which only constants index, so that it stays in registers.
+#define FIELD_ACCUMULATE(vectors, narrow)                                                                \
+  {                                                                                                      \
+    floatL tile[FIELD_LINES * vectors];                                                                  \
+    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                              \
+        _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] = sum[l * 2 + v];      \
+    for (int k = 0; k < count; ++k, row += width, ++c) {                                                 \
+      floatL t[vectors];                                                                                 \
+      _Pragma("unroll") for (int v = 0; v < vectors; ++v)                                                \
+          t[v] = field_target(row, start[v], width, narrow);                                             \
+      _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                            \
+          _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] =                    \
+          fma((floatL)(c[l * FIELD_LINE]), t[v], tile[l * vectors + v]);                                \
+    }                                                                                                    \
+    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                              \
+        _Pragma("unroll") for (int v = 0; v < vectors; ++v) sum[l * 2 + v] = tile[l * vectors + v];      \
   }
 #endif
 
@@ -233,7 +243,7 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
 #else
   const int narrow = width < LANES;
   const int vectors = (width + LANES - 1) / LANES;
-  float coefficient[FIELD_LINES * FIELD_DEPTH];
+  float coefficient[FIELD_LINES * FIELD_LINE];
   float weight[FIELD_DEPTH];
   for (int j = 0; j < FIELD_DEPTH; ++j) weight[j] = 1.0f;
   TEAM_ROWS(task, groups * blocks) {
@@ -270,7 +280,7 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
             const int l = r * TEMPERATURES + q;
             const floatL h = half_log[q] + lanes_load(columns + (size_t)(1 + q) * targets, j, targets);
             const floatL a = fmax(exp2_lanes(-fma(u, (floatL)(factor[q]), h)), affinity_floor) * w;
-            vstoreL(a, 0, coefficient + l * FIELD_DEPTH + (j - from));
+            vstoreL(a, 0, coefficient + l * FIELD_LINE + (j - from));
             if (step < 0 || parts == 1) {
               repelled[l] += select((floatL)(0.0f), a, repels);
               attracted[l] += select(a, (floatL)(0.0f), repels);
@@ -286,7 +296,7 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
         }
       for (int l = 0; l < FIELD_LINES; ++l)
         for (int j = from; j < to; j += LANES) {
-          float *a = coefficient + l * FIELD_DEPTH + (j - from);
+          float *a = coefficient + l * FIELD_LINE + (j - from);
           const intL repels = LANE_INDEX + j < (intL)(repelling);
           vstoreL(vloadL(0, a) * select((floatL)(n[l]), (floatL)(-p[l]), repels), 0, a);
         }

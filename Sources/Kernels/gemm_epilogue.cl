@@ -3,7 +3,7 @@
 //
 //   value = sum (+ C if ACCUMULATE);  value += bias[j] (BIAS);  intermediate[i, j] = value (INTERMEDIATE);
 //   value = gelu(value) (GELU);  value *= gelu'(aux[i, j]) (GELU_DERIVATIVE);
-//   value = gate[(i / span) * inner + i % inner, j] * value (GATE);  value += residual[i, j] (RESIDUAL);  C[i, j] = value
+//   value *= gate[(i / span) * inner + i % inner, j] (GATE);  value += residual[i, j] (RESIDUAL);  C[i, j] = value
 //
 // intermediate, aux and residual have the layout of C. Each name in capitals is a -D switch; a kernel has the arguments
 // of the switches that are on, in the order bias, intermediate, aux, residual, gate + (int gate_stride, span, inner).

@@ -9,6 +9,46 @@
 #define LAYER_NORM_CL
 #include "row_groups.cl"
 
+// The statement for each vector of a row: `whole` is 1 for those inside it, 0 for one that its end cuts.
+#define LAYER_NORM_COLUMNS(i, n, ...)                                       \
+  {                                                                         \
+    int i = TEAM_RANK * LANES;                                              \
+    for (const int whole = 1; i + LANES <= n; i += TEAM_SIZE * LANES) __VA_ARGS__ \
+    if (i < n) {                                                            \
+      const int whole = 0;                                                  \
+      __VA_ARGS__                                                           \
+    }                                                                       \
+  }
+
+// y of one row, its statistics known.
+static inline void layer_norm_row(__global const float *x_row, __global const float *weight, __global const float *bias,
+                                  __global const float *scale_row, __global const float *shift_row,
+                                  __global float *y_row, int n, int modulated, float center, float inverse) {
+  if (modulated) {
+    LAYER_NORM_COLUMNS(i, n, {
+      const floatL normal = (column_load(x_row, i, n, whole) - center) * inverse;
+      const floatL affine = normal * column_load(weight, i, n, whole) + column_load(bias, i, n, whole);
+      const floatL shifted = affine + column_load(shift_row, i, n, whole);
+      column_store(y_row, i, n, affine * column_load(scale_row, i, n, whole) + shifted, whole);
+    })
+  } else {
+    LAYER_NORM_COLUMNS(i, n, {
+      const floatL normal = (column_load(x_row, i, n, whole) - center) * inverse;
+      column_store(y_row, i, n, normal * column_load(weight, i, n, whole) + column_load(bias, i, n, whole), whole);
+    })
+  }
+}
+
+// Rows of a forward step: on a CPU four rows hide each other's latency in the two sums.
+#if TEAM_SIZE > 1
+#define LAYER_NORM_STEP 1
+#define LAYER_NORM_UNROLL
+#else
+#define LAYER_NORM_STEP 4
+#define LAYER_NORM_UNROLL _Pragma("unroll")
+#endif
+#define LAYER_NORM_EACH(r) LAYER_NORM_UNROLL for (int r = 0; r < LAYER_NORM_STEP; ++r)
+
 // Traffic: 8 rows n bytes (the row is read three times, but stays in the first cache); 8 rows n FLOPs. y may be x.
 __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias), IN(float, scale), IN(float, shift),
                                  OUT(float, y), OUT(float, mean), OUT(float, rstd), const int rows, const int n,
@@ -23,37 +63,39 @@ __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias
   USE_OUT(float, mean);
   USE_OUT(float, rstd);
   TEAM_LOCAL;
-  SHARE_FOR(row, rows) {
-    __global const float *x_row = x + (size_t)row * n;
-    __global float *y_row = y + (size_t)row * n;
-    floatL sum = 0.0f;
-    TEAM_FOR(i, n) sum += lanes_load(x_row, i, n);
-    const float center = team_sum(sum) / (float)n;
-    sum = 0.0f;
-    TEAM_FOR(i, n) {
-      const floatL d = lanes_keep(lanes_load(x_row, i, n) - center, i, n, 0.0f);
-      sum = mad(d, d, sum);
+  const float inverse_n = 1.0f / (float)n;
+  SHARE_FOR(step, (rows + LAYER_NORM_STEP - 1) / LAYER_NORM_STEP) {
+    // Past the last row the last is taken again, and not stored.
+    int row[LAYER_NORM_STEP];
+    __global const float *x_row[LAYER_NORM_STEP];
+    float center[LAYER_NORM_STEP], inverse[LAYER_NORM_STEP];
+    floatL sum[LAYER_NORM_STEP];
+    LAYER_NORM_EACH(r) {
+      row[r] = min(step * LAYER_NORM_STEP + r, rows - 1);
+      x_row[r] = x + (size_t)row[r] * n;
+      sum[r] = 0.0f;
     }
-    const float inverse = 1.0f / sqrt(team_sum(sum) / (float)n + eps);
-    if (modulated) {
-      const int m = group_of_row(row, span, inner);
-      __global const float *scale_row = scale + (size_t)m * scale_stride;
-      __global const float *shift_row = shift + (size_t)m * shift_stride;
-      TEAM_FOR(i, n) {
-        const floatL normal = (lanes_load(x_row, i, n) - center) * inverse;
-        const floatL affine = mad(normal, lanes_load(weight, i, n), lanes_load(bias, i, n));
-        const floatL shifted = affine + lanes_load(shift_row, i, n);
-        lanes_store(y_row, i, n, mad(affine, lanes_load(scale_row, i, n), shifted));
-      }
-    } else {
-      TEAM_FOR(i, n) {
-        const floatL normal = (lanes_load(x_row, i, n) - center) * inverse;
-        lanes_store(y_row, i, n, mad(normal, lanes_load(weight, i, n), lanes_load(bias, i, n)));
-      }
+    LAYER_NORM_COLUMNS(i, n, { LAYER_NORM_EACH(r) sum[r] += column_load(x_row[r], i, n, whole); })
+    LAYER_NORM_EACH(r) {
+      center[r] = team_sum(sum[r]) * inverse_n;
+      sum[r] = 0.0f;
     }
-    if (TEAM_RANK == 0) {
-      mean[row] = center;
-      rstd[row] = inverse;
+    LAYER_NORM_COLUMNS(i, n, {
+      LAYER_NORM_EACH(r) {
+        floatL d = column_load(x_row[r], i, n, whole) - center[r];
+        if (!whole) d = lanes_keep(d, i, n, 0.0f);
+        sum[r] = d * d + sum[r];
+      }
+    })
+    LAYER_NORM_EACH(r) inverse[r] = 1.0f / sqrt(team_sum(sum[r]) * inverse_n + eps);
+    for (int r = 0; r < LAYER_NORM_STEP && step * LAYER_NORM_STEP + r < rows; ++r) {
+      const int m = modulated ? group_of_row(row[r], span, inner) : 0;
+      layer_norm_row(x_row[r], weight, bias, scale + (size_t)m * scale_stride, shift + (size_t)m * shift_stride,
+                     y + (size_t)row[r] * n, n, modulated, center[r], inverse[r]);
+      if (TEAM_RANK == 0) {
+        mean[row[r]] = center[r];
+        rstd[row[r]] = inverse[r];
+      }
     }
   }
 }
@@ -82,80 +124,70 @@ static inline float8 layer_norm_reduce(__local float8 *scratch, float8 v) {
 
 // With g = dy weight (1 + scale), a row's gradient is dx = rstd (g - mean(g) - normal mean(g normal)).
 
-// The two sums of a row that its gradient needs.
-#define LAYER_NORM_STATISTICS(r)                                                    \
-  const floatL gradient##r = lanes_load(dy + start[r], i, n) * factor;              \
-  const floatL normal##r = (lanes_load(x + start[r], i, n) - center[r]) * inverse[r]; \
-  sum##r += gradient##r;                                                            \
-  product##r = mad(gradient##r, normal##r, product##r)
+// This work-item's share of sum(g) and of sum(g normal) of `count` rows (a constant at every call): elements r and 4 + r.
+static inline float8 layer_norm_gradient_sums(__global const float *dy, __global const float *x,
+                                              __global const float *mean, __global const float *rstd,
+                                              __global const float *weight, __global const float *scale_row, int n,
+                                              int modulated, int row, int step, const int count) {
+  float sums[2 * LAYER_NORM_ROWS] = {0, 0, 0, 0, 0, 0, 0, 0};
+  floatL sum[LAYER_NORM_ROWS], product[LAYER_NORM_ROWS];
+  for (int r = 0; r < count; ++r) sum[r] = product[r] = 0.0f;
+  LAYER_NORM_COLUMNS(i, n, {
+    floatL factor = column_load(weight, i, n, whole);
+    if (modulated) factor = factor * column_load(scale_row, i, n, whole) + factor;
+    for (int r = 0; r < count; ++r) {
+      const size_t start = (size_t)(row + r * step) * n;
+      const floatL gradient = column_load(dy + start, i, n, whole) * factor;
+      const floatL normal = (column_load(x + start, i, n, whole) - mean[row + r * step]) * rstd[row + r * step];
+      sum[r] += gradient;
+      product[r] = gradient * normal + product[r];
+    }
+  })
+  for (int r = 0; r < count; ++r) {
+    sums[r] = lanes_sum(sum[r]);
+    sums[LAYER_NORM_ROWS + r] = lanes_sum(product[r]);
+  }
+  return vload8(0, sums);
+}
 
-// dx of `count` rows (a constant at every call), whose sums of dy normal and dy join `partial`, or start it.
+// dx of those rows from the means of g and g normal; their sums of dy normal and dy join `partial`, or start it.
 static inline void layer_norm_gradient(__global const float *dy, __global const float *x, __global const float *mean,
                                        __global const float *rstd, __global const float *weight,
                                        __global const float *scale_row, __global float *dx, __global float *partial,
-                                       int n, int modulated, int row, int step, int count, int start_partial
-#if TEAM_SIZE > 1
-                                       ,
-                                       __local float8 *layer_norm_scratch
-#endif
-) {
-  size_t start[LAYER_NORM_ROWS];
-  float center[LAYER_NORM_ROWS], inverse[LAYER_NORM_ROWS];
-  for (int r = 0; r < count; ++r) {
-    start[r] = (size_t)(row + r * step) * n;
-    center[r] = mean[row + r * step];
-    inverse[r] = rstd[row + r * step];
-  }
-  floatL sum0 = 0.0f, sum1 = 0.0f, sum2 = 0.0f, sum3 = 0.0f;
-  floatL product0 = 0.0f, product1 = 0.0f, product2 = 0.0f, product3 = 0.0f;
-  TEAM_FOR(i, n) {
-    floatL factor = lanes_load(weight, i, n);
-    if (modulated) factor = mad(factor, lanes_load(scale_row, i, n), factor);
-    LAYER_NORM_STATISTICS(0);
-    if (count > 1) {
-      LAYER_NORM_STATISTICS(1);
-      LAYER_NORM_STATISTICS(2);
-      LAYER_NORM_STATISTICS(3);
-    }
-  }
-  float8 sums = 0.0f;
-  sums.s0 = lanes_sum(sum0);
-  sums.s4 = lanes_sum(product0);
-  if (count > 1) {
-    sums.s1 = lanes_sum(sum1);
-    sums.s2 = lanes_sum(sum2);
-    sums.s3 = lanes_sum(sum3);
-    sums.s5 = lanes_sum(product1);
-    sums.s6 = lanes_sum(product2);
-    sums.s7 = lanes_sum(product3);
-  }
-  sums = layer_norm_sums(sums) / (float)n;
-  float mean_gradient[8];
-  vstore8(sums, 0, mean_gradient);
-  TEAM_FOR(i, n) {
-    floatL factor = lanes_load(weight, i, n), dscale = 0.0f, dshift = 0.0f;
-    if (modulated) factor = mad(factor, lanes_load(scale_row, i, n), factor);
-    if (!start_partial) {
-      dscale = lanes_load(partial, i, n);
-      dshift = lanes_load(partial + n, i, n);
+                                       int n, int modulated, int row, int step, const int count, int starts,
+                                       float8 row_means) {
+  float means[2 * LAYER_NORM_ROWS];
+  vstore8(row_means, 0, means);
+  LAYER_NORM_COLUMNS(i, n, {
+    floatL factor = column_load(weight, i, n, whole);
+    floatL dscale = 0.0f;
+    floatL dshift = 0.0f;
+    if (modulated) factor = factor * column_load(scale_row, i, n, whole) + factor;
+    if (!starts) {
+      dscale = column_load(partial, i, n, whole);
+      dshift = column_load(partial + n, i, n, whole);
     }
     for (int r = 0; r < count; ++r) {
-      const floatL gradient = lanes_load(dy + start[r], i, n);
-      const floatL normal = (lanes_load(x + start[r], i, n) - center[r]) * inverse[r];
-      dscale = mad(gradient, normal, dscale);
+      const size_t start = (size_t)(row + r * step) * n;
+      const float inverse = rstd[row + r * step];
+      const floatL gradient = column_load(dy + start, i, n, whole);
+      const floatL normal = (column_load(x + start, i, n, whole) - mean[row + r * step]) * inverse;
+      dscale = gradient * normal + dscale;
       dshift += gradient;
-      const floatL change = mad(gradient, factor, -(normal * mean_gradient[4 + r] + mean_gradient[r])) * inverse[r];
-      lanes_store(dx + start[r], i, n, change);
+      const floatL change = gradient * factor - (normal * means[LAYER_NORM_ROWS + r] + means[r]);
+      column_store(dx + start, i, n, change * inverse, whole);
     }
-    lanes_store(partial, i, n, dscale);
-    lanes_store(partial + n, i, n, dshift);
-  }
+    column_store(partial, i, n, dscale, whole);
+    column_store(partial + n, i, n, dshift, whole);
+  })
 }
-#if TEAM_SIZE > 1
-#define LAYER_NORM_GRADIENT(...) layer_norm_gradient(__VA_ARGS__, layer_norm_scratch)
-#else
-#define LAYER_NORM_GRADIENT(...) layer_norm_gradient(__VA_ARGS__)
-#endif
+
+// One step of the kernel below: `count` rows from row k of the group on.
+#define LAYER_NORM_GRADIENT(count)                                                                                   \
+  const int row = row_of_group(group, k, span, inner);                                                               \
+  const float8 means = layer_norm_sums(layer_norm_gradient_sums(dy, x, mean, rstd, weight, scale_row, n, modulated,  \
+                                                                row, inner, count)) / (float)n;                      \
+  layer_norm_gradient(dy, x, mean, rstd, weight, scale_row, dx, sums, n, modulated, row, inner, count, k == first, means)
 
 // dx, and for layer_norm_backward_parameters the sums over each chunk of rows (row_groups.cl) of dy normal and dy:
 // partial [chunks, 2, n]. dx may be dy or x.
@@ -179,12 +211,12 @@ __kernel void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), 
     __global const float *scale_row = scale + (modulated ? (size_t)group * scale_stride : 0);
     __global float *sums = partial + (size_t)c * 2 * n;
     int k = first;
-    for (; k + LAYER_NORM_ROWS <= last; k += LAYER_NORM_ROWS)
-      LAYER_NORM_GRADIENT(dy, x, mean, rstd, weight, scale_row, dx, sums, n, modulated,
-                          row_of_group(group, k, span, inner), inner, LAYER_NORM_ROWS, k == first);
-    for (; k < last; ++k)
-      LAYER_NORM_GRADIENT(dy, x, mean, rstd, weight, scale_row, dx, sums, n, modulated,
-                          row_of_group(group, k, span, inner), inner, 1, k == first);
+    for (; k + LAYER_NORM_ROWS <= last; k += LAYER_NORM_ROWS) {
+      LAYER_NORM_GRADIENT(LAYER_NORM_ROWS);
+    }
+    for (; k < last; ++k) {
+      LAYER_NORM_GRADIENT(1);
+    }
   }
 }
 
@@ -220,11 +252,11 @@ __kernel void layer_norm_backward_parameters(IN(float, partial), IN(float, weigh
           plain += lanes_load(partial + (size_t)c * 2 * n + n, i, n);
         }
         if (modulated) {
-          lanes_store(dscale + (size_t)unit * dscale_stride, i, n, mad(w, product, b * plain));
+          lanes_store(dscale + (size_t)unit * dscale_stride, i, n, w * product + b * plain);
           lanes_store(dshift + (size_t)unit * dshift_stride, i, n, plain);
           const floatL factor = lanes_load(scale + (size_t)unit * scale_stride, i, n);
-          product = mad(factor, product, product);
-          plain = mad(factor, plain, plain);
+          product = factor * product + product;
+          plain = factor * plain + plain;
         }
         weight_sum += product;
         bias_sum += plain;

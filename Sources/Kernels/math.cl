@@ -1,8 +1,8 @@
 // math: elementary functions on LANES floats.
 //
 // Built-in exp, log and erf are scalar calls on some OpenCL CPU devices, ten times slower than the memory they feed from.
-// These are polynomials that stay in vector registers, and give the same values on every device that has a fused or
-// unfused multiply-add of float32 (up to the last bit or two).
+// These are polynomials that stay in vector registers. Products and sums are written out: the compiler contracts them to
+// fused multiply-adds where the device has fast ones, while mad() is two instructions on some and fma() a call on others.
 #ifndef MATH_CL
 #define MATH_CL
 #include "team.cl"
@@ -12,14 +12,15 @@
 static inline floatL exp_lanes(floatL x) {
   x = x < -104.5f ? (floatL)(-104.5f) : x;
   x = x > 89.0f ? (floatL)(89.0f) : x;
-  const floatL whole = rint(x * 1.44269504f);
-  const floatL r = fma(whole, (floatL)(-1.42860682e-6f), fma(whole, (floatL)(-0.693145752f), x));
-  floatL q = mad((floatL)(0.00138144661f), r, (floatL)(0.00836878084f));
-  q = mad(q, r, (floatL)(0.0416683927f));
-  q = mad(q, r, (floatL)(0.166665196f));
-  q = mad(q, r, (floatL)(0.49999994f));
-  const floatL e = mad(q, r * r, r) + 1.0f;
-  const intL n = convert_intL(whole);
+  // 1.5 * 2^23 leaves the rounded integer in the low bits (rint is a dozen instructions on some devices).
+  const intL n = as_intL(x * 1.44269504f + 12582912.0f) - 0x4b400000;
+  const floatL whole = convert_floatL(n);
+  const floatL r = (x - whole * 0.693145752f) - whole * 1.42860682e-6f;
+  floatL q = 0.00138144661f * r + 0.00836878084f;
+  q = q * r + 0.0416683927f;
+  q = q * r + 0.166665196f;
+  q = q * r + 0.49999994f;
+  const floatL e = (q * (r * r) + r) + 1.0f;
   const intL half_n = n >> 1;
   return e * as_floatL((half_n + 127) << 23) * as_floatL((n - half_n + 127) << 23);
 }
@@ -32,18 +33,17 @@ static inline floatL log_lanes(floatL x) {
   const intL e = (bits - 0x3f3504f3) >> 23;
   const floatL f = as_floatL(bits - (e << 23)) - 1.0f;
   const floatL k = convert_floatL(e) - (tiny ? (floatL)(25.0f) : (floatL)(0.0f));
-  floatL q = mad((floatL)(0.0691541359f), f, (floatL)(-0.11789839f));
-  q = mad(q, f, (floatL)(0.118729725f));
-  q = mad(q, f, (floatL)(-0.123843431f));
-  q = mad(q, f, (floatL)(0.142186582f));
-  q = mad(q, f, (floatL)(-0.16669251f));
-  q = mad(q, f, (floatL)(0.200022265f));
-  q = mad(q, f, (floatL)(-0.249999866f));
-  q = mad(q, f, (floatL)(0.333333105f));
+  floatL q = 0.0691541359f * f - 0.11789839f;
+  q = q * f + 0.118729725f;
+  q = q * f - 0.123843431f;
+  q = q * f + 0.142186582f;
+  q = q * f - 0.16669251f;
+  q = q * f + 0.200022265f;
+  q = q * f - 0.249999866f;
+  q = q * f + 0.333333105f;
   const floatL square = f * f;
-  floatL tail = mad(q, f * square, k * 1.42860682e-6f);
-  tail = mad((floatL)(-0.5f), square, tail);
-  floatL y = mad(k, (floatL)(0.693145752f), f + tail);
+  const floatL tail = q * (f * square) + k * 1.42860682e-6f - 0.5f * square;
+  floatL y = k * 0.693145752f + (f + tail);
   y = x < INFINITY ? y : x;
   y = x > 0.0f ? y : (x == 0.0f ? (floatL)(-INFINITY) : (floatL)(NAN));
   return y;
@@ -51,20 +51,20 @@ static inline floatL log_lanes(floatL x) {
 
 // erf(x), absolute error below 4e-7: an odd minimax polynomial x p(2 x^2 / 3.7^2 - 1) for |x| < 3.7, else +-1.
 static inline floatL erf_lanes(floatL x) {
-  const floatL u = mad(x * 0.146092042f, x, (floatL)(-1.0f));
-  floatL p = mad((floatL)(-0.00150467583f), u, (floatL)(0.00392741337f));
-  p = mad(p, u, (floatL)(-0.00364733674f));
-  p = mad(p, u, (floatL)(0.00522322161f));
-  p = mad(p, u, (floatL)(-0.0141517026f));
-  p = mad(p, u, (floatL)(0.0251461528f));
-  p = mad(p, u, (floatL)(-0.0362002514f));
-  p = mad(p, u, (floatL)(0.0514753535f));
-  p = mad(p, u, (floatL)(-0.0704366416f));
-  p = mad(p, u, (floatL)(0.0906248912f));
-  p = mad(p, u, (floatL)(-0.112645566f));
-  p = mad(p, u, (floatL)(0.140789539f));
-  p = mad(p, u, (floatL)(-0.19046773f));
-  p = mad(p, u, (floatL)(0.382137537f));
+  const floatL u = x * 0.146092042f * x - 1.0f;
+  floatL p = -0.00150467583f * u + 0.00392741337f;
+  p = p * u - 0.00364733674f;
+  p = p * u + 0.00522322161f;
+  p = p * u - 0.0141517026f;
+  p = p * u + 0.0251461528f;
+  p = p * u - 0.0362002514f;
+  p = p * u + 0.0514753535f;
+  p = p * u - 0.0704366416f;
+  p = p * u + 0.0906248912f;
+  p = p * u - 0.112645566f;
+  p = p * u + 0.140789539f;
+  p = p * u - 0.19046773f;
+  p = p * u + 0.382137537f;
   floatL y = x * p;
   y = x >= 3.7f ? (floatL)(1.0f) : y;
   return x <= -3.7f ? (floatL)(-1.0f) : y;
@@ -73,29 +73,29 @@ static inline floatL erf_lanes(floatL x) {
 // Exact GELU, x (1 + erf(x / sqrt 2)) / 2.
 static inline floatL gelu_lanes(floatL x) {
   const floatL half_x = 0.5f * x;
-  return mad(half_x, erf_lanes(x * 0.707106781f), half_x);
+  return half_x * erf_lanes(x * 0.707106781f) + half_x;
 }
 
 // Its derivative (1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi), absolute error below 6e-7. Less 1/2 it is odd:
 // one polynomial in 2 x^2 / 5.6^2 - 1 for |x| < 5.6, which spares both erf and exp; else 0 or 1.
 static inline floatL gelu_derivative_lanes(floatL x) {
-  const floatL u = mad(x * 0.0637755096f, x, (floatL)(-1.0f));
-  floatL p = mad((floatL)(-0.00676904619f), u, (floatL)(0.0162352622f));
-  p = mad(p, u, (floatL)(-0.00690468121f));
-  p = mad(p, u, (floatL)(0.00184468657f));
-  p = mad(p, u, (floatL)(-0.032161355f));
-  p = mad(p, u, (floatL)(0.0575312413f));
-  p = mad(p, u, (floatL)(-0.0558827557f));
-  p = mad(p, u, (floatL)(0.0600380339f));
-  p = mad(p, u, (floatL)(-0.0721658096f));
-  p = mad(p, u, (floatL)(0.073201336f));
-  p = mad(p, u, (floatL)(-0.0651848018f));
-  p = mad(p, u, (floatL)(0.0565010682f));
-  p = mad(p, u, (floatL)(-0.050947234f));
-  p = mad(p, u, (floatL)(0.0518161096f));
-  p = mad(p, u, (floatL)(-0.0642829016f));
-  p = mad(p, u, (floatL)(0.126416579f));
-  floatL y = mad(x, p, (floatL)(0.5f));
+  const floatL u = x * 0.0637755096f * x - 1.0f;
+  floatL p = -0.00676904619f * u + 0.0162352622f;
+  p = p * u - 0.00690468121f;
+  p = p * u + 0.00184468657f;
+  p = p * u - 0.032161355f;
+  p = p * u + 0.0575312413f;
+  p = p * u - 0.0558827557f;
+  p = p * u + 0.0600380339f;
+  p = p * u - 0.0721658096f;
+  p = p * u + 0.073201336f;
+  p = p * u - 0.0651848018f;
+  p = p * u + 0.0565010682f;
+  p = p * u - 0.050947234f;
+  p = p * u + 0.0518161096f;
+  p = p * u - 0.0642829016f;
+  p = p * u + 0.126416579f;
+  floatL y = x * p + 0.5f;
   y = x >= 5.6f ? (floatL)(1.0f) : y;
   return x <= -5.6f ? (floatL)(0.0f) : y;
 }
@@ -107,7 +107,7 @@ static inline floatL sigmoid_lanes(floatL x) { return 1.0f / (1.0f + exp_lanes(-
 static inline floatL silu_lanes(floatL x) { return x / (1.0f + exp_lanes(-x)); }
 static inline floatL silu_derivative_lanes(floatL x) {
   const floatL s = sigmoid_lanes(x);
-  return mad(x * s, 1.0f - s, s);
+  return x * s * (1.0f - s) + s;
 }
 
 #endif

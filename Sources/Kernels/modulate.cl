@@ -20,7 +20,7 @@ __kernel void modulate_forward(IN(float, x), IN(float, scale), IN(float, shift),
     __global float *y_row = y + (size_t)row * n;
     TEAM_FOR(i, n) {
       const floatL v = lanes_load(x_row, i, n);
-      lanes_store(y_row, i, n, mad(v, lanes_load(scale_row, i, n), v) + lanes_load(shift_row, i, n));
+      lanes_store(y_row, i, n, (v * lanes_load(scale_row, i, n) + v) + lanes_load(shift_row, i, n));
     }
   }
 }
@@ -40,7 +40,7 @@ static inline void modulate_backward_tile(__global const float *dy, __global con
     COLUMN_EACH(v) {
       const int j = i + v * LANES;
       const floatL gradient = column_load(dy + row, j, n, whole);
-      dscale[v] = mad(gradient, column_load(x + row, j, n, whole), dscale[v]);
+      dscale[v] = gradient * column_load(x + row, j, n, whole) + dscale[v];
       dshift[v] += gradient;
       column_store(dx + row, j, n, gradient * factor[v], whole);
     }

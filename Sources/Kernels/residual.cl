@@ -70,7 +70,7 @@ static inline void residual_backward_tile(__global const float *dy, __global con
       const int j = i + v * LANES;
       floatL gradient = column_load(dy + start, j, n, whole);
       if (dropout) gradient *= dropout_lanes(clock, stream, (ulong)row * RESIDUAL_ROW(n) + j, probability);
-      dgate[v] = mad(gradient, column_load(h + start, j, n, whole), dgate[v]);
+      dgate[v] = gradient * column_load(h + start, j, n, whole) + dgate[v];
       column_store(dh + start, j, n, gradient * gate[v], whole);
     }
   }

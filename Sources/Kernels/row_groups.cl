@@ -44,7 +44,7 @@ static inline int chunks_of_group(int span, int inner, int chunk) { return (span
 #define COLUMN_VECTORS 1
 #else
 #define COLUMN_SLICES 1
-#define COLUMN_VECTORS 4
+#define COLUMN_VECTORS (LANES == 16 ? 8 : 4)
 #endif
 #define COLUMN_WIDTH (TEAM_SIZE / COLUMN_SLICES * COLUMN_VECTORS * LANES)
 #define COLUMN_TILES(n) (((n) + COLUMN_WIDTH - 1) / COLUMN_WIDTH)

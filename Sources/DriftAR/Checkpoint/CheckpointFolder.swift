@@ -54,7 +54,8 @@ public struct CheckpointFolder: Sendable {
             var entries: [String: CheckpointManifest.Entry] = [:]
             for (name, contents) in files.sorted(by: { $0.key < $1.key }) {
                 guard !name.isEmpty, !name.hasPrefix("."), !name.contains("/"), name != CheckpointManifest.name else {
-                    throw DataError("'\(name)' cannot be a file of a checkpoint", at: path, fix: "choose a plain file name")
+                    throw DataError("'\(name)' cannot be a file of a checkpoint", at: path,
+                                    fix: "choose a plain file name")
                 }
                 let file = try AtomicFile(Files.join(temporary, name), checksummed: true)
                 switch contents {

@@ -28,8 +28,8 @@ struct CheckpointManifest: Sendable, Equatable {
             throw DataError("damaged: no manifest of a checkpoint", at: path, fix: remedy)
         }
         guard json["format"]?.integer == Self.format else {
-            throw DataError("a checkpoint of format \(json["format"]?.text ?? "?"), this program reads \(Self.format)", at: path,
-                            fix: "use the version of the program that wrote it")
+            throw DataError("a checkpoint of format \(json["format"]?.text ?? "?"), this program reads \(Self.format)",
+                            at: path, fix: "use the version of the program that wrote it")
         }
         var entries: [String: Entry] = [:]
         for file in files {

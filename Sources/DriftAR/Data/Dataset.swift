@@ -84,7 +84,7 @@ public struct Dataset: Sendable {
     public func gather(_ indices: [Int], into buffer: UnsafeMutableBufferPointer<Float>) throws {
         let size = imageSize
         guard buffer.count == indices.count * size, indices.allSatisfy({ labels.indices.contains($0) }) else {
-            throw DataError("\(indices.count) images of \(size) values do not go into \(buffer.count) values, or an index is not below \(count)",
+            throw DataError("\(indices.count) of its \(count) images of \(size) values do not go into \(buffer.count) values",
                             at: "data set", fix: "draw the indices from this data set")
         }
         guard let target = buffer.baseAddress else { return }
@@ -126,7 +126,8 @@ public struct Dataset: Sendable {
             let members = members[label]
             if members.count < perLabel {
                 for k in 0..<perLabel {
-                    indices.append(members[random.below(members.count, stream: stream, step: step, element: UInt32(truncatingIfNeeded: k))])
+                    let element = UInt32(truncatingIfNeeded: k)
+                    indices.append(members[random.below(members.count, stream: stream, step: step, element: element)])
                 }
             } else {
                 indices += Self.shuffled(members, perLabel, random, stream: stream, step: step)

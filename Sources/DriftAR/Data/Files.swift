@@ -67,7 +67,11 @@ enum Files {
         if isFolder(path) { return }
         let above = parent(of: path)
         if above != path, above != "." { try makeFolder(above) }
-        if mkdir(path, 0o777) != 0, !(errno == EEXIST && isFolder(path)) {
+        if mkdir(path, 0o777) != 0 {
+            let exists = errno == EEXIST
+            if exists, isFolder(path) { return }
+            // EEXIST alone would not say that the thing in the way is a file.
+            if exists { errno = ENOTDIR }
             throw failure("create the folder", path)
         }
     }
@@ -88,7 +92,7 @@ enum Files {
     }
 
     static func rename(_ source: String, to target: String) throws {
-        guard unsafe_rename(source, target) == 0 else { throw failure("rename \(name(of: source)) to it", target) }
+        guard renameOnce(source, target) == 0 else { throw failure("rename \(name(of: source)) to it", target) }
     }
 
     /// Removes a file or a folder with everything in it; links are removed, not followed.
@@ -115,7 +119,7 @@ enum Files {
         if fsync(descriptor) != 0, errno != EINVAL { throw failure("sync the folder", path) }
     }
 
-    private static func unsafe_rename(_ source: String, _ target: String) -> Int32 {
+    private static func renameOnce(_ source: String, _ target: String) -> Int32 {
         #if canImport(Glibc)
         return Glibc.rename(source, target)
         #elseif canImport(Musl)

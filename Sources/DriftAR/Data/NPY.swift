@@ -15,7 +15,8 @@ public enum NPY {
         while (prefix.count + 2 + header.utf8.count + 1) % 64 != 0 { header += " " }
         header += "\n"
         guard let length = UInt16(exactly: header.utf8.count) else {
-            throw DataError("\(tensor.shape.count) dimensions do not fit into the header", at: path, fix: "reshape the tensor")
+            throw DataError("\(tensor.shape.count) dimensions do not fit into the header", at: path,
+                            fix: "reshape the tensor")
         }
         let file = try AtomicFile(path)
         try file.write(prefix)

@@ -58,7 +58,7 @@ public final class SafeTensorsFile: Sendable {
         }
         let headerLength = Int(length)
         let header = try [UInt8](unsafeUninitializedCapacity: headerLength) { buffer, count in
-            try file.read(at: 8, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<headerLength]))
+            try file.read(at: 8, into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<headerLength]))
             count = headerLength
         }
         guard header[0] == UInt8(ascii: "{") else {

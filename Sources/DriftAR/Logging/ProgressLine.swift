@@ -101,12 +101,12 @@ public final class ProgressLine {
         let width = String(total).count
         let number = String(repeating: " ", count: max(0, width - String(step).count)) + String(step)
         var parts = ["step \(number)/\(total)"]
-        parts += losses.map { "\($0.0) \(Decimal.short($0.1))" }
-        if let imagesPerSecond { parts.append("\(Decimal.short(imagesPerSecond)) images/s") }
+        parts += losses.map { "\($0.0) \(NumberText.short($0.1))" }
+        if let imagesPerSecond { parts.append("\(NumberText.short(imagesPerSecond)) images/s") }
         if step >= total {
-            parts.append("took \(Decimal.duration(clock() - begin))")
+            parts.append("took \(NumberText.duration(clock() - begin))")
         } else if let stepsPerSecond, stepsPerSecond > 0 {
-            parts.append("ETA \(Decimal.duration(Double(total - step) / stepsPerSecond))")
+            parts.append("ETA \(NumberText.duration(Double(total - step) / stepsPerSecond))")
         }
         return parts.joined(separator: "  ")
     }

@@ -31,7 +31,8 @@ public struct Evaluation: Sendable {
     /// The figures of one set against real training images. Uses all cores; the same input gives the same bits.
     public static func figures(of set: Dataset, against training: Dataset) throws -> Figures {
         guard set.shape[1...] == training.shape[1...], set.classCount == training.classCount else {
-            throw DataError("images \(set.shape) of \(set.classCount) classes against \(training.shape) of \(training.classCount)",
+            let (left, right) = ("\(set.shape) of \(set.classCount)", "\(training.shape) of \(training.classCount)")
+            throw DataError("images \(left) classes against \(right)",
                             at: "evaluation", fix: "compare images of one size and the same classes")
         }
         guard set.count > 0, training.count > 0 else {
@@ -84,7 +85,7 @@ extension Evaluation: CustomStringConvertible {
                 return column == 0 ? cell.0 + space : space + cell.0
             }.joined()
         }
-        func show(_ value: Double?, _ digits: Int) -> String { value.map { Decimal.fixed($0, digits) } ?? "-" }
+        func show(_ value: Double?, _ digits: Int) -> String { value.map { NumberText.fixed($0, digits) } ?? "-" }
         var lines = [
             ["", "generated", "held-out"].enumerated().map { column, title in
                 let space = String(repeating: " ", count: (column == 0 ? 34 : 12) - title.count)

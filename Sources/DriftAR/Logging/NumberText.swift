@@ -1,5 +1,5 @@
 /// Numbers as text for people.
-enum Decimal {
+enum NumberText {
     /// With that many digits after the point.
     static func fixed(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite else { return value.isNaN ? "nan" : value < 0 ? "-inf" : "inf" }

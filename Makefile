@@ -1,0 +1,30 @@
+# make digits   train on handwritten digits and look at the result
+# make test     build and run every test
+# Both install what is missing first; a second run neither installs nor builds anything again.
+
+PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev
+TEST_PACKAGES = oclgrind
+# Tests look into modules, and both commands share one build.
+FLAGS = -c release -Xswiftc -enable-testing
+
+.PHONY: digits test build setup clean
+
+digits: build
+	.build/release/driftgpu train --resume
+	.build/release/driftgpu eval --checkpoint out/digits
+	@echo "look at out/digits/samples"
+
+test:
+	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
+	swift build $(FLAGS) --build-tests
+	swift test $(FLAGS) --skip-build
+	Scripts/test-oclgrind
+
+build: setup
+	swift build $(FLAGS) --product driftgpu
+
+setup:
+	@Scripts/setup $(PACKAGES)
+
+clean:
+	rm -rf .build

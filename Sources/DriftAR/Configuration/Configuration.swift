@@ -1,0 +1,200 @@
+import Foundation
+
+/// Everything that defines a training run: model, loss, schedule, optimiser. Written to config.json of a run, read with
+/// `--config`, and carried by checkpoints. Names in JSON are the property names.
+public struct Configuration: Codable, Sendable, Equatable {
+    // MARK: Data and model
+
+    public var preset = "digits"
+    public var channels = 1
+    public var height = 8
+    public var width = 8
+    /// Side of the square of pixels that makes one token.
+    public var patch = 2
+    public var classes = 10
+    /// D of encoder and decoder.
+    public var embed = 64
+    public var heads = 4
+    /// The encoder has twice as many blocks.
+    public var encoderDepth = 2
+    public var decoderDepth = 3
+    public var draftDepth = 2
+    /// K, copies of the class embedding in front of the content tokens.
+    public var buffer = 4
+    public var mlpRatio: Float = 4
+    public var layerNormEpsilon: Float = 1e-6
+    public var dropout: Float = 0
+    public var labelDrop: Float = 0.1
+    public var sigmaMax: Float = 0.5
+    public var sigmaTau: Float = 2
+    /// Standard deviation of the decoder's last layer at the start; 0 is the reference's and collapses the classes.
+    public var lastLayerDeviation: Float = 0.1
+
+    // MARK: Drift loss
+
+    /// What a group of the drift loss is: `samples` of one label, or the `tokens` of one image as in the reference.
+    public enum Groups: String, Codable, Sendable, CaseIterable { case samples, tokens }
+    /// What is compared in `samples` groups: whole images, phi of each location, or both losses added.
+    public enum Features: String, Codable, Sendable, CaseIterable { case pixels, phi, both }
+
+    public var groups = Groups.samples
+    public var features = Features.pixels
+    public var radii: [Float] = [0.02, 0.05, 0.2]
+    /// Labels in a step; 0: all classes.
+    public var labelsPerStep = 0
+    /// G, generated images of each label in a step.
+    public var samplesPerLabel = 16
+    /// P, real images each group is drawn to.
+    public var positives = 32
+    /// Extra negatives from the ring of earlier generated features (`tokens` groups).
+    public var negatives = 0
+    /// Capacity of a class's ring of real features.
+    public var positiveBank = 128
+    /// Capacity of the ring of generated features.
+    public var negativeBank = 1000
+    /// Encodes each distinct label once and shares z among its images; false encodes every image, as the reference does.
+    public var encodeOnce = true
+    /// Position of z the draft at r is trained on, relative to r: 0 is what the speculative loop verifies, 1 the reference.
+    public var draftShift = 0
+
+    // MARK: Schedule and optimiser
+
+    public enum LearningRateSchedule: String, Codable, Sendable, CaseIterable { case constant, cosine, linear }
+
+    public var steps = 1000
+    public var learningRate = 5e-4
+    public var minimumLearningRate = 0.0
+    public var warmupSteps = 50
+    public var schedule = LearningRateSchedule.linear
+    /// Part of the steps over which `linear` falls to the minimum, at the end.
+    public var decayFraction = 0.3
+    public var beta1 = 0.9
+    public var beta2 = 0.95
+    public var adamEpsilon = 1e-8
+    public var weightDecay = 0.02
+    /// Largest global gradient norm; 0 does not clip.
+    public var clip = 2.0
+    public var ema = 0.995
+    public var alpha0 = 0.95
+    /// Part of the steps after which the encoder is frozen (phase II).
+    public var freezeFraction = 0.8
+    public var seed: UInt64 = 0
+
+    // MARK: Artefacts
+
+    public var logEvery = 10
+    public var sampleEvery = 200
+    public var checkpointEvery = 250
+    public var keepCheckpoints = 3
+
+    public init() {}
+
+    /// The preset `name`. Throws when there is none of that name.
+    public static func preset(_ name: String) throws -> Configuration {
+        guard let preset = presets[name] else {
+            throw ConfigurationError(
+                "preset \(name): unknown; there is \(presets.keys.sorted().joined(separator: ", "))")
+        }
+        return preset
+    }
+
+    /// Presets by name.
+    public static let presets: [String: Configuration] = ["digits": Configuration()]
+
+    // MARK: Derived
+
+    /// R, tokens of an image.
+    public var tokens: Int { (height / patch) * (width / patch) }
+    /// C, values of a token.
+    public var tokenWidth: Int { channels * patch * patch }
+    public var labelsInStep: Int { labelsPerStep == 0 ? classes : labelsPerStep }
+    /// Generated images in a step.
+    public var batch: Int { labelsInStep * samplesPerLabel }
+
+    /// Throws a one-line error that names the first setting out of range.
+    public func validate() throws {
+        func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+            if !condition { throw ConfigurationError(message()) }
+        }
+        try require(channels > 0 && channels <= 64, "channels \(channels): take 1 to 64")
+        try require(height > 0 && width > 0 && height <= 4096 && width <= 4096, "image \(height)x\(width): take 1 to 4096")
+        try require(patch > 0 && height % patch == 0 && width % patch == 0, "patch \(patch): must divide \(height)x\(width)")
+        try require(classes > 0 && classes <= 1_000_000, "classes \(classes): take 1 to 1000000")
+        try require(heads > 0 && embed > 0 && embed <= 16384 && embed % heads == 0, "embed \(embed): must be a multiple of heads (\(heads))")
+        try require(embed / heads <= 128, "embed \(embed) / heads \(heads): head sizes go up to 128")
+        try require(encoderDepth > 0 && encoderDepth <= 256, "encoder-depth \(encoderDepth): take 1 to 256")
+        try require(decoderDepth > 0 && decoderDepth <= 256, "decoder-depth \(decoderDepth): take 1 to 256")
+        try require(draftDepth > 0 && draftDepth <= 256, "draft-depth \(draftDepth): take 1 to 256")
+        try require(buffer > 0 && buffer <= 4096, "buffer \(buffer): take 1 to 4096")
+        try require(mlpRatio > 0 && mlpRatio <= 64, "mlp-ratio \(mlpRatio): take a number above 0, up to 64")
+        try require(layerNormEpsilon > 0, "layer-norm-epsilon \(layerNormEpsilon): must be above 0")
+        try require(dropout >= 0 && dropout < 1, "dropout \(dropout): take 0 up to, not including, 1")
+        try require(labelDrop >= 0 && labelDrop < 1, "label-drop \(labelDrop): take 0 up to, not including, 1")
+        try require(sigmaMax >= 0 && sigmaMax.isFinite, "sigma-max \(sigmaMax): must be 0 or more")
+        try require(sigmaTau > 0 && sigmaTau.isFinite, "sigma-tau \(sigmaTau): must be above 0")
+        try require(lastLayerDeviation >= 0, "last-layer-deviation \(lastLayerDeviation): must be 0 or more")
+        try require(!radii.isEmpty && radii.count <= 8 && radii.allSatisfy { $0 > 0 && $0.isFinite }, "radii \(radii): take 1 to 8 numbers above 0")
+        try require(labelsPerStep >= 0 && labelsPerStep <= classes, "labels-per-step \(labelsPerStep): take 1 to \(classes), or 0 for all")
+        try require(samplesPerLabel > 0, "samples-per-label \(samplesPerLabel): take 1 or more")
+        try require(positives > 0, "positives \(positives): take 1 or more")
+        try require(negatives >= 0, "negatives \(negatives): take 0 or more")
+        try require(positiveBank > 0 && negativeBank > 0, "banks: positive-bank and negative-bank must be above 0")
+        try require(draftShift == 0 || draftShift == 1, "draft-shift \(draftShift): take 0 or 1")
+        try require(draftShift < tokens, "draft-shift \(draftShift): an image of \(tokens) token has no next position")
+        try require(steps > 0, "steps \(steps): take 1 or more")
+        try require(learningRate >= 0 && learningRate.isFinite, "lr \(learningRate): must be 0 or more")
+        try require(minimumLearningRate >= 0 && minimumLearningRate.isFinite, "min-lr \(minimumLearningRate): must be 0 or more")
+        try require(warmupSteps >= 0, "warmup-steps \(warmupSteps): must be 0 or more")
+        try require(decayFraction >= 0 && decayFraction <= 1, "decay-fraction \(decayFraction): take 0 to 1")
+        try require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "betas \(beta1), \(beta2): take 0 up to, not including, 1")
+        try require(adamEpsilon > 0, "adam-epsilon \(adamEpsilon): must be above 0")
+        try require(weightDecay >= 0 && weightDecay.isFinite, "weight-decay \(weightDecay): must be 0 or more")
+        try require(clip >= 0, "clip \(clip): must be 0 (off) or more")
+        try require(ema >= 0 && ema < 1, "ema \(ema): take 0 up to, not including, 1")
+        try require(alpha0 >= 0 && alpha0 <= 1, "alpha0 \(alpha0): take 0 to 1")
+        try require(freezeFraction >= 0 && freezeFraction <= 1, "freeze-fraction \(freezeFraction): take 0 to 1")
+        try require(logEvery > 0 && sampleEvery >= 0 && checkpointEvery >= 0, "log-every must be above 0, sample-every and checkpoint-every 0 (never) or more")
+        try require(keepCheckpoints > 0, "keep-checkpoints \(keepCheckpoints): take 1 or more")
+    }
+
+    // MARK: JSON
+
+    /// Indented JSON with sorted keys.
+    public func json() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+
+    /// This configuration with the values of a JSON object laid over it. Throws on an unknown key or a value of the wrong kind.
+    public func merging(json data: Data, from source: String) throws -> Configuration {
+        let own = try JSONSerialization.jsonObject(with: try json()) as? [String: Any] ?? [:]
+        guard let object = try? JSONSerialization.jsonObject(with: data), let changes = object as? [String: Any] else {
+            throw ConfigurationError("\(source): not a JSON object; see config.json of a run for the form")
+        }
+        if let unknown = changes.keys.sorted().first(where: { own[$0] == nil }) {
+            throw ConfigurationError("\(source): unknown setting \(unknown); there is \(own.keys.sorted().joined(separator: ", "))")
+        }
+        let merged = own.merging(changes) { $1 }
+        do {
+            return try JSONDecoder().decode(
+                Configuration.self, from: try JSONSerialization.data(withJSONObject: merged))
+        } catch let DecodingError.typeMismatch(_, context) {
+            throw ConfigurationError("\(source): \(Self.path(context)): \(context.debugDescription)")
+        } catch let DecodingError.dataCorrupted(context) {
+            throw ConfigurationError("\(source): \(Self.path(context)): \(context.debugDescription)")
+        } catch {
+            throw ConfigurationError("\(source): a setting has a value of the wrong kind")
+        }
+    }
+
+    private static func path(_ context: DecodingError.Context) -> String {
+        context.codingPath.map(\.stringValue).joined(separator: ".")
+    }
+}
+
+/// A setting that cannot be: one line that names it and says what it may be.
+public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,63 @@
+import DriftGPU
+
+/// The decoder's block: self-attention and MLP modulated and gated by AdaLN, between them plain cross-attention to the
+/// conditioning tokens.
+///
+/// x and context may differ in batch: G images of a label share one context (and one modulation) when the context's batch
+/// is G times smaller.
+public struct CrossAttentionBlock: Sendable {
+    public let width: Int
+    public let contextWidth: Int
+    public let heads: Int
+    public let hidden: Int
+    public let epsilon: Float
+
+    public init(width: Int, contextWidth: Int, heads: Int, hidden: Int, epsilon: Float) {
+        self.width = width
+        self.contextWidth = contextWidth
+        self.heads = heads
+        self.hidden = hidden
+        self.epsilon = epsilon
+    }
+
+    func declarations(_ prefix: String) -> [ParameterDeclaration] {
+        [.init(prefix + "scale_shift_table", [1, 6, width], .normal(1 / Float(width).squareRoot()))]
+            + ParameterDeclaration.layerNorm(prefix + "norm1", width)
+            + ParameterDeclaration.linear(prefix + "attn1.qkv", width, 3 * width)
+            + ParameterDeclaration.linear(prefix + "attn1.proj", width, width)
+            + ParameterDeclaration.layerNorm(prefix + "norm2", width)
+            + ParameterDeclaration.linear(prefix + "attn2.wq", width, width)
+            + ParameterDeclaration.linear(prefix + "attn2.wk", contextWidth, width)
+            + ParameterDeclaration.linear(prefix + "attn2.wv", contextWidth, width)
+            + ParameterDeclaration.linear(prefix + "attn2.proj", width, width)
+            + ParameterDeclaration.layerNorm(prefix + "norm3", width)
+            + ParameterDeclaration.linear(prefix + "mlp.fc1", width, hidden)
+            + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width)
+    }
+
+    /// x [B, R, D], context [L, M, Dc], modulation t [L, 6, D] with B = L G -> [B, R, D].
+    public func callAsFunction(
+        _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> Tensor {
+        let graph = scope.graph
+        let labels = t.shape[0]
+        let m = try graph.split(graph.addPeriodic(t, scope.parameter("scale_shift_table")), axis: 1)
+        let map = RowMap(span: x.shape[0] / labels * x.shape[1], inner: 1)
+
+        let normed = try scope.layerNorm(
+            x, "norm1", epsilon: epsilon, modulation: Modulation(shift: m[0], scale: m[1], map: map))
+        let attended = try graph.selfAttention(scope.linear(normed, "attn1.qkv"), heads: heads, dropout: dropout)
+        var h = try graph.residual(x, scope.linear(attended, "attn1.proj"), gate: m[2], map: map, dropout: dropout)
+
+        let query = try scope.linear(scope.layerNorm(h, "norm2", epsilon: epsilon), "attn2.wq")
+        let crossed = try graph.crossAttention(
+            query: query, key: scope.linear(context, "attn2.wk"), value: scope.linear(context, "attn2.wv"), heads: heads,
+            dropout: dropout)
+        h = try graph.residual(h, scope.linear(crossed, "attn2.proj"), dropout: dropout)
+
+        let last = try scope.layerNorm(
+            h, "norm3", epsilon: epsilon, modulation: Modulation(shift: m[3], scale: m[4], map: map))
+        let activated = try graph.gelu(scope.linear(last, "mlp.fc1"))
+        return try graph.residual(h, scope.linear(activated, "mlp.fc2"), gate: m[5], map: map, dropout: dropout)
+    }
+}

@@ -1,0 +1,30 @@
+/// A parameter of a model: its name in the reference's state_dict, its shape, and how it starts.
+public struct ParameterDeclaration: Sendable {
+    /// How a parameter's values are drawn before training.
+    public enum Initial: Sendable, Hashable {
+        case zeros, ones
+        case normal(Float)
+        /// Uniform within +-sqrt(6 / (in + out)) (Glorot), for a weight [out, in].
+        case glorot
+        /// The value of another parameter.
+        case copy(String)
+    }
+
+    public let name: String
+    public let shape: [Int]
+    public let initial: Initial
+
+    public init(_ name: String, _ shape: [Int], _ initial: Initial) {
+        self.name = name
+        self.shape = shape
+        self.initial = initial
+    }
+
+    static func linear(_ name: String, _ input: Int, _ output: Int, _ weight: Initial = .glorot) -> [ParameterDeclaration] {
+        [.init(name + ".weight", [output, input], weight), .init(name + ".bias", [output], .zeros)]
+    }
+
+    static func layerNorm(_ name: String, _ width: Int) -> [ParameterDeclaration] {
+        [.init(name + ".weight", [width], .ones), .init(name + ".bias", [width], .zeros)]
+    }
+}

@@ -1,0 +1,146 @@
+import DriftGPU
+import Foundation
+
+/// The folder of a run: config.json, metrics.jsonl, checkpoints/, samples/.
+public struct RunFolder: Sendable {
+    public let path: String
+    public let checkpoints: CheckpointFolder
+
+    public init(_ path: String, keep: Int = 3) {
+        self.path = path
+        checkpoints = CheckpointFolder(path + "/checkpoints", keep: keep)
+    }
+
+    public var configurationPath: String { path + "/config.json" }
+    public var metricsPath: String { path + "/metrics.jsonl" }
+    public var samplesPath: String { path + "/samples" }
+
+    /// Names of the files of a checkpoint.
+    public enum File {
+        public static let model = "model.safetensors"
+        public static let ema = "ema.safetensors"
+        public static let state = "state.safetensors"
+    }
+
+    /// Key under which weights carry their configuration.
+    static let configurationKey = "driftgpu.config"
+
+    // MARK: Saving
+
+    /// Writes everything a resumed run needs: weights, EMA, moments, counters, rings. Waits for the device.
+    @discardableResult
+    public func save(_ trainer: Trainer) throws -> String {
+        let state = trainer.state
+        let metadata = try ["format": "pt", Self.configurationKey: String(decoding: trainer.configuration.json(), as: UTF8.self)]
+        var rest: [String: NamedTensor] = [:]
+        for moment in ["moment1", "moment2"] {
+            for (name, tensor) in try state.tensors(of: moment) { rest[moment + "/" + name] = tensor }
+        }
+        for storage in try trainer.extraStorages() {
+            rest["storage/" + storage.name] = try Self.tensor(of: storage, in: state.memory)
+        }
+        return try checkpoints.save(
+            step: trainer.step,
+            [
+                File.model: .tensors(try state.tensors(of: "parameters"), metadata: metadata),
+                File.ema: .tensors(try state.tensors(of: "ema"), metadata: metadata),
+                File.state: .tensors(rest, metadata: ["step": String(trainer.step)]),
+            ])
+    }
+
+    private static func tensor(of storage: Storage, in memory: DeviceMemory) throws -> NamedTensor {
+        switch storage.element {
+        case .float32: return try NamedTensor(shape: [storage.count], floats: memory.read(Float.self, from: storage))
+        default: return try NamedTensor(shape: [storage.count], ints: memory.read(Int32.self, from: storage))
+        }
+    }
+
+    // MARK: Loading
+
+    /// Brings `state` and the stored tensors to what checkpoint `step` holds.
+    public func restore(step: Int, configuration: Configuration, state: ModelState, data: Dataset) throws -> Trainer {
+        let checkpoint = try checkpoints.open(step: step)
+        try state.load(checkpoint.tensors(File.model), into: "parameters")
+        try state.load(checkpoint.tensors(File.ema), into: "ema")
+        let rest = try checkpoint.tensors(File.state)
+        for moment in ["moment1", "moment2"] {
+            var values = [Float](repeating: 0, count: state.model.layout.count)
+            for entry in state.model.layout.entries {
+                let part = try rest.floats(moment + "/" + entry.name, shape: entry.shape)
+                values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: part)
+            }
+            try state.memory.write(values, to: state.model.layout.storage(moment))
+        }
+        let trainer = try Trainer(configuration, state: state, data: data, step: step)
+        for storage in try trainer.extraStorages() {
+            let tensor = try rest.tensor("storage/" + storage.name)
+            guard tensor.count == storage.count else {
+                throw DataError(
+                    "tensor storage/\(storage.name) has \(tensor.count) values, the run needs \(storage.count)",
+                    at: rest.path, fix: "resume with the settings of the run")
+            }
+            if let values = tensor.floats, storage.element == .float32 {
+                try state.memory.write(values, to: storage)
+            } else if let values = tensor.ints, storage.element != .float32 {
+                try state.memory.write(values, to: storage)
+            } else {
+                throw DataError(
+                    "tensor storage/\(storage.name) has the wrong element type", at: rest.path,
+                    fix: "resume from an earlier checkpoint")
+            }
+        }
+        return trainer
+    }
+
+    /// The configuration of the run in this folder.
+    public func configuration() throws -> Configuration {
+        let bytes = try Files.read(configurationPath)
+        return try Configuration().merging(json: Data(bytes), from: configurationPath)
+    }
+}
+
+/// Weights and configuration that `--checkpoint` names: a run's folder (its newest checkpoint), a checkpoint's folder, or a
+/// safetensors file written by driftgpu.
+public struct SavedModel: Sendable {
+    public let configuration: Configuration
+    public let file: SafeTensorsFile
+
+    /// `weights`: `ema` or `model`; it decides only where `path` holds both.
+    public init(_ path: String, weights: String = "ema") throws {
+        let name: String
+        switch weights {
+        case "ema": name = RunFolder.File.ema
+        case "model": name = RunFolder.File.model
+        default: throw ConfigurationError("weights \(weights): unknown; use ema or model")
+        }
+        guard Files.exists(path) else {
+            throw DataError("no such file or folder", at: path, fix: "name a run's folder (out/digits), a checkpoint's folder or a .safetensors file")
+        }
+        let target: String
+        if Files.exists(path + "/checkpoints") {
+            let folder = RunFolder(path).checkpoints
+            guard let step = try folder.latest() else {
+                throw DataError("no complete checkpoint", at: folder.path, fix: "train first: driftgpu train")
+            }
+            target = folder.folder(of: step) + "/" + name
+        } else if Files.exists(path + "/" + name) {
+            target = path + "/" + name
+        } else {
+            target = path
+        }
+        file = try SafeTensorsFile(target)
+        guard let text = file.metadata[RunFolder.configurationKey] else {
+            throw DataError(
+                "carries no configuration of driftgpu", at: target, fix: "name a checkpoint that driftgpu train wrote")
+        }
+        configuration = try Configuration().merging(json: Data(text.utf8), from: target)
+        try configuration.validate()
+    }
+
+    /// The model on a device, its weights in the buffer `ema`.
+    public func load(into memory: DeviceMemory) throws -> ModelState {
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: memory)
+        try state.load(file, into: "ema")
+        return state
+    }
+}

@@ -1,0 +1,99 @@
+import DriftGPU
+import Foundation
+
+/// A whole training run in a folder: settings, steps, metrics, samples, checkpoints.
+public struct TrainingRun {
+    public let folder: RunFolder
+    public let trainer: Trainer
+    private let sampler: Sampler
+    /// How the run ended.
+    public enum Ending: Sendable, Equatable { case finished, interrupted }
+
+    /// What to do with a folder that holds a run already.
+    public enum Existing: Sendable { case refuse, resume, overwrite }
+
+    /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint.
+    public init(
+        _ configuration: Configuration, data: Dataset, path: String, existing: Existing, device: Device
+    ) throws {
+        try configuration.validate()
+        folder = RunFolder(path, keep: configuration.keepCheckpoints)
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let latest = try folder.checkpoints.latest()
+        if existing == .refuse, latest != nil || Files.exists(folder.configurationPath) {
+            throw ConfigurationError(
+                "\(path): holds a run already; continue it with --resume, replace it with --overwrite, or choose another --output")
+        }
+        if existing == .resume, let latest {
+            trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
+        } else {
+            try Files.makeFolder(path)
+            if existing == .overwrite {
+                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath] where Files.exists(part) {
+                    try Files.removeTree(part)
+                }
+            }
+            try state.initialize(seed: configuration.seed)
+            trainer = try Trainer(configuration, state: state, data: data)
+        }
+        try Files.makeFolder(folder.samplesPath)
+        try AtomicFile.write(Array(configuration.json()), to: folder.configurationPath)
+        sampler = Sampler(state.model, memory: state.memory)
+    }
+
+    /// Trains up to the configured number of steps. `shouldStop` is asked after every step; when it says so, a checkpoint is
+    /// written and the run ends as interrupted.
+    public func train(progress: ProgressLine, shouldStop: () -> Bool = { false }) throws -> Ending {
+        let configuration = trainer.configuration
+        let log = try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil)
+        var shown: [(String, Double)] = []
+        var isSaved = trainer.step > 0
+        while trainer.step < configuration.steps {
+            try trainer.advance()
+            isSaved = false
+            let step = trainer.step
+            let isLast = step == configuration.steps
+            if step == 1 || step % configuration.logEvery == 0 || isLast {
+                let metrics = try trainer.metrics()
+                try log.append(step: step, values: metrics)
+                let wanted = ["loss", "scale", "entropy", "gradient_norm"]
+                shown = metrics.filter { wanted.contains($0.0) }
+                if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
+                    progress.message("step \(step): the loss is not finite; the step was skipped")
+                }
+            }
+            progress.update(step: step, losses: shown, images: configuration.batch)
+            if isLast || (configuration.sampleEvery > 0 && step % configuration.sampleEvery == 0) { try writeSamples() }
+            if isLast || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0) {
+                try folder.save(trainer)
+                isSaved = true
+            }
+            if !isLast, shouldStop() {
+                if !isSaved { try folder.save(trainer) }
+                progress.finish()
+                return .interrupted
+            }
+        }
+        progress.finish()
+        return .finished
+    }
+
+    /// A grid of EMA samples, one row a label (of the first ten), as samples/step-N.png.
+    public func writeSamples(perLabel: Int = 10) throws {
+        let configuration = trainer.configuration
+        sampler.reset()
+        let labels = Array(0..<min(10, configuration.classes))
+        let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.seed)
+        let pixels = images(fromTokens: tokens, configuration)
+        let shape = [labels.count * perLabel, configuration.channels, configuration.height, configuration.width]
+        let picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / configuration.height))
+        let digits = String(trainer.step)
+        let name = "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".png"
+        try PNG.write(
+            picture,
+            text: [
+                PNG.Text("Software", "driftgpu"), PNG.Text("driftgpu.step", digits),
+                PNG.Text("driftgpu.config", String(decoding: configuration.json(), as: UTF8.self)),
+            ], to: folder.samplesPath + "/" + name)
+    }
+}

@@ -1,0 +1,219 @@
+import DriftGPU
+
+/// The graph of one training step of Drift-AR in one phase: forward, losses, gradients, AdamW and EMA.
+///
+/// Images of a label stand together: with L labels and G images each, image b has label b / G.
+public struct TrainingGraph {
+    public let graph: Graph
+    /// [L] (or [L G] when every image is encoded) int32.
+    public let labels: Tensor
+    /// [L] or [L G]; an entry below the drop probability trains the unconditional embedding instead of the label's.
+    public let dropUniform: Tensor
+    /// Rows of the data set in use: [L P] int32 in `samples` groups (P images each label is drawn to), [L G] in `tokens`.
+    public let indices: Tensor
+    public let clock: Tensor
+    public let learningRate: Tensor
+    public let alpha: Tensor
+    /// [1], 0 while the ring of generated features is empty; only with extra negatives.
+    public let negativeWeight: Tensor?
+    public let losses: Losses
+
+    /// What is logged, each [1] unless said otherwise.
+    public struct Losses {
+        public let drift: Tensor
+        public let regression: Tensor?
+        public let entropy: Tensor?
+        public let total: Tensor
+        /// Mean distance: how far apart generated and real features are, in the features' unit.
+        public let driftScale: Tensor
+        /// Mean squared force for each radius, before normalisation [radii]: what converges.
+        public let driftForce: Tensor
+        public let meanEntropy: Tensor
+        /// Norm, clip coefficient, 1 when applied [3].
+        public let norm: Tensor
+        /// Generated tokens [L G, R, C].
+        public let generated: Tensor
+    }
+
+    /// Storages of a training run besides the flat parameter buffers.
+    public static let counters = Storage("counters", count: 2, element: .uint32)
+    public static let clockStorage = Storage("clock", count: 4, element: .uint32)
+
+    /// Storage of the images [count, values] the run trains on.
+    public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
+
+    public init(_ model: DriftARModel, _ configuration: Configuration, imageCount: Int, isSecondPhase: Bool) throws {
+        let graph = Graph()
+        self.graph = graph
+        let shape = model.shape
+        let scope = ParameterScope(graph, model.layout)
+        let (labelCount, group) = (configuration.labelsInStep, configuration.samplesPerLabel)
+        let batch = labelCount * group
+        let encoded = configuration.encodeOnce ? labelCount : batch
+        let isSamples = configuration.groups == .samples
+
+        labels = try graph.input("labels", [encoded], .int32)
+        dropUniform = try graph.input("label_drop", [encoded])
+        clock = try graph.stored([4], in: Self.clockStorage)
+        learningRate = try graph.input("learning_rate", [1])
+        alpha = try graph.input("alpha", [1])
+        let realCount = isSamples ? labelCount * configuration.positives : batch
+        indices = try graph.input("image_indices", [realCount], .int32)
+        let values = configuration.channels * configuration.height * configuration.width
+        let images = try graph.stored(
+            [imageCount, values], in: Self.imageStorage(count: imageCount, values: values))
+        let chosen = try graph.reshape(
+            graph.embedding(images, labels: indices),
+            [realCount, configuration.channels, configuration.height, configuration.width])
+        let real = try graph.patchify(chosen, patch: configuration.patch)
+
+        // Phase II runs the frozen encoder in evaluation mode. Which labels are dropped stays a property of the data: the
+        // decoder must go on learning the unconditional image, or guidance would drift away from it.
+        let dropout = configuration.dropout > 0 ? Dropout(probability: configuration.dropout, clock: clock) : nil
+        let embedding = try model.embed(
+            labels, dropUniform: configuration.labelDrop > 0 ? dropUniform : nil,
+            dropProbability: configuration.labelDrop, scope)
+        var (z, entropy) = try model.encode(embedding, scope, dropout: isSecondPhase ? nil : dropout)
+        var prior = try scope.linear(z, "enc_to_token_proj")
+        if isSecondPhase {
+            z = try graph.detach(z)
+            entropy = try graph.detach(entropy)
+            prior = try graph.detach(prior)
+        }
+        let noise = try graph.randomNormal([batch, shape.tokens, shape.tokenWidth], clock: clock)
+        let generated = try model.generate(
+            token: prior, z: z, entropy: entropy, noise: noise, scope, dropout: dropout)
+
+        var terms: [DriftLossOutputs] = []
+        var negativeWeight: Tensor?
+        if isSamples {
+            if configuration.features != .phi {
+                let size = shape.tokens * shape.tokenWidth
+                terms.append(
+                    try graph.driftLoss(
+                        generated: graph.reshape(generated, [labelCount, group, size]),
+                        positives: graph.reshape(real, [labelCount, configuration.positives, size]),
+                        radii: configuration.radii))
+            }
+            if configuration.features != .pixels {
+                func perLocation(_ tokens: Tensor, _ count: Int) throws -> Tensor {
+                    let features = try graph.reshape(
+                        model.features(tokens, scope), [labelCount, count, shape.tokens, shape.embed])
+                    return try graph.reshape(
+                        graph.permute(features, axis: 1), [labelCount * shape.tokens, count, shape.embed])
+                }
+                terms.append(
+                    try graph.driftLoss(
+                        generated: perLocation(generated, group), positives: perLocation(real, configuration.positives),
+                        radii: configuration.radii))
+            }
+        } else {
+            let term = try Self.tokenGroups(
+                model, configuration, scope, clock: clock, generated: generated, real: real, labels: labels, batch: batch)
+            terms.append(term.loss)
+            negativeWeight = term.negativeWeight
+        }
+        self.negativeWeight = negativeWeight
+        guard let first = terms.first else { throw GraphError("training: no drift loss") }
+        var drift = first.loss
+        for term in terms.dropFirst() { drift = try graph.add(drift, term.loss) }
+
+        var total = drift
+        var (regression, entropyLoss): (Tensor?, Tensor?) = (nil, nil)
+        if !isSecondPhase {
+            let reg = try model.draftLoss(z: z, shift: configuration.draftShift, scope, dropout: dropout)
+            // E_1 is 0, so the mean over all positions is the sum from 2 on over R.
+            let ent = try graph.scale(graph.mean(entropy), by: -1)
+            total = try graph.add(
+                graph.scale(graph.add(reg, ent), by: alpha),
+                graph.scale(drift, by: alpha, factor: -1, offset: 1))
+            (regression, entropyLoss) = (reg, ent)
+        }
+
+        let trained = model.layout.entries.filter { entry in
+            isSecondPhase
+                ? !DriftARModel.isFrozenInSecondPhase(entry.name) : !DriftARModel.isFrozen(entry.name)
+        }
+        let gradients = try graph.gradients(of: total, withRespectTo: trained.map { try scope.parameter($0.name) })
+        let flat = model.layout.storage("gradients")
+        for (entry, gradient) in zip(trained, gradients) {
+            if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
+        }
+        let norm = try Self.optimize(
+            graph, model, configuration, active: Set(trained.map(\.name)), loss: total, learningRate: learningRate,
+            flagsName: isSecondPhase ? "flags_phase2" : "flags_phase1")
+        losses = Losses(
+            drift: drift, regression: regression, entropy: entropyLoss, total: total, driftScale: first.scale,
+            driftForce: first.lossPerRadius, meanEntropy: try graph.mean(entropy), norm: norm, generated: generated)
+        for tensor in [
+            drift, regression, entropyLoss, total, first.scale, first.lossPerRadius, losses.meanEntropy, norm, generated,
+        ].compactMap({ $0 }) {
+            graph.output(tensor)
+        }
+    }
+
+    /// AdamW with clipping and EMA over the flat storages. Returns [3]: norm, clip coefficient, 1 when applied.
+    static func optimize(
+        _ graph: Graph, _ model: DriftARModel, _ configuration: Configuration, active: Set<String>, loss: Tensor,
+        learningRate: Tensor, flagsName: String
+    ) throws -> Tensor {
+        let layout = model.layout
+        func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
+        let flags = layout.flags { active.contains($0.name) }
+        var settings = AdamW()
+        settings.beta1 = configuration.beta1
+        settings.beta2 = configuration.beta2
+        settings.epsilon = configuration.adamEpsilon
+        settings.weightDecay = configuration.weightDecay
+        settings.maxNorm = configuration.clip
+        settings.averageDecay = configuration.ema
+        return try graph.step(
+            settings,
+            AdamW.State(
+                parameters: flat("parameters"), gradient: flat("gradients"), firstMoment: flat("moment1"),
+                secondMoment: flat("moment2"), average: flat("ema"),
+                flags: graph.constant(flagsName, flags, [flags.count]),
+                counters: graph.stored([2], in: counters), learningRate: learningRate),
+            loss: loss)
+    }
+
+    /// The reference's groups: the R tokens of an image against phi of real images of its label, from the class's ring, and,
+    /// when asked for, against phi of images generated earlier.
+    private static func tokenGroups(
+        _ model: DriftARModel, _ configuration: Configuration, _ scope: ParameterScope, clock: Tensor, generated: Tensor,
+        real: Tensor, labels: Tensor, batch: Int
+    ) throws -> (loss: DriftLossOutputs, negativeWeight: Tensor?) {
+        let graph = scope.graph
+        let (tokens, embed) = (model.shape.tokens, model.shape.embed)
+        let imageLabels = labels.count == batch ? labels : try graph.input("image_labels", [batch], .int32)
+        let bank = try MemoryBank(
+            graph, name: "positive_bank", classes: configuration.classes, capacity: configuration.positiveBank,
+            entry: [tokens, embed])
+        try graph.add(graph.detach(model.features(real, scope)), labels: imageLabels, to: bank)
+        let positives = try graph.reshape(
+            graph.draw(configuration.positives, labels: imageLabels, from: bank, clock: clock),
+            [batch, configuration.positives * tokens, embed])
+        let features = try model.features(generated, scope)
+        guard configuration.negatives > 0 else {
+            return (
+                try graph.driftLoss(generated: features, positives: positives, radii: configuration.radii), nil
+            )
+        }
+        let ring = try MemoryBank(
+            graph, name: "negative_bank", classes: 1, capacity: configuration.negativeBank, entry: [tokens, embed])
+        let zeros = try graph.constant("ring_labels", [Int32](repeating: 0, count: batch), [batch])
+        let count = configuration.negatives * tokens
+        let negatives = try graph.reshape(
+            graph.draw(configuration.negatives, labels: zeros, from: ring, clock: clock), [batch, count, embed])
+        let weight = try graph.input("negative_weight", [1])
+        func ones(_ shape: [Int]) throws -> Tensor { try graph.fill(shape, with: 1) }
+        let loss = try graph.driftLoss(
+            generated: features, positives: positives, negatives: negatives,
+            weights: DriftWeights(
+                generated: ones([batch, tokens]), positives: ones([batch, configuration.positives * tokens]),
+                negatives: graph.scale(ones([batch, count]), by: weight)),
+            radii: configuration.radii)
+        try graph.add(graph.detach(features), labels: zeros, to: ring)
+        return (loss, weight)
+    }
+}

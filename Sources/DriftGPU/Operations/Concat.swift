@@ -1,0 +1,76 @@
+/// Inputs one after the other along an axis.
+struct Concat: Operation {
+    let axis: Int
+
+    var name: String { "concat" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+        guard var result = inputs.first, axis >= 0, axis < result.rank else {
+            throw GraphError("concat: no axis \(axis) in \(inputs.map(\.description).joined(separator: ", "))")
+        }
+        for input in inputs.dropFirst() {
+            var like = input
+            if axis < input.rank { like.shape[axis] = result.shape[axis] }
+            guard like == result else { throw GraphError("concat along axis \(axis): \(result) and \(input)") }
+            result.shape[axis] += input.shape[axis]
+        }
+        return [result]
+    }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        guard let dy = gradients[0] else { return needs.map { _ in nil } }
+        var begin = 0
+        return try zip(node.inputs, needs).map { input, isNeeded in
+            defer { begin += input.shape[axis] }
+            return isNeeded ? try graph.slice(dy, axis: axis, begin..<(begin + input.shape[axis])) : nil
+        }
+    }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let extent = context.outputs[0].around(axis)
+        let stride = context.outputs[0].shape[axis] * extent.inner
+        var begin = 0
+        return context.inputs.indices.map { index in
+            let count = context.inputs[index].shape[axis] * extent.inner
+            defer { begin += count }
+            return context.copyStrided(
+                .input(index), .output(0), outer: extent.outer, count: count, from: (count, 0), to: (stride, begin))
+        }
+    }
+}
+
+extension TensorType {
+    /// Products of the extents before and after an axis.
+    func around(_ axis: Int) -> (outer: Int, inner: Int) {
+        (shape[..<axis].reduce(1, *), shape[(axis + 1)...].reduce(1, *))
+    }
+}
+
+extension LaunchContext {
+    /// `outer` pieces of `count` elements between two layouts, each with a stride and a begin in elements.
+    func copyStrided(
+        _ x: Argument, _ y: Argument, outer: Int, count: Int, from: (stride: Int, begin: Int),
+        to: (stride: Int, begin: Int)
+    ) -> Command {
+        let arguments: [Argument] = [x, y]
+        // A single piece is a plain copy: shared among the teams by elements, not by rows.
+        if outer == 1, case .input(let input, let inputOffset) = x, case .output(let output, let outputOffset) = y {
+            return elementLaunch(
+                "copy_forward", family: "copy", count: count,
+                arguments: [
+                    .input(input, offset: inputOffset + from.begin), .output(output, offset: outputOffset + to.begin),
+                    .int(count),
+                ], traffic: Traffic(bytes: 8 * count))
+        }
+        return rowLaunch(
+            "copy_strided", family: "layout", rows: outer,
+            arguments: arguments + [
+                .int(outer), .int(count), .int(from.stride), .int(from.begin), .int(to.stride), .int(to.begin),
+            ], traffic: Traffic(bytes: 8 * outer * count))
+    }
+}
+
+extension Graph {
+    /// The tensors one after the other along `axis`; all other extents agree.
+    public func concat(_ tensors: [Tensor], axis: Int) throws -> Tensor {
+        if tensors.count == 1 { return tensors[0] }
+        return try apply(Concat(axis: axis), tensors)[0]
+    }
+}

@@ -1,0 +1,75 @@
+/// The loss of the drift field. Inputs: gen [B, G, S], force [n, B, G, S], products [n (n + 1) / 2, B, G], scale [1];
+/// outputs: loss [1], mean squared force of each temperature [n], what each force is multiplied by [n]. The gradient
+/// reaches gen alone.
+struct DriftLossOperation: Operation {
+    let affinity: DriftAffinity
+
+    var name: String { "drift_loss" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+        let count = affinity.temperatures.count
+        guard inputs[1].shape == [count] + inputs[0].shape, inputs[0].rank == 3,
+            inputs[2].shape == [count * (count + 1) / 2] + inputs[0].shape.prefix(2)
+        else { throw GraphError("drift_loss: forces \(inputs[1]) and products \(inputs[2]) for gen \(inputs[0])") }
+        return [TensorType([1]), TensorType([count]), TensorType([count])]
+    }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        guard let upstream = gradients[0] else { return [nil, nil, nil, nil] }
+        let dgen = try graph.apply(
+            DriftLossGradient(affinity: affinity), upstream, node.inputs[1], node.outputs[2], node.inputs[3])
+        return [dgen[0], nil, nil, nil]
+    }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let gen = context.inputs[0]
+        return [
+            context.teamLaunch(
+                "drift_loss_forward", family: name, defines: affinity.defines, teams: 1,
+                arguments: [
+                    .input(2), .output(0), .output(1), .output(2), .int(gen.rows), .int(gen.columns),
+                ], traffic: Traffic(bytes: context.inputs[2].byteCount, flops: context.inputs[2].count))
+        ]
+    }
+}
+
+/// Inputs: upstream [1], force [n, B, G, S], force weights [n], scale [1]; output: dgen [B, G, S].
+struct DriftLossGradient: Operation {
+    let affinity: DriftAffinity
+
+    var name: String { "drift_loss_backward" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [TensorType(Array(inputs[1].shape.dropFirst()))] }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let gen = context.outputs[0]
+        let count = affinity.temperatures.count
+        return [
+            context.elementLaunch(
+                name, family: "drift_loss", defines: affinity.defines, count: gen.count,
+                arguments: [
+                    .input(0), .input(1), .input(2), .input(3), .output(0), .int(gen.rows), .int(gen.columns),
+                ], traffic: Traffic(bytes: (count + 1) * gen.byteCount, flops: 2 * count * gen.count))
+        ]
+    }
+}
+
+/// The drift loss and what to log beside it. The loss itself says nothing about convergence, since every temperature's
+/// force is scaled to unit size in it: plot `squaredForce` and `scale`.
+public struct DriftLoss: Sendable {
+    /// [1], mean over all groups.
+    public var loss: Tensor
+    /// [1], the weighted mean distance.
+    public var scale: Tensor
+    /// [n], mean squared force of each temperature before scaling.
+    public var squaredForce: Tensor
+}
+
+extension Graph {
+    /// The anti-symmetric drift loss of `gen` [B, G, S]: B groups of G samples, each drawn to the positives and away from the
+    /// negatives and the other samples of its group. Scale and mean squared force are taken over all groups. The gradient
+    /// reaches `gen` through the loss alone; the field is a constant.
+    public func driftLoss(
+        _ gen: Tensor, targets: DriftTargets, affinity: DriftAffinity = DriftAffinity()
+    ) throws -> DriftLoss {
+        let (distance, scale) = try pairwiseDistance(gen, to: targets)
+        let field = try driftField(gen, targets: targets, distance: distance, scale: scale, affinity: affinity)
+        let outputs = try apply(DriftLossOperation(affinity: affinity), gen, field.force, field.products, scale)
+        return DriftLoss(loss: outputs[0], scale: scale, squaredForce: outputs[1])
+    }
+}

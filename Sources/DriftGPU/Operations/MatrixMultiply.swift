@@ -1,0 +1,161 @@
+/// C = alpha * op(A) op(B), with everything that a product can take along before it is written.
+///
+/// Inputs: a, b, then those of bias, the argument of GELU', residual and gate that are there. B is one matrix, and A's
+/// leading dimensions are its rows; or both have a leading batch dimension, and the products are done one for each entry.
+/// Outputs: C and, if `keepsIntermediate`, the value before GELU or before gate and residual.
+struct MatrixMultiply: Operation {
+    /// Rows of a gate for the rows of C: gate row (m / span) * inner + m % inner, `stride` elements apart.
+    struct Gate: Sendable {
+        var span: Int
+        var inner: Int
+        var stride: Int
+    }
+
+    var label = "matrix_multiply"
+    var transposeA = false
+    var transposeB = false
+    var alpha: Float = 1
+    var hasBias = false
+    var gelu = false
+    /// Multiplies by GELU'(x) for an input x of C's size: the backward of GELU behind that of a linear layer.
+    var multipliesByGELUDerivative = false
+    var hasResidual = false
+    var gate: Gate?
+    var keepsIntermediate = false
+
+    var name: String {
+        label + (gelu ? "_gelu" : "") + (multipliesByGELUDerivative ? "_gelu_backward" : "")
+            + (hasResidual ? gate == nil ? "_add" : "_residual" : "")
+    }
+
+    private var isPlain: Bool { !gelu && !multipliesByGELUDerivative && !hasResidual && gate == nil }
+    private var auxIndex: Int { hasBias ? 3 : 2 }
+    private var residualIndex: Int { auxIndex + (multipliesByGELUDerivative ? 1 : 0) }
+
+    var inPlace: [(input: Int, output: Int)] {
+        (multipliesByGELUDerivative ? [(auxIndex, 0)] : []) + (hasResidual ? [(residualIndex, 0)] : [])
+    }
+
+    /// Extents of the product and the stored row lengths.
+    private struct Extents {
+        var batch = 1
+        var m: Int
+        var n: Int
+        var k: Int
+        /// False when op(A) and op(B) do not meet.
+        var agree: Bool
+    }
+
+    private func extents(_ inputs: [TensorType]) -> Extents {
+        let (a, b) = (inputs[0], inputs[1])
+        let isBatched = b.rank == 3
+        let rowsOfA = isBatched ? a.shape[a.rank - 2] : a.rows
+        let rowsOfB = b.shape[b.rank - 2]
+        let (m, k) = transposeA ? (a.columns, rowsOfA) : (rowsOfA, a.columns)
+        let (n, other) = transposeB ? (rowsOfB, b.columns) : (b.columns, rowsOfB)
+        let agree = k == other && (!isBatched || a.rank == 3 && a.shape[0] == b.shape[0])
+        return Extents(batch: isBatched ? b.shape[0] : 1, m: m, n: n, k: k, agree: agree)
+    }
+
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+        let (a, b) = (inputs[0], inputs[1])
+        guard a.rank >= 2, b.rank == 2 || b.rank == 3, a.count > 0, b.count > 0,
+            a.element == .float32, b.element == .float32
+        else { throw GraphError("\(name): \(a) and \(b) are not matrices") }
+        let extents = extents(inputs)
+        guard extents.agree else {
+            throw GraphError(
+                "\(name): \(a)\(transposeA ? " transposed" : "") and \(b)\(transposeB ? " transposed" : "") do not multiply")
+        }
+        if hasBias, inputs[2].count != extents.n {
+            throw GraphError("\(name): bias \(inputs[2]) for \(extents.n) columns of \(a) and \(b)")
+        }
+        if b.rank == 3 { return [TensorType([extents.batch, extents.m, extents.n])] }
+        return [TensorType(transposeA ? [extents.m, extents.n] : a.shape.dropLast() + [extents.n])]
+    }
+
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        guard let arriving = gradients[0], isPlain else { return node.inputs.map { _ in nil } }
+        let (a, b) = (node.inputs[0], node.inputs[1])
+        func multiply(_ x: Tensor, _ transposeX: Bool, _ y: Tensor, _ transposeY: Bool) throws -> Tensor {
+            try graph.matrixMultiply(x, y, transposeA: transposeX, transposeB: transposeY, alpha: alpha)
+        }
+        // One matrix of all rows each, unless there is one product for each entry.
+        func flat(_ x: Tensor) throws -> Tensor {
+            b.type.rank == 3 ? x : try graph.reshape(x, [x.type.rows, x.type.columns])
+        }
+        let dC = try flat(arriving)
+        var results: [Tensor?] = node.inputs.map { _ in nil }
+        if needs[0] { results[0] = try transposeA ? multiply(b, transposeB, dC, true) : multiply(dC, false, b, !transposeB) }
+        if needs[1] {
+            let a = try flat(a)
+            results[1] = try transposeB ? multiply(dC, true, a, transposeA) : multiply(a, !transposeA, dC, false)
+        }
+        if hasBias, needs[2] {
+            let rows = try graph.reshape(dC, [dC.type.rows, dC.type.columns])
+            results[2] = try graph.apply(BiasGradient(), rows)[0]
+        }
+        return results
+    }
+
+    func scratch(_ context: LaunchContext) -> [TensorType] {
+        let count = context.gemm.scratchCount(product(context), traits: context.traits)
+        return count > 0 ? [TensorType([count])] : []
+    }
+
+    func commands(_ context: LaunchContext) -> [Command] {
+        context.gemm.commands(product(context), scratch: .scratch(0), traits: context.traits)
+    }
+
+    private func product(_ context: LaunchContext) -> GEMM {
+        let extents = extents(context.inputs)
+        let (m, n, k) = (extents.m, extents.n, extents.k)
+        let isBatched = extents.batch > 1
+        func operand(_ argument: Argument, _ columns: Int, _ count: Int) -> GEMMOperand {
+            GEMMOperand(argument, leadingDimension: columns, batchStride: isBatched ? count : 0)
+        }
+        var gemm = GEMM(
+            m: m, n: n, k: k, a: operand(.input(0), context.inputs[0].columns, m * k),
+            b: operand(.input(1), context.inputs[1].columns, k * n), c: operand(.output(0), n, m * n))
+        gemm.batch = extents.batch
+        gemm.transposeA = transposeA
+        gemm.transposeB = transposeB
+        gemm.alpha = alpha
+        if hasBias { gemm.epilogue.bias = .input(2) }
+        gemm.epilogue.gelu = gelu
+        if keepsIntermediate { gemm.epilogue.intermediate = .output(1) }
+        if multipliesByGELUDerivative { gemm.epilogue.geluDerivativeOf = .input(auxIndex) }
+        if hasResidual { gemm.epilogue.residual = .input(residualIndex) }
+        if let gate {
+            gemm.epilogue.gate = .input(residualIndex + 1)
+            gemm.epilogue.gateSpan = gate.span
+            gemm.epilogue.gateInner = gate.inner
+            gemm.epilogue.gateStride = gate.stride
+        }
+        return gemm
+    }
+
+    func fused(
+        with consumer: any Operation, at index: Int, inputs: [TensorType], consumerInputs: [TensorType],
+        keepsIntermediate: Bool
+    ) -> (any Operation)? {
+        guard isPlain else { return nil }
+        var fused = self
+        fused.keepsIntermediate = keepsIntermediate
+        switch consumer {
+        case is Add: fused.hasResidual = true
+        default: return nil
+        }
+        return fused
+    }
+}
+
+extension Graph {
+    /// alpha * op(a) op(b). `b` is [k, n] ([n, k] if `transposeB`), and the leading dimensions of `a` are its rows; or both
+    /// have one leading batch dimension.
+    public func matrixMultiply(
+        _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false, alpha: Float = 1
+    ) throws -> Tensor {
+        try apply(MatrixMultiply(transposeA: transposeA, transposeB: transposeB, alpha: alpha), a, b)[0]
+    }
+}

@@ -1,0 +1,30 @@
+import ArgumentParser
+import DriftGPU
+
+/// The device a command runs on.
+struct DeviceOptions: ParsableArguments {
+    @Option(help: "Device: its number in `driftgpu devices`, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
+    var device: String?
+
+    @Option(help: "Matrix products: clblast or native. Default: clblast on GPUs, native on CPUs.")
+    var gemm: String?
+
+    func open(profiling: Bool = false) throws -> Device {
+        var options = Device.Options()
+        options.profiling = profiling
+        options.gemm = gemm
+        return try Device(DeviceDescription.choose(device), options: options)
+    }
+}
+
+/// Runs a command's work; an error becomes one line on stderr and exit code 1.
+func reporting(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch let code as ExitCode {
+        throw code
+    } catch {
+        Output.error("\(error)")
+        throw ExitCode.failure
+    }
+}

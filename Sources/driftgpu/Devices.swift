@@ -1,0 +1,41 @@
+import ArgumentParser
+import DriftGPU
+import Foundation
+
+struct Devices: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List OpenCL platforms and devices, and what each can do.")
+
+    func run() throws {
+        try reporting {
+            let devices = try DeviceDescription.all()
+            let chosen = try? DeviceDescription.choose(nil)
+            for device in devices {
+                let mark = device.index == chosen?.index ? "*" : " "
+                Output.line("\(mark) \(device.index)  \(device.name)")
+                let rows: [(String, String)] =
+                    [
+                        ("platform", "\(device.platform), driver \(device.driver), \(device.languageVersion)"),
+                        ("kind", "\(device.kind.rawValue), \(device.computeUnits) compute units, vectors of \(device.vectorWidth) floats"),
+                        ("memory", "\(device.globalMemory >> 20) MiB, \(device.maxAllocation >> 20) MiB at once, \(device.localMemory >> 10) KiB local, work-groups up to \(device.maxWorkGroupSize)"),
+                    ] + Self.probes(device)
+                for (key, value) in rows {
+                    Output.line("     " + key.padding(toLength: 9, withPad: " ", startingAt: 0) + value)
+                }
+            }
+            Output.line("* is what driftgpu takes without --device")
+        }
+    }
+
+    /// What compiling small kernels shows.
+    private static func probes(_ about: DeviceDescription) -> [(String, String)] {
+        do {
+            let device = try Device(about)
+            let traits = device.traits
+            let shape = traits.isGPUShape ? "work-groups of \(traits.teamSize)" : "one work-item of \(traits.lanes) lanes"
+            let found = DeviceProbe.allCases.map { "\($0.rawValue) \($0.isSupported(by: device) ? "yes" : "no")" }
+            return [("teams", "\(shape), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", "))]
+        } catch {
+            return [("unusable", "\(error)")]
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import ArgumentParser
+import DriftAR
+import DriftGPU
+import Foundation
+
+struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Train a model; without arguments, on the handwritten digits that the program carries.",
+        discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves and says how to resume.")
+
+    @Option(help: "Settings to start from.") var preset: String = "digits"
+    @Option(help: "JSON file with settings (the form of a run's config.json); flags go before it, it goes before the preset.")
+    var config: String?
+    @Option(name: [.short, .long], help: "Folder of the run. Default: out/PRESET.") var output: String?
+    @Flag(help: "Continue the run in the output folder from its newest checkpoint.") var resume = false
+    @Flag(help: "Replace the run in the output folder.") var overwrite = false
+    @Flag(help: "Print the schedule of a step and stop.") var printPlan = false
+    @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
+    var profile: String?
+    @OptionGroup var deviceOptions: DeviceOptions
+    @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
+
+    func validate() throws {
+        if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+    }
+
+    func run() throws {
+        try reporting {
+            let path = output ?? "out/" + preset
+            var settings = try Configuration.preset(preset)
+            if resume, FileManager.default.fileExists(atPath: RunFolder(path).configurationPath) {
+                settings = try RunFolder(path).configuration()
+            }
+            if let config {
+                guard let data = FileManager.default.contents(atPath: config) else {
+                    throw ConfigurationError("\(config): cannot be read; name a JSON file with settings")
+                }
+                settings = try settings.merging(json: data, from: config)
+            }
+            try hyperparameters.apply(to: &settings)
+            try settings.validate()
+            let device = try deviceOptions.open(profiling: profile != nil)
+            let data = try OptDigits.split().training
+            if printPlan || profile != nil {
+                try inspect(settings, data: data, device: device)
+                return
+            }
+            let run = try TrainingRun(
+                settings, data: data, path: path, existing: resume ? .resume : overwrite ? .overwrite : .refuse,
+                device: device)
+            try train(run, path: path, device: device)
+        }
+    }
+
+    private func train(_ run: TrainingRun, path: String, device: Device) throws {
+        let steps = run.trainer.configuration.steps
+        Output.line(
+            "\(preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)")
+        let interrupt = Interrupt()
+        let progress = ProgressLine(from: run.trainer.step, total: steps)
+        switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {
+        case .finished:
+            Output.line("done: \(path)/samples, \(path)/checkpoints; next: driftgpu eval --checkpoint \(path)")
+        case .interrupted:
+            Output.line("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path)")
+            throw ExitCode(130)
+        }
+    }
+
+    /// Prints what a step does, and where its time goes.
+    private func inspect(_ settings: Configuration, data: Dataset, device: Device) throws {
+        let state = ModelState(
+            try DriftARModel(DriftARModel.Shape(settings)), memory: DeviceMemory(device))
+        try state.initialize(seed: settings.seed)
+        let trainer = try Trainer(settings, state: state, data: data)
+        let schedule = try trainer.schedule()
+        Output.line(printPlan ? schedule.listing : schedule.summary)
+        guard let profile else { return }
+        // The first steps compile kernels.
+        for _ in 0..<5 { try trainer.advance() }
+        try device.finish()
+        let profiler = Profiler()
+        trainer.profiler = profiler
+        let count = 20
+        let clock = ContinuousClock()
+        let elapsed = try clock.measure {
+            for _ in 0..<count { try trainer.advance() }
+            try device.finish()
+        }
+        try AtomicFile.write([UInt8](profiler.chromeTrace()), to: profile)
+        let totals = try profiler.totals()
+        let wall = Double(elapsed.components.attoseconds) / 1e15 + Double(elapsed.components.seconds) * 1000
+        let inKernels = totals.reduce(0) { $0 + $1.milliseconds }
+        for total in totals {
+            let share = 100 * total.milliseconds / inKernels
+            Output.line(
+                String(format: "%9.3f ms/step %5.1f%% %5d launches/step  ", total.milliseconds / Double(count), share, total.launches / count)
+                    + total.name)
+        }
+        Output.line(
+            String(format: "%9.3f ms/step in kernels, %.3f ms/step wall", inKernels / Double(count), wall / Double(count)))
+    }
+}
+
+/// Ctrl-C as a flag: the run ends after the step in hand. A second Ctrl-C ends the process at once.
+final class Interrupt: @unchecked Sendable {
+    private let lock = NSLock()
+    private var requested = false
+    private var sources: [any DispatchSourceSignal] = []
+
+    init() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "driftgpu.interrupt"))
+            source.setEventHandler { [self] in
+                lock.withLock { requested = true }
+                signal(number, SIG_DFL)
+            }
+            source.resume()
+            sources.append(source)
+        }
+    }
+
+    var isRequested: Bool { lock.withLock { requested } }
+}

@@ -1,0 +1,85 @@
+import Testing
+@testable import DriftAR
+
+@Suite struct EvaluationTests {
+    private func noise(_ count: Int, _ size: Int, seed: UInt64, scale: Float = 1) throws -> Dataset {
+        var random = TestRandom(seed)
+        return try Dataset(images: (0..<count * size).map { _ in random.float() * scale }, shape: [count, 1, 1, size],
+                           labels: (0..<count).map { Int32($0 % 3) }, classNames: ["a", "b", "c"])
+    }
+
+    @Test(arguments: [1, 7, 8, 17, 64, 50])
+    func agreesWithDoublePrecision(_ size: Int) throws {
+        let set = try noise(45, size, seed: 1)
+        let real = try noise(70, size, seed: 2)
+        func distance(_ a: Dataset, _ i: Int, _ b: Dataset, _ j: Int) -> Double {
+            (0..<size).reduce(0) {
+                let d = Double(a.images[i * size + $1]) - Double(b.images[j * size + $1])
+                return $0 + d * d
+            }.squareRoot()
+        }
+        func spread(_ data: Dataset, _ label: Int) -> Double {
+            let members = data.members[label]
+            let pairs = members.indices.flatMap { i in (0..<i).map { distance(data, members[i], data, members[$0]) } }
+            return pairs.reduce(0, +) / Double(pairs.count)
+        }
+        var correct = 0
+        var nearest = 0.0
+        for i in 0..<set.count {
+            let all = (0..<real.count).map { distance(set, i, real, $0) }
+            let best = all.min() ?? 0
+            nearest += best / Double(set.count)
+            if let row = all.firstIndex(of: best), real.labels[row] == set.labels[i] { correct += 1 }
+        }
+        let diversity = (0..<3).map { spread(set, $0) / spread(real, $0) }.reduce(0, +) / 3
+        let figures = try Evaluation.figures(of: set, against: real)
+        #expect(abs(figures.accuracy - Double(correct) / 45) < 1e-12)
+        #expect(abs((figures.diversity ?? 0) - diversity) < 1e-5)
+        #expect(abs((figures.nearestDistance ?? 0) - nearest) < 1e-5)
+        #expect(try Evaluation.figures(of: set, against: real) == figures)
+    }
+
+    @Test func realDigitsReachTheCeiling() throws {
+        let (training, heldOut) = try OptDigits.split()
+        let evaluation = try Evaluation(generated: training.subset(Array(0..<300)), training: training, heldOut: heldOut)
+        #expect(evaluation.generated.accuracy == 1)
+        #expect(evaluation.generated.nearestDistance == 0)
+        #expect(abs((evaluation.generated.diversity ?? 0) - 1) < 0.1)
+        #expect(evaluation.ceiling.accuracy > 0.95)
+        #expect(abs((evaluation.ceiling.diversity ?? 0) - 1) < 0.05)
+        #expect(evaluation.description.split(separator: "\n").count == 4)
+    }
+
+    @Test func collapsedImages() throws {
+        let real = try noise(30, 8, seed: 4)
+        let same = try Dataset(images: [Float](repeating: 0.5, count: 48), shape: [6, 1, 1, 8], labels: [0, 0, 1, 1, 2, 2],
+                               classNames: ["a", "b", "c"])
+        #expect(try Evaluation.figures(of: same, against: real).diversity == 0)
+    }
+
+    @Test func notFiniteImagesAreWrong() throws {
+        let real = try noise(30, 8, seed: 4)
+        var images = real.images
+        images[3] = .nan
+        images[9] = .infinity
+        let damaged = try Dataset(images: images, shape: real.shape, labels: real.labels, classNames: real.classNames)
+        let figures = try Evaluation.figures(of: damaged, against: real)
+        #expect(figures.notFinite == 2)
+        #expect(abs(figures.accuracy - 28.0 / 30) < 1e-12)
+        #expect(figures.diversity?.isFinite == true)
+    }
+
+    @Test func classesWithoutPairs() throws {
+        let real = try noise(30, 8, seed: 4)
+        let one = try real.subset([0])
+        let figures = try Evaluation.figures(of: one, against: real)
+        #expect(figures.diversity == nil)
+        #expect(figures.classAccuracy == [1, nil, nil])
+    }
+
+    @Test func refuses() throws {
+        #expect(throws: DataError.self) { _ = try Evaluation.figures(of: noise(3, 8, seed: 1), against: noise(3, 9, seed: 1)) }
+        let real = try noise(3, 8, seed: 1)
+        #expect(throws: DataError.self) { _ = try Evaluation.figures(of: real.subset([]), against: real) }
+    }
+}

@@ -1,0 +1,44 @@
+import Testing
+
+@testable import DriftGPU
+
+@Suite struct PairwiseDistanceTests {
+    static let cases = DriftReference.cases.map { drift in
+        OperationCase(
+            name: "pairwise distance \(drift.name)", inputs: drift.inputs,
+            build: { graph, x in
+                let result = try graph.pairwiseDistance(x[0], to: drift.targets(x))
+                return [result.distance, result.scale]
+            },
+            reference: { x in
+                let result = drift.evaluate(x)
+                return [result.distance, [result.scale]]
+            }, tolerance: 1e-6)
+    }
+
+    @Test(arguments: cases, TestDevice.shapes)
+    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
+
+    @Test func shapesMustAgree() throws {
+        let graph = Graph()
+        let gen = try graph.input("gen", [2, 3, 4])
+        for shape in [[3, 3, 4], [2, 3, 5], [6, 4], [2, 0, 4]] {
+            let positive = try graph.input("positive \(shape)", shape)
+            #expect(throws: GraphError.self) { try graph.pairwiseDistance(gen, to: DriftTargets(positive: positive)) }
+        }
+    }
+
+    @Test func weightsMustAgree() throws {
+        let graph = Graph()
+        let (gen, positive) = (try graph.input("gen", [2, 3, 4]), try graph.input("positive", [2, 5, 4]))
+        let (short, good) = (try graph.input("short", [2, 3]), try graph.input("good", [2, 5]))
+        #expect(throws: GraphError.self) {
+            try graph.pairwiseDistance(
+                gen, to: DriftTargets(positive: positive, weights: .init(gen: short, positive: short)))
+        }
+        #expect(throws: GraphError.self) {
+            try graph.pairwiseDistance(
+                gen, to: DriftTargets(positive: positive, negative: positive, weights: .init(gen: short, positive: good)))
+        }
+    }
+}
