@@ -22,8 +22,29 @@ static const char add_text[] = {
 static const char activation_text[] = {
 #embed "activation.cl"
 };
+static const char attention_text[] = {
+#embed "attention.cl"
+};
+static const char attention_backward_text[] = {
+#embed "attention_backward.cl"
+};
+static const char attention_lanes_text[] = {
+#embed "attention_lanes.cl"
+};
+static const char attention_local_text[] = {
+#embed "attention_local.cl"
+};
+static const char attention_shape_text[] = {
+#embed "attention_shape.cl"
+};
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
+};
+static const char drift_field_text[] = {
+#embed "drift_field.cl"
+};
+static const char drift_loss_text[] = {
+#embed "drift_loss.cl"
 };
 static const char elementwise_text[] = {
 #embed "elementwise.cl"
@@ -76,6 +97,9 @@ static const char row_groups_text[] = {
 static const char smooth_l1_text[] = {
 #embed "smooth_l1.cl"
 };
+static const char softmax_entropy_text[] = {
+#embed "softmax_entropy.cl"
+};
 
 #define SOURCE(name) {#name ".cl", name##_text, sizeof name##_text}
 
@@ -87,7 +111,14 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(copy),
     SOURCE(add),
     SOURCE(activation),
+    SOURCE(attention),
+    SOURCE(attention_backward),
+    SOURCE(attention_lanes),
+    SOURCE(attention_local),
+    SOURCE(attention_shape),
     SOURCE(doubly_stochastic),
+    SOURCE(drift_field),
+    SOURCE(drift_loss),
     SOURCE(elementwise),
     SOURCE(embedding),
     SOURCE(flat),
@@ -105,6 +136,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(residual),
     SOURCE(row_groups),
     SOURCE(smooth_l1),
+    SOURCE(softmax_entropy),
 };
 
 const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count) {

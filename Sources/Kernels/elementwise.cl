@@ -30,8 +30,8 @@ __kernel void fill_forward(OUT(float, y), int n, float value) {
   FLAT_FOR(i, n) lanes_store(y + i, 0, FLAT_LEFT(i, n), (floatL)(value));
 }
 
-// y[r, j] = a[r, j] + b[j]: a [rows, period], b [period]. The gradient of a is an alias, that of b is repeat_backward
-// with outer 1 and group rows. Traffic: 8 rows period + 4 period bytes.
+// y[r, j] = a[r, j] + b[j]: a [rows, period], b [period]. The gradient of a is an alias, that of b a sum over
+// the rows. Traffic: 8 rows period + 4 period bytes.
 __kernel void add_periodic_forward(IN(float, a), IN(float, b), OUT(float, y), int rows, int period) {
   USE_IN(float, a);
   USE_IN(float, b);

@@ -1,4 +1,4 @@
-// reduce: sums and means in a fixed order.
+// reduce: sums in a fixed order; means are sums with a factor.
 #ifndef REDUCE_CL
 #define REDUCE_CL
 #include "row_groups.cl"
@@ -60,23 +60,23 @@ __kernel void sum_all(IN(float, x), OUT(float, y), const int n, const int chunk,
   }
 }
 
-// y[row] = mean of x[row].  x [rows, n] -> y [rows]. Traffic: 4 rows n bytes; rows n FLOPs.
-__kernel void row_mean_forward(IN(float, x), OUT(float, y), const int rows, const int n) {
+// y[row] = factor * sum of x[row].  x [rows, n] -> y [rows]. Traffic: 4 rows n bytes; rows n FLOPs.
+__kernel void row_sum_forward(IN(float, x), OUT(float, y), const int rows, const int n, const float factor) {
   USE_IN(float, x);
   USE_OUT(float, y);
   TEAM_LOCAL;
   SHARE_FOR(row, rows) {
     const float sum = reduce_row(x + (size_t)row * n, n);
-    if (TEAM_RANK == 0) y[row] = sum / (float)n;
+    if (TEAM_RANK == 0) y[row] = factor * sum;
   }
 }
 
-// dx[row] = dy[row] / n.  dy [rows] -> dx [rows, n]. Traffic: 4 rows n bytes.
-__kernel void row_mean_backward(IN(float, dy), OUT(float, dx), const int rows, const int n) {
+// dx[row] = factor * dy[row].  dy [rows] -> dx [rows, n]. Traffic: 4 rows n bytes.
+__kernel void row_sum_backward(IN(float, dy), OUT(float, dx), const int rows, const int n, const float factor) {
   USE_IN(float, dy);
   USE_OUT(float, dx);
   SHARE_FOR(row, rows) {
-    const floatL gradient = dy[row] / (float)n;
+    const floatL gradient = factor * dy[row];
     TEAM_FOR(i, n) lanes_store(dx + (size_t)row * n, i, n, gradient);
   }
 }

@@ -25,8 +25,8 @@ struct DriftReference: Sendable {
         .init(groups: 3, samples: 1, positives: 1, width: 1, affinity: .init(temperatures: [0.1])),
         .init(samples: 16, positives: 32, width: 64),
         .init(samples: 17, negatives: 5, positives: 33, width: 50, isWeighted: true),
-        .init(samples: 5, negatives: 3, positives: 9, width: 7, affinity: .init(temperatures: [0.02, 0.05, 0.2, 1])),
-        .init(groups: 1, samples: 9, positives: 1100, width: 20, isWeighted: true),
+        .init(samples: 5, negatives: 3, positives: 9, width: 7),
+        .init(groups: 1, samples: 3, negatives: 2, positives: 1100, width: 18, isWeighted: true),
         .init(groups: 1, samples: 3, positives: 7, width: 130),
         .init(
             samples: 13, negatives: 19, positives: 24, width: 33, includesSamples: false,
@@ -59,12 +59,12 @@ struct DriftReference: Sendable {
         /// [n, B, G, S].
         var force: [[Double]] = []
         var squaredForce: [Double] = []
-        var goal: [Double] = []
         var coordinateUnit = 0.0
-        /// mean((gen / s - goal)^2) for these samples.
-        func loss(_ gen: [Double]) -> Double {
-            zip(gen, goal).reduce(0) { $0 + ($1.0 / coordinateUnit - $1.1) * ($1.0 / coordinateUnit - $1.1) } / Double(gen.count)
-        }
+        /// gen / s - goal.
+        var difference: [Double] = []
+        var loss: Double { difference.reduce(0) { $0 + $1 * $1 } / Double(difference.count) }
+        /// With the goal held constant.
+        var gradient: [Double] { difference.map { 2 * $0 / coordinateUnit / Double(difference.count) } }
     }
 
     func evaluate(_ x: [[Double]]) -> Result {
@@ -95,7 +95,7 @@ struct DriftReference: Sendable {
         result.scale = weightedDistance / weight
         let unit = max(result.scale, 1e-3)
         result.coordinateUnit = max(result.scale / Double(width).squareRoot(), 1e-3)
-        result.goal = x[0].map { $0 / result.coordinateUnit }
+        var goal = x[0].map { $0 / result.coordinateUnit }
         for temperature in affinity.temperatures.map(Double.init) {
             var logits = result.distance.map { -$0 / unit / temperature }
             if includesSamples {
@@ -133,8 +133,9 @@ struct DriftReference: Sendable {
             result.affinities.append(affinities)
             result.force.append(force)
             result.squaredForce.append(mean)
-            for index in force.indices { result.goal[index] += force[index] / max(mean, 1e-8).squareRoot() }
+            for index in force.indices { goal[index] += force[index] / max(mean, 1e-8).squareRoot() }
         }
+        result.difference = zip(x[0], goal).map { $0 / result.coordinateUnit - $1 }
         return result
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import DriftGPU
@@ -9,7 +10,7 @@ import Testing
         return y
     }
 
-    static let cases = [(6, 4, 5), (50, 33, 7), (26, 64, 16), (300, 16, 9)].flatMap { rows, n, k in
+    static let cases = [(6, 4, 5), (50, 33, 7), (26, 64, 16), (300, 4, 3)].flatMap { rows, n, k in
         [true, false].map { hasBias in
             OperationCase(
                 name: "linear \(rows) x \(n) x \(k)\(hasBias ? " with bias" : "")",
@@ -28,16 +29,65 @@ import Testing
             reference: { x in [zip(linear(x[0], x[1], x[2], rows: rows, n: n, k: k), x[3]).map { $0 + $1 }] })
     }
 
-    @Test(arguments: cases + sums, TestDevice.shapes)
+    static func gelu(_ x: Double) -> Double { 0.5 * x * (1 + erf(x / 2.0.squareRoot())) }
+
+    /// A two-layer perceptron: GELU behind a product, GELU' behind the product of its gradient.
+    static let perceptrons = [(13, 40, 9), (24, 64, 16)].map { rows, n, k in
+        OperationCase(
+            name: "perceptron \(rows) x \(n) x \(k)",
+            inputs: [.init(shape: [rows, k]), .init(shape: [n, k]), .init(shape: [n]), .init(shape: [k, n])],
+            build: { graph, x in
+                [try graph.linear(graph.gelu(graph.linear(x[0], weight: x[1], bias: x[2])), weight: x[3])]
+            },
+            reference: { x in
+                let hidden = linear(x[0], x[1], x[2], rows: rows, n: n, k: k).map(gelu)
+                return [linear(hidden, x[3], nil, rows: rows, n: k, k: n)]
+            })
+    }
+
+    /// A gated residual behind the product, one gate for each label or for each label and position.
+    static let residuals = [(RowMap(span: 6), 4), (RowMap(span: 6, inner: 3), 12)].map { map, groups in
+        OperationCase(
+            name: "gated residual, inner \(map.inner)",
+            inputs: [
+                .init(shape: [24, 8]), .init(shape: [40, 8]), .init(shape: [40]), .init(shape: [24, 40]),
+                .init(shape: [groups, 40]),
+            ],
+            build: { graph, x in
+                [try graph.residual(x[3], graph.linear(x[0], weight: x[1], bias: x[2]), gate: x[4], map: map)]
+            },
+            reference: { x in
+                let h = linear(x[0], x[1], x[2], rows: 24, n: 40, k: 8)
+                return [
+                    h.indices.map { index in
+                        let row = index / 40
+                        let group = row / map.span * map.inner + row % map.inner
+                        return x[3][index] + x[4][group * 40 + index % 40] * h[index]
+                    }
+                ]
+            })
+    }
+
+    @Test(arguments: cases + sums + perceptrons + residuals, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
-    @Test func sumIsFused() throws {
+    /// Launches of a graph without a device, in the GPU shape, where a product is one launch.
+    private func launches(_ build: (Graph, Tensor) throws -> Tensor) throws -> Int {
         let graph = Graph()
-        let y = try graph.linear(graph.input("x", [4, 8]), weight: graph.input("w", [16, 8]))
-        graph.output(try graph.add(graph.input("residual", [4, 16]), y))
-        let traits = DeviceTraits(teamSize: 64, lanes: 4, computeUnits: 2)
-        let schedule = try Schedule(graph, traits: traits, gemm: NativeGEMM())
-        #expect(schedule.launches == 1)
+        graph.output(try build(graph, graph.linear(graph.input("x", [4, 8]), weight: graph.input("w", [16, 8]))))
+        return try Schedule(graph, traits: DeviceTraits(teamSize: 64, lanes: 4, computeUnits: 2), gemm: NativeGEMM()).launches
+    }
+
+    @Test func followersAreFused() throws {
+        #expect(try launches { graph, y in try graph.gelu(y) } == 1)
+        #expect(try launches { graph, y in try graph.silu(y) } == 2)
+        #expect(try launches { graph, y in try graph.add(graph.input("residual", [4, 16]), y) } == 1)
+        #expect(try launches { graph, y in try graph.residual(graph.input("residual", [4, 16]), y) } == 1)
+        let gated = try launches { graph, y in
+            let gate = try graph.input("gate", [2, 16])
+            return try graph.residual(graph.input("residual", [4, 16]), y, gate: gate, map: RowMap(span: 2))
+        }
+        #expect(gated == 1)
     }
 
     @Test func shapesMustAgree() throws {

@@ -84,16 +84,18 @@ public struct TrainingGraph {
         let generated = try model.generate(
             token: prior, z: z, entropy: entropy, noise: noise, scope, dropout: dropout)
 
-        var terms: [DriftLossOutputs] = []
+        let affinity = DriftAffinity(temperatures: configuration.radii)
+        var terms: [DriftLoss] = []
         var negativeWeight: Tensor?
         if isSamples {
             if configuration.features != .phi {
                 let size = shape.tokens * shape.tokenWidth
                 terms.append(
                     try graph.driftLoss(
-                        generated: graph.reshape(generated, [labelCount, group, size]),
-                        positives: graph.reshape(real, [labelCount, configuration.positives, size]),
-                        radii: configuration.radii))
+                        graph.reshape(generated, [labelCount, group, size]),
+                        targets: DriftTargets(
+                            positive: graph.reshape(real, [labelCount, configuration.positives, size])),
+                        affinity: affinity))
             }
             if configuration.features != .pixels {
                 func perLocation(_ tokens: Tensor, _ count: Int) throws -> Tensor {
@@ -104,12 +106,14 @@ public struct TrainingGraph {
                 }
                 terms.append(
                     try graph.driftLoss(
-                        generated: perLocation(generated, group), positives: perLocation(real, configuration.positives),
-                        radii: configuration.radii))
+                        perLocation(generated, group),
+                        targets: DriftTargets(positive: perLocation(real, configuration.positives)),
+                        affinity: affinity))
             }
         } else {
             let term = try Self.tokenGroups(
-                model, configuration, scope, clock: clock, generated: generated, real: real, labels: labels, batch: batch)
+                model, configuration, scope, clock: clock, generated: generated, real: real, labels: labels,
+                affinity: affinity)
             terms.append(term.loss)
             negativeWeight = term.negativeWeight
         }
@@ -144,9 +148,9 @@ public struct TrainingGraph {
             flagsName: isSecondPhase ? "flags_phase2" : "flags_phase1")
         losses = Losses(
             drift: drift, regression: regression, entropy: entropyLoss, total: total, driftScale: first.scale,
-            driftForce: first.lossPerRadius, meanEntropy: try graph.mean(entropy), norm: norm, generated: generated)
+            driftForce: first.squaredForce, meanEntropy: try graph.mean(entropy), norm: norm, generated: generated)
         for tensor in [
-            drift, regression, entropyLoss, total, first.scale, first.lossPerRadius, losses.meanEntropy, norm, generated,
+            drift, regression, entropyLoss, total, first.scale, first.squaredForce, losses.meanEntropy, norm, generated,
         ].compactMap({ $0 }) {
             graph.output(tensor)
         }
@@ -181,9 +185,10 @@ public struct TrainingGraph {
     /// when asked for, against phi of images generated earlier.
     private static func tokenGroups(
         _ model: DriftARModel, _ configuration: Configuration, _ scope: ParameterScope, clock: Tensor, generated: Tensor,
-        real: Tensor, labels: Tensor, batch: Int
-    ) throws -> (loss: DriftLossOutputs, negativeWeight: Tensor?) {
+        real: Tensor, labels: Tensor, affinity: DriftAffinity
+    ) throws -> (loss: DriftLoss, negativeWeight: Tensor?) {
         let graph = scope.graph
+        let batch = generated.shape[0]
         let (tokens, embed) = (model.shape.tokens, model.shape.embed)
         let imageLabels = labels.count == batch ? labels : try graph.input("image_labels", [batch], .int32)
         let bank = try MemoryBank(
@@ -196,7 +201,7 @@ public struct TrainingGraph {
         let features = try model.features(generated, scope)
         guard configuration.negatives > 0 else {
             return (
-                try graph.driftLoss(generated: features, positives: positives, radii: configuration.radii), nil
+                try graph.driftLoss(features, targets: DriftTargets(positive: positives), affinity: affinity), nil
             )
         }
         let ring = try MemoryBank(
@@ -207,12 +212,12 @@ public struct TrainingGraph {
             graph.draw(configuration.negatives, labels: zeros, from: ring, clock: clock), [batch, count, embed])
         let weight = try graph.input("negative_weight", [1])
         func ones(_ shape: [Int]) throws -> Tensor { try graph.fill(shape, with: 1) }
+        let weights = DriftTargets.Weights(
+            gen: try ones([batch, tokens]), negative: try graph.scale(ones([batch, count]), by: weight),
+            positive: try ones([batch, configuration.positives * tokens]))
         let loss = try graph.driftLoss(
-            generated: features, positives: positives, negatives: negatives,
-            weights: DriftWeights(
-                generated: ones([batch, tokens]), positives: ones([batch, configuration.positives * tokens]),
-                negatives: graph.scale(ones([batch, count]), by: weight)),
-            radii: configuration.radii)
+            features, targets: DriftTargets(positive: positives, negative: negatives, weights: weights),
+            affinity: affinity)
         try graph.add(graph.detach(features), labels: zeros, to: ring)
         return (loss, weight)
     }

@@ -91,10 +91,7 @@ struct MatrixMultiply: Operation {
             let a = try flat(a)
             results[1] = try transposeB ? multiply(dC, true, a, transposeA) : multiply(a, !transposeA, dC, false)
         }
-        if hasBias, needs[2] {
-            let rows = try graph.reshape(dC, [dC.type.rows, dC.type.columns])
-            results[2] = try graph.apply(BiasGradient(), rows)[0]
-        }
+        if hasBias, needs[2] { results[2] = try graph.columnSum(dC) }
         return results
     }
 
@@ -144,6 +141,16 @@ struct MatrixMultiply: Operation {
         fused.keepsIntermediate = keepsIntermediate
         switch consumer {
         case is Add: fused.hasResidual = true
+        case let activate as Activate where activate.function == .gelu: fused.gelu = true
+        case let backward as ActivateGradient where backward.function == .gelu && index == 1:
+            fused.multipliesByGELUDerivative = true
+        case let residual as Residual where residual.dropout == nil && index == 1:
+            fused.hasResidual = true
+            if let map = residual.map {
+                // The gate's rows count those of one matrix.
+                guard inputs[1].rank == 2, consumerInputs[1].columns == extents(inputs).n else { return nil }
+                fused.gate = Gate(span: map.span, inner: map.inner, stride: consumerInputs[2].columns)
+            }
         default: return nil
         }
         return fused

@@ -53,7 +53,14 @@ extension Graph {
 
     /// [L, G, ...] -> [L, ...], the sum over the second axis.
     public func sumGroups(_ x: Tensor) throws -> Tensor {
-        if x.shape.count >= 2, x.shape[1] == 1 { return try reshape(x, [x.shape[0]] + x.shape.dropFirst(2)) }
+        if x.shape.count >= 2 {
+            let rest = Array(x.shape.dropFirst(2))
+            if x.shape[1] == 1 { return try reshape(x, [x.shape[0]] + rest) }
+            // One long sum: columnSum shares its rows among the teams, SumGroups only its columns.
+            if x.shape[0] == 1 {
+                return try reshape(columnSum(reshape(x, [x.shape[1], rest.reduce(1, *)])), [1] + rest)
+            }
+        }
         return try apply(SumGroups(), x)[0]
     }
 }

@@ -1,0 +1,159 @@
+// attention: out = softmax(scale q k^T + mask) v for each head, and logsumexp of each row for the backward.
+//
+//   s_ij = scale q_i . k_j over the keys j that i sees;  logsumexp_i = log sum_j exp(s_ij)
+//   out_i = sum_j z_ij exp(s_ij - logsumexp_i) v_j,  z the dropout factors (0 or 1/(1-p))
+//
+// q [B, N, *], k, v [Bk, M, *] -> out [B, N, H * HEAD_DIM], logsumexp [B, H, N]; see attention_shape.cl for strides and masks.
+// 4 B H N M HEAD_DIM FLOPs (half of it with a causal mask); nothing of size N x M is stored: the softmax runs over tiles of
+// keys, rescaling what it has summed when the row's maximum rises.
+#include "attention_shape.cl"
+
+#if !TEAM_GPU
+
+INLINE void attention_block(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
+                            __global const float *value, size_t value_stride, __global float *out, size_t out_stride,
+                            __global float *logsumexp, int first, int rows, int keys, int prefix, float scale,
+                            ulong drop_block, ulong drop_stride, const int vectors TAKE_DROPOUT) {
+  floatL columns[COLUMN_VECTORS], sums[COLUMN_VECTORS], weights[KEY_TILE * QUERY_VECTORS];
+  floatL high[QUERY_VECTORS], total[QUERY_VECTORS], keep[QUERY_VECTORS];
+  columns_of_rows(query, query_stride, rows, columns, vectors);
+  FOR_VECTORS high[v] = (floatL)(-INFINITY);
+  FOR_VECTORS total[v] = (floatL)(0.0f);
+  for (int d = 0; d < CHUNKS * LANES * vectors; ++d) sums[d] = (floatL)(0.0f);
+  const int limit = keys_visible(keys, prefix, first + rows);
+  for (int start = 0; start < limit; start += KEY_TILE) {
+    const int count = min(KEY_TILE, limit - start);
+    dot_rows(columns, key + start * key_stride, key_stride, count, weights, vectors);
+    mask_keys(weights, start, count, first, prefix, -INFINITY, vectors);
+    floatL top[QUERY_VECTORS];
+    FOR_VECTORS top[v] = weights[v];
+    for (int j = 1; j < count; ++j) FOR_VECTORS top[v] = weights[j * vectors + v] > top[v] ? weights[j * vectors + v] : top[v];
+    FOR_VECTORS {
+      top[v] = fmax(high[v], top[v] * scale);
+      keep[v] = exp2_lanes(high[v] - top[v]);
+      high[v] = top[v];
+      total[v] *= keep[v];
+    }
+    for (int j = 0; j < count; ++j) FOR_VECTORS {
+      const floatL weight = exp2_lanes(fma(weights[j * vectors + v], (floatL)(scale), -high[v]));
+      total[v] += weight;
+      weights[j * vectors + v] = weight;
+    }
+#if DROPOUT
+    drop_weights(weights, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability, vectors);
+#endif
+    add_weighted_rows(sums, keep, weights, value + start * value_stride, value_stride, count, vectors);
+  }
+  FOR_VECTORS keep[v] = 1.0f / total[v];
+  for (int d = 0; d < HEAD_DIM; ++d) FOR_VECTORS sums[d * vectors + v] *= keep[v];
+  rows_of_columns(sums, out, out_stride, rows, vectors);
+  FOR_VECTORS lanes_store(logsumexp, v * LANES, rows, fma(high[v], (floatL)(LN_2), log_lanes(total[v])));
+}
+
+// Launch: any number of teams; a unit is a block of QUERY_BLOCK queries of a head.
+__kernel void attention_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out), OUT(float, logsumexp),
+                                ATTENTION_SHAPE DROPOUT_ARGUMENTS) {
+  USE_IN(float, query);
+  USE_IN(float, key);
+  USE_IN(float, value);
+  USE_OUT(float, out);
+  USE_OUT(float, logsumexp);
+  USE_DROPOUT;
+  const int blocks = (queries + QUERY_BLOCK - 1) / QUERY_BLOCK;
+  TEAM_ROWS(unit, batch * heads * blocks) {
+    const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * QUERY_BLOCK;
+    const int bk = b / kv_group, rows = min(QUERY_BLOCK, queries - first);
+    ulong drop_block = 0, drop_stride = 0;
+#if DROPOUT
+    drop_block = dropout_block(b, heads, h, queries, keys, first, 0);
+    drop_stride = (queries + 15) / 16 * 16;
+#endif
+#define BLOCK(vectors)                                                                                                     \
+  attention_block(QUERY_ROWS(query, b, h, first), query_stride, KEY_ROWS(key, bk, h, 0), key_stride,                       \
+                  VALUE_ROWS(value, bk, h, 0), value_stride, OUT_ROWS(out, b, h, first), (size_t)heads * HEAD_DIM,         \
+                  HEAD_ROWS(logsumexp, b, h, first), first, rows, keys, prefix, scale * LOG2_E, drop_block, drop_stride,   \
+                  vectors PASS_DROPOUT)
+    if (rows > LANES)
+      BLOCK(2);
+    else
+      BLOCK(1);
+#undef BLOCK
+  }
+}
+
+#else
+
+// Launch: teams of TEAM_SIZE; a unit is OWN_ROWS queries of a head.
+__kernel void attention_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out), OUT(float, logsumexp),
+                                ATTENTION_SHAPE DROPOUT_ARGUMENTS) {
+  __local float own[HEAD_DIM * OWN_ROWS], tile[TILE_ROWS * TILE_PITCH], weights[TILE_ROWS * OWN_ROWS];
+  USE_IN(float, query);
+  USE_IN(float, key);
+  USE_IN(float, value);
+  USE_OUT(float, out);
+  USE_OUT(float, logsumexp);
+#if DROPOUT
+  __local uchar kept[OWN_ROWS * TILE_ROWS / 8];
+  USE_DROPOUT;
+  const float factor = dropout_factor(probability);
+#endif
+  const int blocks = (queries + OWN_ROWS - 1) / OWN_ROWS;
+  const float exponent_scale = scale * LOG2_E;
+  TEAM_ROWS(unit, batch * heads * blocks) {
+    const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
+    const int bk = b / kv_group, rows = min(OWN_ROWS, queries - first);
+    const int limit = keys_visible(keys, prefix, first + rows);
+    float sums[ROWS][COLUMNS_PER_ITEM], dots[ROWS][TILE_PER_ITEM], high[ROWS], total[ROWS];
+    FOR_ROWS {
+      high[r] = -INFINITY;
+      total[r] = 0.0f;
+      FOR_COLUMNS sums[r][c] = 0.0f;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    load_own(own, QUERY_ROWS(query, b, h, first), query_stride, rows);
+    for (int start = 0; start < limit; start += TILE_ROWS) {
+      const int count = min(TILE_ROWS, limit - start);
+      load_tile(tile, KEY_ROWS(key, bk, h, start), key_stride, count);
+      dot_tile(dots, own, tile);
+      float top[ROWS];
+      FOR_ROWS {
+        const int visible = keys_visible(keys, prefix, first + TEAM_TY + r + 1) - start;
+        top[r] = high[r];
+        FOR_TILE {
+          dots[r][t] = TEAM_TX + TEAM_X * t < visible ? dots[r][t] * exponent_scale : -INFINITY;
+          top[r] = fmax(top[r], dots[r][t]);
+        }
+      }
+      rows_maximum(top, weights);
+#if DROPOUT
+      draw_kept(kept, b, heads, h, queries, keys, first, OWN_ROWS, start / 8, TILE_ROWS / 8, now, stream, probability);
+#endif
+      FOR_ROWS {
+        const float keep = exp2(high[r] - top[r]);
+        high[r] = top[r];
+        total[r] *= keep;
+        FOR_COLUMNS sums[r][c] *= keep;
+        FOR_TILE {
+          dots[r][t] = exp2(dots[r][t] - high[r]);
+          total[r] += dots[r][t];
+#if DROPOUT
+          const int j = TEAM_TX + TEAM_X * t;
+          dots[r][t] = kept[j / 8 * OWN_ROWS + TEAM_TY + r] >> (j % 8) & 1 ? dots[r][t] * factor : 0.0f;
+#endif
+        }
+      }
+      share_weights(weights, dots);
+      load_tile(tile, VALUE_ROWS(value, bk, h, start), value_stride, count);
+      add_weighted_tile(sums, weights, tile);
+    }
+    rows_sum(total, weights);
+    FOR_ROWS {
+      FOR_COLUMNS sums[r][c] /= total[r];
+      if (TEAM_TX == 0 && TEAM_TY + r < rows)
+        HEAD_ROWS(logsumexp, b, h, first)[TEAM_TY + r] = fma(high[r], LN_2, log(total[r]));
+    }
+    store_own(OUT_ROWS(out, b, h, first), (size_t)heads * HEAD_DIM, rows, sums);
+  }
+}
+
+#endif
