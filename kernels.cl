@@ -34,3 +34,5 @@
 #include "row_groups.cl"
 #include "smooth_l1.cl"
 #include "softmax_entropy.cl"
+#include "softmax_entropy_backward.cl"
+#include "softmax_entropy_shape.cl"

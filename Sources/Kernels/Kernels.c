@@ -100,6 +100,12 @@ static const char smooth_l1_text[] = {
 static const char softmax_entropy_text[] = {
 #embed "softmax_entropy.cl"
 };
+static const char softmax_entropy_backward_text[] = {
+#embed "softmax_entropy_backward.cl"
+};
+static const char softmax_entropy_shape_text[] = {
+#embed "softmax_entropy_shape.cl"
+};
 
 #define SOURCE(name) {#name ".cl", name##_text, sizeof name##_text}
 
@@ -137,6 +143,8 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(row_groups),
     SOURCE(smooth_l1),
     SOURCE(softmax_entropy),
+    SOURCE(softmax_entropy_backward),
+    SOURCE(softmax_entropy_shape),
 };
 
 const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count) {

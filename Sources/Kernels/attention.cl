@@ -8,6 +8,7 @@
 // keys, rescaling what it has summed when the row's maximum rises.
 #include "attention_shape.cl"
 
+#ifdef HEAD_DIM
 #if !TEAM_GPU
 
 INLINE void attention_block(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
@@ -156,4 +157,5 @@ __kernel void attention_forward(IN(float, query), IN(float, key), IN(float, valu
   }
 }
 
+#endif
 #endif

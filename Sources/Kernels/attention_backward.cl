@@ -9,6 +9,7 @@
 // logsumexp: nothing of size N x M is stored.
 #include "attention_shape.cl"
 
+#ifdef HEAD_DIM
 #if !TEAM_GPU
 
 INLINE void attention_backward_block(__global const float *query, __global const float *key, __global const float *value,
@@ -256,4 +257,5 @@ __kernel void attention_backward_key(IN(float, query), IN(float, key), IN(float,
   }
 }
 
+#endif
 #endif

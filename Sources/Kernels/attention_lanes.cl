@@ -4,6 +4,7 @@
 // reduction across lanes, and both products are vector times broadcast scalar with the accumulators in registers.
 // "columns" below are such vectors: columns[d * vectors + v] is column d of queries v * LANES + lane. `vectors` is a
 // constant (1 or 2) in every inlined copy.
+#ifdef HEAD_DIM
 #ifndef ATTENTION_LANES_CL
 #define ATTENTION_LANES_CL
 
@@ -210,5 +211,6 @@ INLINE void drop_weights(floatL *weights, int count, ulong block, ulong block_st
       }
     }
 }
+#endif
 #endif
 #endif

@@ -2,8 +2,10 @@
 //
 // A team owns OWN_ROWS rows (queries, or keys in the gradient of keys) and walks tiles of TILE_ROWS rows of the other side.
 // Item (ty, tx) = (rank / 16, rank % 16) holds ROWS of the owned rows; in the product of both sides it has the tile's rows
-// tx and tx + 16, in the weighted sums the columns tx + 16 c. The owned side lies transposed in local memory, so that an
-// item's rows are neighbours there; ROWS shrinks with HEAD_DIM to keep a team below 48 KiB of local memory.
+// tx + 16 t, in the weighted sums the columns tx + 16 c. The owned side lies transposed in local memory, so that an
+// item's rows are neighbours there; ROWS shrinks with HEAD_DIM to keep a team of up to 256 below 32 KiB of
+// local memory.
+#ifdef HEAD_DIM
 #ifndef ATTENTION_LOCAL_CL
 #define ATTENTION_LOCAL_CL
 
@@ -13,7 +15,7 @@
 #define TEAM_X 16
 #define ROWS (HEAD_DIM <= 32 ? 4 : HEAD_DIM <= 64 ? 2 : 1)
 #define OWN_ROWS (TEAM_SIZE / TEAM_X * ROWS)
-#define TILE_ROWS 32
+#define TILE_ROWS (HEAD_DIM <= 96 ? 32 : 16)
 #define TILE_PER_ITEM (TILE_ROWS / TEAM_X)
 #define TILE_PITCH (HEAD_DIM + 1)
 #define COLUMNS_PER_ITEM ((HEAD_DIM + TEAM_X - 1) / TEAM_X)
@@ -114,5 +116,6 @@ INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries,
   }
   barrier(CLK_LOCAL_MEM_FENCE);
 }
+#endif
 #endif
 #endif

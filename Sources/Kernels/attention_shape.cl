@@ -1,7 +1,7 @@
 // attention_shape: arguments, masks and dropout numbering that the attention kernels and the softmax entropy share.
 //
-// -D HEAD_DIM (8...128, any)   columns of a head
-// -D DROPOUT  (0 or 1)         dropout on the attention weights: kernels then take `clock, stream, probability` last
+// -D HEAD_DIM (any, made for 8...128)  columns of a head; without it the files of the family are empty
+// -D DROPOUT (0 or 1)  dropout on the attention weights: kernels then take `clock, stream, probability` last
 //
 // Query [B, N, *], key and value [Bk, M, *] are rows in tensors of any width: row i of batch b starts at
 // (b * N + i) * stride + column, head h has the HEAD_DIM columns from h * HEAD_DIM on. Packed qkv [B, N, 3 D] is the stride
@@ -13,6 +13,7 @@
 #define ATTENTION_SHAPE_CL
 #include "team.cl"
 #include "math.cl"
+#ifdef HEAD_DIM
 #if DROPOUT
 #include "random.cl"
 #define DROPOUT_ARGUMENTS , IN(uint, clock), int stream, float probability
@@ -26,9 +27,6 @@
 #define TAKE_DROPOUT
 #endif
 
-#ifndef HEAD_DIM
-#define HEAD_DIM 64
-#endif
 
 #define ATTENTION_SHAPE                                                                                                    \
   int batch, int heads, int queries, int keys, int query_stride, int query_column, int key_stride, int key_column,         \
@@ -63,4 +61,5 @@ INLINE float dropout_factor(float probability) {
 #include "attention_lanes.cl"
 #endif
 
+#endif
 #endif

@@ -30,7 +30,7 @@ static inline void modulate_backward_tile(__global const float *dy, __global con
                                           __global const float *scale_row, __global float *dx, int n, int span, int inner,
                                           int group, int first, int last, int i, floatL *dscale, floatL *dshift,
                                           int whole) {
-  floatL factor[COLUMN_VECTORS];
+  floatL factor[COLUMN_TILE_VECTORS];
   COLUMN_EACH(v) {
     factor[v] = 1.0f + column_load(scale_row, i + v * LANES, n, whole);
     dscale[v] = dshift[v] = 0.0f;
@@ -66,8 +66,8 @@ __kernel void modulate_backward(IN(float, dy), IN(float, x), IN(float, scale), O
     const int c = item / tiles, i = COLUMN_FIRST(item % tiles);
     const int group = c / per_group, first = c % per_group * chunk, last = min(first + chunk, span / inner);
     __global const float *scale_row = scale + (size_t)group * scale_stride;
-    floatL dscale_sum[COLUMN_VECTORS], dshift_sum[COLUMN_VECTORS];
-    if (i + COLUMN_VECTORS * LANES <= n)
+    floatL dscale_sum[COLUMN_TILE_VECTORS], dshift_sum[COLUMN_TILE_VECTORS];
+    if (i + COLUMN_TILE_VECTORS * LANES <= n)
       modulate_backward_tile(dy, x, scale_row, dx, n, span, inner, group, first, last, i, dscale_sum, dshift_sum, 1);
     else
       modulate_backward_tile(dy, x, scale_row, dx, n, span, inner, group, first, last, i, dscale_sum, dshift_sum, 0);

@@ -19,8 +19,8 @@ __kernel void column_sum(IN(float, x), OUT(float, y), const int rows, const int 
   const int tiles = COLUMN_TILES(n);
   SHARE_FOR(item, (rows + chunk - 1) / chunk * tiles) {
     const int c = item / tiles, i = COLUMN_FIRST(item % tiles), last = min((c + 1) * chunk, rows);
-    floatL sum[COLUMN_VECTORS];
-    if (i + COLUMN_VECTORS * LANES <= n)
+    floatL sum[COLUMN_TILE_VECTORS];
+    if (i + COLUMN_TILE_VECTORS * LANES <= n)
       column_sum_tile(x, n, c * chunk, last, i, sum, 1);
     else
       column_sum_tile(x, n, c * chunk, last, i, sum, 0);

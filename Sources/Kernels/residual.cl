@@ -58,7 +58,7 @@ static inline void residual_backward_tile(__global const float *dy, __global con
                                           __global const float *gate_row, __global float *dh, int n, int span, int inner,
                                           int group, int first, int last, int i, floatL *dgate, int dropout, uint4 clock,
                                           int stream, float probability, int whole) {
-  floatL gate[COLUMN_VECTORS];
+  floatL gate[COLUMN_TILE_VECTORS];
   COLUMN_EACH(v) {
     gate[v] = column_load(gate_row, i + v * LANES, n, whole);
     dgate[v] = 0.0f;
@@ -84,8 +84,8 @@ static inline void residual_backward_tile(__global const float *dy, __global con
     const int c = item / tiles, i = COLUMN_FIRST(item % tiles);                                                         \
     const int group = c / per_group, first = c % per_group * chunk, last = min(first + chunk, span / inner);            \
     __global const float *gate_row = gate + (size_t)group * gate_stride;                                                \
-    floatL sum[COLUMN_VECTORS];                                                                                         \
-    if (i + COLUMN_VECTORS * LANES <= n)                                                                                \
+    floatL sum[COLUMN_TILE_VECTORS];                                                                                    \
+    if (i + COLUMN_TILE_VECTORS * LANES <= n)                                                                           \
       residual_backward_tile(dy, h, gate_row, dh, n, span, inner, group, first, last, i, sum, dropout, clock, stream,   \
                              probability, 1);                                                                           \
     else                                                                                                                \

@@ -35,23 +35,23 @@ static inline int chunks_of_group(int span, int inner, int chunk) { return (span
 #endif
 
 // Tiles of a sum over rows. A GPU team divides into slices that each take every COLUMN_SLICES-th row of a tile of
-// COLUMN_WIDTH columns; a CPU team takes all rows of a tile, COLUMN_VECTORS vectors wide to keep the reads long.
+// COLUMN_WIDTH columns; a CPU team takes all rows of a tile, COLUMN_TILE_VECTORS vectors wide to keep the reads long.
 #if TEAM_SIZE >= 64
 #define COLUMN_SLICES 8
-#define COLUMN_VECTORS 1
+#define COLUMN_TILE_VECTORS 1
 #elif TEAM_SIZE > 1
 #define COLUMN_SLICES 1
-#define COLUMN_VECTORS 1
+#define COLUMN_TILE_VECTORS 1
 #else
 #define COLUMN_SLICES 1
-#define COLUMN_VECTORS (LANES == 16 ? 8 : 4)
+#define COLUMN_TILE_VECTORS (LANES == 16 ? 8 : 4)
 #endif
-#define COLUMN_WIDTH (TEAM_SIZE / COLUMN_SLICES * COLUMN_VECTORS * LANES)
+#define COLUMN_WIDTH (TEAM_SIZE / COLUMN_SLICES * COLUMN_TILE_VECTORS * LANES)
 #define COLUMN_TILES(n) (((n) + COLUMN_WIDTH - 1) / COLUMN_WIDTH)
 // Of this work-item: its first row in a tile, and its first column.
 #define COLUMN_SLICE (TEAM_RANK / (TEAM_SIZE / COLUMN_SLICES))
-#define COLUMN_FIRST(tile) ((tile) * COLUMN_WIDTH + TEAM_RANK % (TEAM_SIZE / COLUMN_SLICES) * COLUMN_VECTORS * LANES)
-#define COLUMN_EACH(v) for (int v = 0; v < COLUMN_VECTORS; ++v)
+#define COLUMN_FIRST(tile) ((tile) * COLUMN_WIDTH + TEAM_RANK % (TEAM_SIZE / COLUMN_SLICES) * COLUMN_TILE_VECTORS * LANES)
+#define COLUMN_EACH(v) for (int v = 0; v < COLUMN_TILE_VECTORS; ++v)
 
 // A vector of a tile; `whole` (a constant after inlining) says that all its columns lie inside the row.
 static inline floatL column_load(__global const float *p, int i, int n, int whole) {

@@ -47,6 +47,15 @@ import Testing
         }
     }
 
+    /// The gradient of a weight: few rows of a long K, which is read in parts.
+    static let long = OperationCase(
+        name: "5 x 256 x 2050 A^T",
+        inputs: [
+            .init(shape: [2050, 5], isDifferentiable: false), .init(shape: [2050, 256], isDifferentiable: false),
+        ],
+        build: { graph, x in [try graph.matrixMultiply(x[0], x[1], transposeA: true)] },
+        reference: { x in [product(x[0], x[1], m: 5, n: 256, k: 2050, transposeA: true)] })
+
     static let batches = [(3, 13, 17, 9), (1, 5, 4, 3)].flatMap { batch, m, n, k in
         [(false, false), (false, true), (true, true)].map { transposeA, transposeB in
             OperationCase(
@@ -64,7 +73,7 @@ import Testing
         }
     }
 
-    @Test(arguments: cases + batches, TestDevice.shapes)
+    @Test(arguments: cases + [long] + batches, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func shapesMustAgree() throws {

@@ -126,7 +126,10 @@ struct NativeGEMM: GEMMProvider {
             tileN = vectors * lanes
             tilesOfM = (gemm.m + tileM - 1) / tileM
             panels = (gemm.n + tileN - 1) / tileN
-            let isLarge = gemm.k * gemm.n >= 1 << 18 && gemm.m >= 8 * tileM
+            // A small result of a long K reads its operands in parts of K that stay in the second-level cache; a large one
+            // pays for packing instead.
+            let isLong = gemm.batch == 1 && gemm.k >= 2048 && gemm.n >= 256 && gemm.m * gemm.n <= 1 << 17
+            let isLarge = !isLong && gemm.k * gemm.n >= 1 << 18 && gemm.m >= 8 * tileM
             packs = gemm.transposeB || gemm.n % tileN != 0 || isLarge
             packedCount = panels * gemm.k * tileN
             packedEntries = gemm.b.batchStride == 0 ? 1 : gemm.batch
@@ -134,8 +137,8 @@ struct NativeGEMM: GEMMProvider {
             // Eight tiles for each compute unit even out their ends. A part of K pays for its partial sums from 256 on.
             let wanted = 8 * traits.computeUnits
             let tiles = tilesOfM * panels
-            var count = 1
-            if gemm.batch == 1, tiles < wanted { count = max(1, min((wanted + tiles - 1) / tiles, gemm.k / 256)) }
+            var count = isLong ? gemm.k / 640 : 1
+            if gemm.batch == 1, tiles < wanted { count = max(count, min((wanted + tiles - 1) / tiles, gemm.k / 256)) }
             splitK = (gemm.k + count - 1) / count
             splits = (gemm.k + splitK - 1) / splitK
             partialCount = splits > 1 ? splits * gemm.m * gemm.n : 0

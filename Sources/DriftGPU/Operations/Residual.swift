@@ -26,7 +26,7 @@ struct Residual: Operation {
             let backward = try graph.apply(ResidualGradient(map: map, dropout: dropout), [dy] + node.inputs.dropFirst())
             (result[1], result[2]) = (backward[0], backward[1])
         } else if dropout != nil {
-            result[1] = try graph.apply(ResidualGradient(map: nil, dropout: dropout), [dy] + node.inputs.dropFirst())[0]
+            result[1] = try graph.apply(ResidualGradient(map: nil, dropout: dropout), dy, node.inputs[2])[0]
         } else {
             result[1] = dy
         }
@@ -48,14 +48,14 @@ struct Residual: Operation {
     }
 }
 
-/// dh and, with a gate, dgate. Inputs: dy, h, then the gate with a map, then the clock with dropout.
+/// dh and dgate. Inputs: dy, h, gate, then the clock with dropout; without a map only dh, from dy and the clock.
 struct ResidualGradient: Operation {
     let map: RowMap?
     let dropout: Residual.Draw?
 
     var name: String { "residual_backward" }
     var inPlace: [(input: Int, output: Int)] { map == nil ? [(0, 0)] : [(0, 0), (1, 0)] }
-    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [inputs[0]] + (map == nil ? [] : [inputs[2]]) }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { map == nil ? [inputs[0]] : [inputs[0], inputs[2]] }
     private func chunks(_ map: RowMap, _ context: LaunchContext) -> RowChunks {
         context.tileChunks(map, rows: context.inputs[0].rows, columns: context.inputs[0].columns)
     }
@@ -71,7 +71,7 @@ struct ResidualGradient: Operation {
             return [
                 context.shareLaunch(
                     "residual_dropout_gradient", family: "residual", rows: x.rows, columns: x.columns,
-                    arguments: [.input(0), .input(2), .output(0), .int(x.rows), .int(x.columns)] + draw,
+                    arguments: [.input(0), .input(1), .output(0), .int(x.rows), .int(x.columns)] + draw,
                     traffic: Traffic(bytes: 8 * x.count, flops: x.count))
             ]
         }
