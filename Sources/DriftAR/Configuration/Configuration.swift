@@ -99,7 +99,17 @@ public struct Configuration: Codable, Sendable, Equatable {
     }
 
     /// Presets by name.
-    public static let presets: [String: Configuration] = ["digits": Configuration()]
+    public static let presets: [String: Configuration] = ["digits": digits]
+
+    /// 1442 handwritten digits of 8x8 pixels: under a minute on two cores. The wider prior keeps the samples of a label apart
+    /// from the start; with the reference's 0.5 the same run ends less diverse.
+    private static var digits: Configuration {
+        var digits = Configuration()
+        digits.sigmaMax = 1
+        digits.steps = 1500
+        digits.learningRate = 1e-3
+        return digits
+    }
 
     // MARK: Derived
 

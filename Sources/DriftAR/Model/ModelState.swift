@@ -24,8 +24,11 @@ public final class ModelState {
                 for (k, i) in range.enumerated() {
                     values[i] = deviation * Float(random.normal(stream: Self.stream, tensor: index, element: k))
                 }
-            case .glorot:
-                let bound = (6 / Float(entry.shape.reduce(0, +))).squareRoot()
+            case .glorot, .fanIn:
+                let inputs = Float(entry.shape.last ?? 1)
+                let bound =
+                    declaration.initial == .fanIn
+                    ? 1 / inputs.squareRoot() : (6 / (inputs + Float(entry.shape.first ?? 1))).squareRoot()
                 for (k, i) in range.enumerated() {
                     values[i] = bound * (2 * Float(random.uniform(stream: Self.stream, tensor: index, element: k)) - 1)
                 }

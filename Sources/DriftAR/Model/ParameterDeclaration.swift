@@ -6,6 +6,8 @@ public struct ParameterDeclaration: Sendable {
         case normal(Float)
         /// Uniform within +-sqrt(6 / (in + out)) (Glorot), for a weight [out, in].
         case glorot
+        /// Uniform within +-1 / sqrt(in), for a weight [out, in].
+        case fanIn
         /// The value of another parameter.
         case copy(String)
     }
@@ -20,7 +22,7 @@ public struct ParameterDeclaration: Sendable {
         self.initial = initial
     }
 
-    static func linear(_ name: String, _ input: Int, _ output: Int, _ weight: Initial = .glorot) -> [ParameterDeclaration] {
+    static func linear(_ name: String, _ input: Int, _ output: Int, _ weight: Initial = .fanIn) -> [ParameterDeclaration] {
         [.init(name + ".weight", [output, input], weight), .init(name + ".bias", [output], .zeros)]
     }
 

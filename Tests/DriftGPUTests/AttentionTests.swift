@@ -1,0 +1,203 @@
+import Testing
+
+@testable import DriftGPU
+
+@Suite struct AttentionTests {
+    static func mask(_ reference: AttentionReference) -> AttentionMask {
+        switch reference.prefix {
+        case nil: .none
+        case 0: .causal
+        case let buffer?: .bufferCausal(buffer)
+        }
+    }
+
+    static func name(_ size: AttentionReference) -> String {
+        "\(size.batch) x \(size.queries) x \(size.keys), \(size.heads) heads of \(size.headDim), group \(size.group), "
+            + "prefix \(size.prefix ?? -1)"
+    }
+
+    /// Sizes small enough for central differences.
+    static let differences: [AttentionReference] = [
+        .init(batch: 2, queries: 5, keys: 5, heads: 2, headDim: 3, prefix: 2),
+        .init(batch: 1, queries: 9, keys: 9, heads: 1, headDim: 8, prefix: 0),
+        .init(batch: 4, queries: 3, keys: 7, heads: 1, headDim: 5, group: 2),
+    ]
+    /// Sizes around blocks of queries, tiles of keys and vectors of columns; every head size of a preset.
+    static let sizes: [AttentionReference] = [
+        .init(batch: 3, queries: 1, keys: 1, heads: 2, headDim: 8),
+        .init(batch: 4, queries: 16, keys: 16, heads: 2, headDim: 16, group: 4),
+        .init(batch: 2, queries: 20, keys: 20, heads: 2, headDim: 16, prefix: 4),
+        .init(batch: 2, queries: 33, keys: 33, heads: 1, headDim: 12, prefix: 0),
+        .init(batch: 2, queries: 17, keys: 70, heads: 1, headDim: 64, group: 2),
+        .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 13, prefix: 66),
+        .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 80, prefix: 0),
+        .init(batch: 1, queries: 18, keys: 40, heads: 1, headDim: 128),
+    ]
+
+    static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }
+
+    /// The output, and with a seed as last input the gradients, packed where the inputs are.
+    static func attentionCase(_ size: AttentionReference, withGradients: Bool) -> OperationCase {
+        let isPacked = isPacked(size)
+        let isDifferentiable = !withGradients
+        let shapes =
+            isPacked
+            ? [[size.batch, size.queries, 3 * size.width]]
+            : [
+                [size.batch, size.queries, size.width], [size.batch / size.group, size.keys, size.width],
+                [size.batch / size.group, size.keys, size.width],
+            ]
+        let seed = withGradients ? [[size.batch, size.queries, size.width]] : []
+        return OperationCase(
+            name: "attention \(name(size))",
+            inputs: (shapes + seed).map { .init(shape: $0, isDifferentiable: isDifferentiable) },
+            build: { graph, x in
+                let out =
+                    isPacked
+                    ? try graph.selfAttention(x[0], heads: size.heads, mask: mask(size))
+                    : try graph.crossAttention(query: x[0], key: x[1], value: x[2], heads: size.heads)
+                guard withGradients, let seed = x.last else { return [out] }
+                let gradients = try graph.gradients(of: [(out, seed)], withRespectTo: Array(x.dropLast()))
+                return [out] + gradients.compactMap { $0 }
+            },
+            reference: { x in
+                let points = isPacked ? AttentionReference.unpack(x[0], width: size.width) : Array(x.prefix(3))
+                let (out, gradients) = size.attention(
+                    points[0], points[1], points[2], dout: withGradients ? x[x.count - 1] : nil)
+                guard withGradients else { return [out] }
+                return [out] + (isPacked ? [AttentionReference.pack(gradients, width: size.width)] : gradients)
+            },
+            tolerance: 1e-5)
+    }
+
+    @Test(arguments: differences, TestDevice.shapes)
+    func gradientsAreDifferences(_ size: AttentionReference, _ shape: TeamShape) throws {
+        try Self.attentionCase(size, withGradients: false).check(shape)
+    }
+
+    @Test(arguments: sizes + differences, TestDevice.shapes)
+    func agreesWithReference(_ size: AttentionReference, _ shape: TeamShape) throws {
+        try Self.attentionCase(size, withGradients: true).check(shape)
+    }
+
+    /// One row of keys is far above the others: the maximum has to come out before the exponential.
+    @Test(arguments: TestDevice.shapes) func largeScoresDoNotOverflow(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let graph = Graph()
+            let qkv = try graph.input("qkv", [1, 3, 24])
+            let out = try graph.selfAttention(qkv, heads: 1)
+            graph.output(out)
+            let executor = try Executor(
+                Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+            var values = [Float](repeating: 0, count: 72)
+            for row in 0..<3 {
+                values[24 * row] = 1e3
+                values[24 * row + 8] = row == 1 ? 1e3 : -1e3
+                for column in 0..<8 { values[24 * row + 16 + column] = Float(10 * row + column) }
+            }
+            try executor.write(values, to: qkv)
+            try executor.run()
+            let expected = (0..<24).map { Float(10 + $0 % 8) }
+            #expect(try executor.read(out) == expected)
+        }
+    }
+
+    /// A value that is not a number reaches the output: the step that meets it must be seen to fail.
+    @Test(arguments: TestDevice.shapes) func notANumberIsKept(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let graph = Graph()
+            let qkv = try graph.input("qkv", [1, 5, 24])
+            let out = try graph.selfAttention(qkv, heads: 1, mask: .causal)
+            graph.output(out)
+            let executor = try Executor(
+                Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+            var values = [Float](repeating: 0.5, count: 120)
+            values[24 * 2 + 8] = .nan
+            try executor.write(values, to: qkv)
+            try executor.run()
+            let got = try executor.read(out)
+            #expect(got[..<16].allSatisfy { $0 == 0.5 })
+            #expect(got[16...].allSatisfy { $0.isNaN })
+        }
+    }
+
+    /// Dropout factors [B, H, N, M] of a size with at most head_dim keys: equal scores and unit values show them.
+    static func kept(_ size: AttentionReference, _ probability: Float, _ shape: TeamShape) throws -> [Double] {
+        let query = [Double](repeating: 0, count: size.batch * size.queries * size.width)
+        let key = [Double](repeating: 0, count: size.batch * size.keys * size.width)
+        let value = key.indices.map { index in index / size.width % size.keys == index % size.headDim ? 1.0 : 0 }
+        let out = try run(size, [query, key, value], nil, probability, shape)[0]
+        var factors: [Double] = []
+        for b in 0..<size.batch {
+            for h in 0..<size.heads {
+                for i in 0..<size.queries {
+                    for j in 0..<size.keys {
+                        factors.append(out[((b * size.queries + i) * size.heads + h) * size.headDim + j] * Double(size.keys))
+                    }
+                }
+            }
+        }
+        return factors
+    }
+
+    /// The output with dropout and, with a seed, the gradients.
+    static func run(
+        _ size: AttentionReference, _ points: [[Double]], _ seed: [Double]?, _ probability: Float, _ shape: TeamShape
+    ) throws -> [[Double]] {
+        try TestDevice.with(shape) { device in
+            let graph = Graph()
+            let clock = try graph.input("clock", [4], .uint32)
+            let query = try graph.input("query", [size.batch, size.queries, size.width])
+            let key = try graph.input("key", [size.batch, size.keys, size.width])
+            let value = try graph.input("value", [size.batch, size.keys, size.width])
+            let out = try graph.crossAttention(
+                query: query, key: key, value: value, heads: size.heads,
+                dropout: Dropout(probability: probability, clock: clock))
+            let dout = try graph.input("dout", out.shape)
+            let wanted = try [out] + graph.gradients(of: [(out, dout)], withRespectTo: [query, key, value]).compactMap { $0 }
+            wanted.forEach(graph.output)
+            let executor = try Executor(
+                Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+            try executor.write([5, 6, 7, 8] as [UInt32], to: clock)
+            for (tensor, values) in zip([query, key, value], points) { try executor.write(values.map(Float.init), to: tensor) }
+            try executor.write((seed ?? points[0]).map(Float.init), to: dout)
+            try executor.run()
+            return try wanted.map { try executor.read($0).map(Double.init) }
+        }
+    }
+
+    @Test(arguments: TestDevice.shapes) func dropoutActsOnTheWeights(_ shape: TeamShape) throws {
+        let size = AttentionReference(batch: 2, queries: 37, keys: 13, heads: 2, headDim: 16)
+        let kept = try Self.kept(size, 0.25, shape)
+        #expect(kept.allSatisfy { abs($0) < 1e-6 || abs($0 - 4.0 / 3) < 1e-5 })
+        let dropped = Double(kept.count { $0 < 0.5 }) / Double(kept.count)
+        #expect(abs(dropped - 0.25) < 0.05)
+        // The same in every shape.
+        #expect(try Self.kept(size, 0.25, .cpu16) .map { $0 > 0.5 } == kept.map { $0 > 0.5 })
+
+        var random = TestRandom(11)
+        let count = (size.batch * size.queries * size.width, size.batch * size.keys * size.width)
+        let points = [count.0, count.1, count.1, count.0].map { (0..<$0).map { _ in Double(Float(random.normal())) } }
+        let (out, gradients) = size.attention(
+            points[0], points[1], points[2], dout: points[3], kept: kept.map { $0 > 0.5 ? 4.0 / 3 : 0 })
+        let got = try Self.run(size, Array(points.prefix(3)), points[3], 0.25, shape)
+        for (got, want) in zip(got, [out] + gradients) {
+            let error = zip(got, want).map { abs($0 - $1) }.max() ?? .infinity
+            #expect(error < 2e-5)
+        }
+    }
+
+    @Test func shapesAreChecked() throws {
+        let graph = Graph()
+        let packed = try graph.input("packed", [2, 5, 24])
+        #expect(throws: GraphError.self) { try graph.selfAttention(packed, heads: 3) }
+        #expect(throws: GraphError.self) { try graph.selfAttention(packed, heads: 0) }
+        #expect(throws: GraphError.self) { try graph.selfAttention(graph.input("odd", [2, 5, 25]), heads: 1) }
+        #expect(throws: GraphError.self) { try graph.selfAttention(graph.input("flat", [10, 24]), heads: 1) }
+        #expect(throws: GraphError.self) { try graph.selfAttention(graph.input("wide", [1, 2, 3 * 129]), heads: 1) }
+        let (query, key) = (try graph.input("query", [4, 3, 8]), try graph.input("key", [3, 5, 8]))
+        #expect(throws: GraphError.self) { try graph.crossAttention(query: query, key: key, value: key, heads: 1) }
+        let value = try graph.input("value", [3, 6, 8])
+        #expect(throws: GraphError.self) { try graph.crossAttention(query: key, key: key, value: value, heads: 1) }
+    }
+}
