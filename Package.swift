@@ -31,8 +31,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU"]),
-        .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU"]),
+        .target(name: "TestSupport", dependencies: ["DriftGPU"], path: "Tests/TestSupport"),
+        .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

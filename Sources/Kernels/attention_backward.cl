@@ -26,16 +26,15 @@ INLINE void attention_backward_block(__global const float *query, __global const
   pack_rows(dout, out_stride, rows, packed_dout, vectors);
   columns_of_packed(packed_query, columns, vectors);
   columns_of_packed(packed_dout, dout_columns, vectors);
-  FOR_VECTORS {
+#pragma unroll 1
+  for (int v = 0; v < vectors; ++v) {
     floatL products[LANES];
-#pragma unroll
+#pragma unroll 1
     for (int i = 0; i < LANES; ++i) {
       products[i] = (floatL)(0.0f);
       if (v * LANES + i < rows)
-#pragma unroll
         for (int c = 0; c < CHUNKS; ++c)
-          products[i] += packed_dout[(v * LANES + i) * CHUNKS + c] *
-                         lanes_load(out + (v * LANES + i) * out_stride, c * LANES, HEAD_DIM);
+          products[i] += packed_dout[(v * LANES + i) * CHUNKS + c] * chunk_load(out + (v * LANES + i) * out_stride, c);
     }
     transpose_lanes(products);
     delta[v] = products[0];

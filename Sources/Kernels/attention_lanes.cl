@@ -49,17 +49,30 @@ INLINE void transpose_lanes(floatL *a) {
   }
 }
 
+// Chunk c of a row of HEAD_DIM floats. Loops over chunks and vectors around a transposition stay loops: unrolled they are
+// most of the program and take seconds to compile.
+INLINE floatL chunk_load(__global const float *row, int c) {
+  return HEAD_DIM % LANES ? lanes_load(row, c * LANES, HEAD_DIM) : vloadL(c, row);
+}
+INLINE void chunk_store(__global float *row, int c, floatL value) {
+  if (HEAD_DIM % LANES)
+    lanes_store(row, c * LANES, HEAD_DIM, value);
+  else
+    vstoreL(value, c, row);
+}
+
 // rows [count, HEAD_DIM] -> packed[row * CHUNKS + chunk], zero beyond both ends.
 INLINE void pack_rows(__global const float *rows, size_t stride, int count, floatL *packed, const int vectors) {
   for (int row = 0; row < vectors * LANES; ++row)
 #pragma unroll
     for (int c = 0; c < CHUNKS; ++c)
-      packed[row * CHUNKS + c] = row < count ? lanes_load(rows + row * stride, c * LANES, HEAD_DIM) : (floatL)(0.0f);
+      packed[row * CHUNKS + c] = row < count ? chunk_load(rows + row * stride, c) : (floatL)(0.0f);
 }
 
 INLINE void columns_of_packed(const floatL *packed, floatL *columns, const int vectors) {
+#pragma unroll 1
   for (int v = 0; v < vectors; ++v)
-#pragma unroll
+#pragma unroll 1
     for (int c = 0; c < CHUNKS; ++c) {
       floatL a[LANES];
 #pragma unroll
@@ -72,13 +85,14 @@ INLINE void columns_of_packed(const floatL *packed, floatL *columns, const int v
 
 // Lanes past `count` repeat the last row.
 INLINE void columns_of_rows(__global const float *rows, size_t stride, int count, floatL *columns, const int vectors) {
+#pragma unroll 1
   for (int v = 0; v < vectors; ++v)
-#pragma unroll
+#pragma unroll 1
     for (int c = 0; c < CHUNKS; ++c) {
       floatL a[LANES];
 #pragma unroll
       for (int i = 0; i < LANES; ++i)
-        a[i] = lanes_load(rows + min(v * LANES + i, count - 1) * stride, c * LANES, HEAD_DIM);
+        a[i] = chunk_load(rows + min(v * LANES + i, count - 1) * stride, c);
       transpose_lanes(a);
 #pragma unroll
       for (int i = 0; i < LANES; ++i) columns[(c * LANES + i) * vectors + v] = a[i];
@@ -86,8 +100,9 @@ INLINE void columns_of_rows(__global const float *rows, size_t stride, int count
 }
 
 INLINE void rows_of_columns(const floatL *columns, __global float *rows, size_t stride, int count, const int vectors) {
+#pragma unroll 1
   for (int v = 0; v < vectors; ++v)
-#pragma unroll
+#pragma unroll 1
     for (int c = 0; c < CHUNKS; ++c) {
       floatL a[LANES];
 #pragma unroll
@@ -95,7 +110,7 @@ INLINE void rows_of_columns(const floatL *columns, __global float *rows, size_t 
       transpose_lanes(a);
 #pragma unroll
       for (int i = 0; i < LANES; ++i)
-        if (v * LANES + i < count) lanes_store(rows + (v * LANES + i) * stride, c * LANES, HEAD_DIM, a[i]);
+        if (v * LANES + i < count) chunk_store(rows + (v * LANES + i) * stride, c, a[i]);
     }
 }
 
@@ -168,7 +183,7 @@ INLINE void add_outer_chunks(__global float *rows, size_t stride, int count, con
         __global float *row = rows + (j + i) * stride;
 #pragma unroll
         for (int w = 0; w < width; ++w)
-          lanes_store(row, (c + w) * LANES, HEAD_DIM, lanes_load(row, (c + w) * LANES, HEAD_DIM) + sum[i][w]);
+          chunk_store(row, c + w, chunk_load(row, c + w) + sum[i][w]);
       }
   }
 }
@@ -176,7 +191,7 @@ INLINE void add_outer_chunks(__global float *rows, size_t stride, int count, con
 // rows[j] += sum_q weights[j][q] * packed[q] for j < count: the product that sums over the queries.
 INLINE void add_outer(__global float *rows, size_t stride, int count, const floatL *weights, const floatL *packed,
                       const int vectors) {
-#pragma unroll
+#pragma unroll 1
   for (int c = 0; c + 2 <= CHUNKS; c += 2) add_outer_chunks(rows, stride, count, weights, packed, c, 2, vectors);
   if (CHUNKS % 2) add_outer_chunks(rows, stride, count, weights, packed, CHUNKS - 1, 1, vectors);
 }
@@ -184,7 +199,7 @@ INLINE void add_outer(__global float *rows, size_t stride, int count, const floa
 INLINE void zero_rows(__global float *rows, size_t stride, int count) {
   for (int j = 0; j < count; ++j)
 #pragma unroll
-    for (int c = 0; c < CHUNKS; ++c) lanes_store(rows + j * stride, c * LANES, HEAD_DIM, (floatL)(0.0f));
+    for (int c = 0; c < CHUNKS; ++c) chunk_store(rows + j * stride, c, (floatL)(0.0f));
 }
 
 // weights[j] = `fill` where query lane v does not see key first_key + j.

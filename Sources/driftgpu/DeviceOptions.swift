@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftGPU
+import Logging
 
 /// The device a command runs on.
 struct DeviceOptions: ParsableArguments {
@@ -9,7 +10,15 @@ struct DeviceOptions: ParsableArguments {
     @Option(help: "Matrix products: clblast or native. Default: clblast on GPUs, native on CPUs.")
     var gemm: String?
 
+    @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false
+
     func open(profiling: Bool = false) throws -> Device {
+        let level: Logger.Level = verbose ? .debug : .warning
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
         var options = Device.Options()
         options.profiling = profiling
         options.gemm = gemm

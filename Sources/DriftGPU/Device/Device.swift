@@ -1,5 +1,6 @@
 import COpenCL
 import Foundation
+import Logging
 
 /// An open device: context, one in-order queue, built programs. All of a device's work is issued from one thread at a time.
 public final class Device {
@@ -25,6 +26,7 @@ public final class Device {
     let context: cl_context
     let queue: cl_command_queue
     private let sources: KernelSource
+    private let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
     /// Bytes handed to transfers that have not finished; freed by `finish`.
     private var staging: [UnsafeMutableRawPointer] = []
@@ -52,6 +54,7 @@ public final class Device {
             clReleaseContext(context)
             throw OpenCLError(code: status, subject: "queue on \(about.name)")
         }
+        log.debug("opened \(about.name): teams of \(traits.teamSize), \(traits.lanes) lanes, GEMM \(gemm.name)")
         isProfiling = options.profiling
         self.context = context
         self.queue = queue
@@ -107,7 +110,11 @@ public final class Device {
         let options = buildOptions(defines)
         let key = file + options
         if let program = programs[key] { return program }
-        let program = try build(try sources.expanded(file), file: file, options: options)
+        let source = try sources.expanded(file)
+        let clock = ContinuousClock()
+        let start = clock.now
+        let program = try build(source, file: file, options: options)
+        log.debug("built \(file) in \(clock.now - start) with \(options)")
         programs[key] = program
         return program
     }

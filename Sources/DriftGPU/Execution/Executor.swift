@@ -1,4 +1,5 @@
 import COpenCL
+import Logging
 
 /// A GEMM provider whose products are calls into a library.
 protocol LibraryGEMM: GEMMProvider {
@@ -35,6 +36,7 @@ public final class Executor {
                 device, name: "arena", byteCount: schedule.plan.arenaBytes,
                 fill: schedule.plan.guards.isEmpty ? 0 : DeviceMemory.sentinel)
         }
+        Logger(label: "driftgpu.executor").debug("binding \(schedule.summary)")
         for storage in schedule.storages.values.sorted(by: { $0.name < $1.name }) {
             let isNew = !memory.contains(storage)
             _ = try memory.buffer(storage)

@@ -1,46 +1,67 @@
 import Foundation
 import Testing
 
-@testable import DriftGPU
+import DriftGPU
 
 /// One operation at one size: how its inputs are drawn, how it is built, and what it should give in double precision.
 ///
 /// `OperationCase.check` runs it in a team shape between sentinels and compares every output with `reference`, and the
 /// gradient of sum(output * random weights) with central differences of `reference`.
-struct OperationCase: Sendable, CustomTestStringConvertible {
+public struct OperationCase: Sendable, CustomTestStringConvertible {
     /// An input's shape and values.
-    struct Input: Sendable {
-        enum Values: Sendable {
+    public struct Input: Sendable {
+        public enum Values: Sendable {
             case normal(Double)
             case uniform(Double, Double)
             case floats([Float])
             case integers([Int32])
             case words([UInt32])
         }
-        let shape: [Int]
-        var values: Values = .normal(1)
+        public let shape: [Int]
+        public var values: Values = .normal(1)
         /// Whether the gradient with respect to it is checked.
-        var isDifferentiable = true
+        public var isDifferentiable = true
+
+        public init(shape: [Int], values: Values = .normal(1), isDifferentiable: Bool = true) {
+            self.shape = shape
+            self.values = values
+            self.isDifferentiable = isDifferentiable
+        }
     }
 
-    let name: String
-    let inputs: [Input]
+    public let name: String
+    public let inputs: [Input]
     /// Adds the operation to a graph; returns the outputs that are compared.
-    let build: @Sendable (Graph, [Tensor]) throws -> [Tensor]
+    public let build: @Sendable (Graph, [Tensor]) throws -> [Tensor]
     /// The same outputs from the same inputs (integers as doubles), in double precision.
-    let reference: @Sendable ([[Double]]) -> [[Double]]
+    public let reference: @Sendable ([[Double]]) -> [[Double]]
     /// Largest error allowed, in units of the largest value of the tensor.
-    var tolerance = 2e-5
-    var gradientTolerance = 1e-4
+    public var tolerance: Double
+    public var gradientTolerance: Double
     /// Step of the central differences.
-    var step = 1e-4
+    public var step: Double
     /// Outputs (by position) through which gradients are taken; nil: all.
-    var gradientOutputs: [Int]?
+    public var gradientOutputs: [Int]?
 
-    var testDescription: String { name }
+    public init(
+        name: String, inputs: [Input], build: @escaping @Sendable (Graph, [Tensor]) throws -> [Tensor],
+        reference: @escaping @Sendable ([[Double]]) -> [[Double]], tolerance: Double = 2e-5,
+        gradientTolerance: Double = 1e-4, step: Double = 1e-4, gradientOutputs: [Int]? = nil
+    ) {
+        self.name = name
+        self.inputs = inputs
+        self.build = build
+        self.reference = reference
+        self.tolerance = tolerance
+        self.gradientTolerance = gradientTolerance
+        self.step = step
+        self.gradientOutputs = gradientOutputs
+    }
+
+    public var testDescription: String { name }
 
     /// Runs the case and records an issue for every disagreement.
-    func check(_ shape: TeamShape, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    public func check(_ shape: TeamShape, sourceLocation: SourceLocation = #_sourceLocation) throws {
         try TestDevice.with(shape) { device in
             var random = TestRandom(UInt64(name.utf8.reduce(7) { ($0 &* 31 &+ Int($1)) & 0xFFFF_FFFF }))
             let graph = Graph()

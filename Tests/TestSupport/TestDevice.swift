@@ -1,9 +1,9 @@
 import Foundation
 
-@testable import DriftGPU
+import DriftGPU
 
 /// The shapes in which every kernel is tested: three vector widths of the CPU shape, and the GPU shape.
-enum TeamShape: String, CaseIterable, Sendable {
+public enum TeamShape: String, CaseIterable, Sendable {
     case cpu16, cpu8, cpu4, gpu
 
     fileprivate var options: Device.Options {
@@ -21,17 +21,17 @@ enum TeamShape: String, CaseIterable, Sendable {
 
 /// Devices opened once for the whole test run and lent to one test at a time. DRIFTGPU_TEST_DEVICE chooses another than
 /// the default; DRIFTGPU_TEST_SHAPES (a comma-separated list) tests fewer shapes.
-enum TestDevice {
+public enum TestDevice {
     private static let lock = NSLock()
     nonisolated(unsafe) private static var devices: [String: Device] = [:]
 
-    static let shapes: [TeamShape] = {
+    public static let shapes: [TeamShape] = {
         let wanted = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_SHAPES"] ?? ""
         let chosen = wanted.split(separator: ",").compactMap { TeamShape(rawValue: String($0)) }
         return chosen.isEmpty ? TeamShape.allCases : chosen
     }()
 
-    static func with<Result>(
+    public static func with<Result>(
         _ shape: TeamShape, gemm: String = "native", _ body: (Device) throws -> Result
     ) throws -> Result {
         lock.lock()
@@ -48,18 +48,18 @@ enum TestDevice {
 }
 
 /// A small generator for test data: SplitMix64.
-struct TestRandom: RandomNumberGenerator {
+public struct TestRandom: RandomNumberGenerator {
     private var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-    mutating func next() -> UInt64 {
+    public init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+    public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z >> 31)
     }
-    mutating func uniform(_ low: Double, _ high: Double) -> Double { Double.random(in: low..<high, using: &self) }
-    mutating func normal() -> Double {
+    public mutating func uniform(_ low: Double, _ high: Double) -> Double { Double.random(in: low..<high, using: &self) }
+    public mutating func normal() -> Double {
         let u = max(Double.random(in: 0..<1, using: &self), 1e-300)
         return (-2 * Foundation.log(u)).squareRoot() * cos(2 * .pi * Double.random(in: 0..<1, using: &self))
     }
