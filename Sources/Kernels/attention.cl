@@ -14,21 +14,24 @@
 INLINE void attention_block(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
                             __global const float *value, size_t value_stride, __global float *out, size_t out_stride,
                             __global float *logsumexp, int first, int rows, int keys, int prefix, float scale,
-                            ulong drop_block, ulong drop_stride, const int vectors TAKE_DROPOUT) {
+                            ulong drop_block, ulong drop_stride TAKE_DROPOUT) {
   floatL columns[COLUMN_VECTORS], sums[COLUMN_VECTORS], weights[KEY_TILE * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], total[QUERY_VECTORS], keep[QUERY_VECTORS];
-  columns_of_rows(query, query_stride, rows, columns, vectors);
+  columns_of_rows(query, query_stride, rows, columns);
   FOR_VECTORS high[v] = (floatL)(-INFINITY);
   FOR_VECTORS total[v] = (floatL)(0.0f);
-  for (int d = 0; d < CHUNKS * LANES * vectors; ++d) sums[d] = (floatL)(0.0f);
+  for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
   const int limit = keys_visible(keys, prefix, first + rows);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
-    dot_rows(columns, key + start * key_stride, key_stride, count, weights, vectors);
-    mask_keys(weights, start, count, first, prefix, -INFINITY, vectors);
+    dot_rows(columns, key + start * key_stride, key_stride, count, weights);
+    mask_keys(weights, start, count, first, prefix);
     floatL top[QUERY_VECTORS];
     FOR_VECTORS top[v] = weights[v];
-    for (int j = 1; j < count; ++j) FOR_VECTORS top[v] = weights[j * vectors + v] > top[v] ? weights[j * vectors + v] : top[v];
+    for (int j = 1; j < count; ++j) FOR_VECTORS {
+      const floatL score = weights[j * QUERY_VECTORS + v];
+      top[v] = score > top[v] ? score : top[v];
+    }
     FOR_VECTORS {
       top[v] = fmax(high[v], top[v] * scale);
       keep[v] = exp2_lanes(high[v] - top[v]);
@@ -36,18 +39,18 @@ INLINE void attention_block(__global const float *query, size_t query_stride, __
       total[v] *= keep[v];
     }
     for (int j = 0; j < count; ++j) FOR_VECTORS {
-      const floatL weight = exp2_lanes(fma(weights[j * vectors + v], (floatL)(scale), -high[v]));
+      const floatL weight = exp2_lanes(fma(weights[j * QUERY_VECTORS + v], (floatL)(scale), -high[v]));
       total[v] += weight;
-      weights[j * vectors + v] = weight;
+      weights[j * QUERY_VECTORS + v] = weight;
     }
 #if DROPOUT
-    drop_weights(weights, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability, vectors);
+    drop_weights(weights, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability);
 #endif
-    add_weighted_rows(sums, keep, weights, value + start * value_stride, value_stride, count, vectors);
+    add_weighted_rows(sums, keep, weights, value + start * value_stride, value_stride, count);
   }
   FOR_VECTORS keep[v] = 1.0f / total[v];
-  for (int d = 0; d < HEAD_DIM; ++d) FOR_VECTORS sums[d * vectors + v] *= keep[v];
-  rows_of_columns(sums, out, out_stride, rows, vectors);
+  for (int d = 0; d < HEAD_DIM; ++d) FOR_VECTORS sums[d * QUERY_VECTORS + v] *= keep[v];
+  rows_of_columns(sums, out, out_stride, rows);
   FOR_VECTORS lanes_store(logsumexp, v * LANES, rows, fma(high[v], (floatL)(LN_2), log_lanes(total[v])));
 }
 
@@ -69,16 +72,10 @@ __kernel void attention_forward(IN(float, query), IN(float, key), IN(float, valu
     drop_block = dropout_block(b, heads, h, queries, keys, first, 0);
     drop_stride = (queries + 15) / 16 * 16;
 #endif
-#define BLOCK(vectors)                                                                                                     \
-  attention_block(QUERY_ROWS(query, b, h, first), query_stride, KEY_ROWS(key, bk, h, 0), key_stride,                       \
-                  VALUE_ROWS(value, bk, h, 0), value_stride, OUT_ROWS(out, b, h, first), (size_t)heads * HEAD_DIM,         \
-                  HEAD_ROWS(logsumexp, b, h, first), first, rows, keys, prefix, scale * LOG2_E, drop_block, drop_stride,   \
-                  vectors PASS_DROPOUT)
-    if (rows > LANES)
-      BLOCK(2);
-    else
-      BLOCK(1);
-#undef BLOCK
+    attention_block(QUERY_ROWS(query, b, h, first), query_stride, KEY_ROWS(key, bk, h, 0), key_stride,
+                    VALUE_ROWS(value, bk, h, 0), value_stride, OUT_ROWS(out, b, h, first), (size_t)heads * HEAD_DIM,
+                    HEAD_ROWS(logsumexp, b, h, first), first, rows, keys, prefix, scale * LOG2_E, drop_block,
+                    drop_stride PASS_DROPOUT);
   }
 }
 

@@ -17,17 +17,17 @@ INLINE void attention_backward_block(__global const float *query, __global const
                                      __global float *dquery, __global float *dkey, __global float *dvalue,
                                      size_t query_stride, size_t key_stride, size_t value_stride, size_t out_stride,
                                      int first, int rows, int keys, int prefix, float scale, ulong drop_block,
-                                     ulong drop_stride, const int vectors TAKE_DROPOUT) {
+                                     ulong drop_stride TAKE_DROPOUT) {
   floatL packed_query[COLUMN_VECTORS], packed_dout[COLUMN_VECTORS];
   floatL columns[COLUMN_VECTORS], dout_columns[COLUMN_VECTORS], sums[COLUMN_VECTORS];
   floatL weights[KEY_TILE * QUERY_VECTORS], dscores[KEY_TILE * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], delta[QUERY_VECTORS], one[QUERY_VECTORS];
-  pack_rows(query, query_stride, rows, packed_query, vectors);
-  pack_rows(dout, out_stride, rows, packed_dout, vectors);
-  columns_of_packed(packed_query, columns, vectors);
-  columns_of_packed(packed_dout, dout_columns, vectors);
+  pack_rows(query, query_stride, rows, packed_query);
+  pack_rows(dout, out_stride, rows, packed_dout);
+  columns_of_packed(packed_query, columns);
+  columns_of_packed(packed_dout, dout_columns);
 #pragma unroll 1
-  for (int v = 0; v < vectors; ++v) {
+  for (int v = 0; v < QUERY_VECTORS; ++v) {
     floatL products[LANES];
 #pragma unroll 1
     for (int i = 0; i < LANES; ++i) {
@@ -43,29 +43,29 @@ INLINE void attention_backward_block(__global const float *query, __global const
     high[v] = lanes_load(logsumexp, v * LANES, rows) * LOG2_E;
     one[v] = (floatL)(1.0f);
   }
-  for (int d = 0; d < CHUNKS * LANES * vectors; ++d) sums[d] = (floatL)(0.0f);
+  for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
   const int limit = keys_visible(keys, prefix, first + rows);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
-    dot_rows(columns, key + start * key_stride, key_stride, count, weights, vectors);
-    dot_rows(dout_columns, value + start * value_stride, value_stride, count, dscores, vectors);
-    mask_keys(weights, start, count, first, prefix, -INFINITY, vectors);
+    dot_rows(columns, key + start * key_stride, key_stride, count, weights);
+    dot_rows(dout_columns, value + start * value_stride, value_stride, count, dscores);
+    mask_keys(weights, start, count, first, prefix);
 #if DROPOUT
-    drop_weights(dscores, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability, vectors);
+    drop_weights(dscores, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability);
 #endif
     for (int j = 0; j < count; ++j) FOR_VECTORS {
-      const floatL weight = exp2_lanes(fma(weights[j * vectors + v], (floatL)(scale * LOG2_E), -high[v]));
-      dscores[j * vectors + v] = weight * (dscores[j * vectors + v] - delta[v]) * scale;
-      weights[j * vectors + v] = weight;
+      const floatL weight = exp2_lanes(fma(weights[j * QUERY_VECTORS + v], (floatL)(scale * LOG2_E), -high[v]));
+      dscores[j * QUERY_VECTORS + v] = weight * (dscores[j * QUERY_VECTORS + v] - delta[v]) * scale;
+      weights[j * QUERY_VECTORS + v] = weight;
     }
 #if DROPOUT
-    drop_weights(weights, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability, vectors);
+    drop_weights(weights, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability);
 #endif
-    add_outer(dvalue + start * value_stride, value_stride, count, weights, packed_dout, vectors);
-    add_outer(dkey + start * key_stride, key_stride, count, dscores, packed_query, vectors);
-    add_weighted_rows(sums, one, dscores, key + start * key_stride, key_stride, count, vectors);
+    add_outer(dvalue + start * value_stride, value_stride, count, weights, packed_dout);
+    add_outer(dkey + start * key_stride, key_stride, count, dscores, packed_query);
+    add_weighted_rows(sums, one, dscores, key + start * key_stride, key_stride, count);
   }
-  rows_of_columns(sums, dquery, query_stride, rows, vectors);
+  rows_of_columns(sums, dquery, query_stride, rows);
 }
 
 // Launch: any number of teams; a unit is a head of a key batch with all its query batches, so that dk and dv have one writer.
@@ -95,17 +95,11 @@ __kernel void attention_backward(IN(float, query), IN(float, key), IN(float, val
         drop_block = dropout_block(b, heads, h, queries, keys, first, 0);
         drop_stride = (queries + 15) / 16 * 16;
 #endif
-#define BLOCK(vectors)                                                                                                     \
-  attention_backward_block(QUERY_ROWS(query, b, h, first), KEY_ROWS(key, bk, h, 0), VALUE_ROWS(value, bk, h, 0),           \
-                           OUT_ROWS(dout, b, h, first), OUT_ROWS(out, b, h, first), HEAD_ROWS(logsumexp, b, h, first),     \
-                           QUERY_ROWS(dquery, b, h, first), KEY_ROWS(dkey, bk, h, 0), VALUE_ROWS(dvalue, bk, h, 0),        \
-                           query_stride, key_stride, value_stride, (size_t)heads * HEAD_DIM, first, rows, keys, prefix,    \
-                           scale, drop_block, drop_stride, vectors PASS_DROPOUT)
-        if (rows > LANES)
-          BLOCK(2);
-        else
-          BLOCK(1);
-#undef BLOCK
+        attention_backward_block(QUERY_ROWS(query, b, h, first), KEY_ROWS(key, bk, h, 0), VALUE_ROWS(value, bk, h, 0),
+                                 OUT_ROWS(dout, b, h, first), OUT_ROWS(out, b, h, first), HEAD_ROWS(logsumexp, b, h, first),
+                                 QUERY_ROWS(dquery, b, h, first), KEY_ROWS(dkey, bk, h, 0), VALUE_ROWS(dvalue, bk, h, 0),
+                                 query_stride, key_stride, value_stride, (size_t)heads * HEAD_DIM, first, rows, keys,
+                                 prefix, scale, drop_block, drop_stride PASS_DROPOUT);
       }
   }
 }
@@ -236,7 +230,8 @@ __kernel void attention_backward_key(IN(float, query), IN(float, key), IN(float,
             const int visible = i < count && key_index < max(prefix, start + i + 1);
             float weight = visible ? exp2(fma(dots[r][t], scale * LOG2_E, -high)) : 0.0f;
 #if DROPOUT
-            const float z = kept[(min(key_index, keys - 1) / 8 - first / 8) * TILE_ROWS + i] >> (key_index % 8) & 1 ? factor : 0.0f;
+            const int group = min(key_index, keys - 1) / 8 - first / 8;
+            const float z = kept[group * TILE_ROWS + i] >> (key_index % 8) & 1 ? factor : 0.0f;
             dweights[r][t] *= z;
             dots[r][t] = weight * z;
 #else

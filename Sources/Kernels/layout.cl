@@ -15,6 +15,50 @@ __kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, in
   }
 }
 
+// Row and part of entry q of outer * parts entries: part is `which`, o the row. Arguments of all parts stand in the
+// parameter list; those past `parts` repeat the first.
+#define PART(which, p0, p1, p2, p3, p4, p5) \
+  ((which) == 0 ? p0 : (which) == 1 ? p1 : (which) == 2 ? p2 : (which) == 3 ? p3 : (which) == 4 ? p4 : p5)
+
+// y_i[o, j] = x[o, i, j] for i < parts <= 6, j < count: x is [outer, stride] and its parts begin at column `begin`.
+// Traffic: 8 outer parts count bytes.
+__kernel void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(float, y2), OUT(float, y3), OUT(float, y4),
+                            OUT(float, y5), int outer, int count, int parts, int stride, int begin) {
+  USE_IN(float, x);
+  USE_OUT(float, y0);
+  USE_OUT(float, y1);
+  USE_OUT(float, y2);
+  USE_OUT(float, y3);
+  USE_OUT(float, y4);
+  USE_OUT(float, y5);
+  TEAM_ROWS(q, outer * parts) {
+    size_t o = q / parts;
+    int part = q % parts;
+    __global const float *from = x + (o * stride + begin + (size_t)part * count);
+    __global float *to = PART(part, y0, y1, y2, y3, y4, y5) + o * count;
+    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
+  }
+}
+
+// y[o, i, j] = x_i[o, j]: the inverse of split_strided. Traffic: 8 outer parts count bytes.
+__kernel void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float, x2), IN(float, x3), IN(float, x4),
+                           IN(float, x5), int outer, int count, int parts, int stride, int begin) {
+  USE_OUT(float, y);
+  USE_IN(float, x0);
+  USE_IN(float, x1);
+  USE_IN(float, x2);
+  USE_IN(float, x3);
+  USE_IN(float, x4);
+  USE_IN(float, x5);
+  TEAM_ROWS(q, outer * parts) {
+    size_t o = q / parts;
+    int part = q % parts;
+    __global const float *from = PART(part, x0, x1, x2, x3, x4, x5) + o * count;
+    __global float *to = y + (o * stride + begin + (size_t)part * count);
+    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
+  }
+}
+
 // Gradient of a slice: dx[o, begin + j] = dy[o, j] for j < count, zeros elsewhere; dx [outer, stride], dy [outer, count].
 // Traffic: 4 outer (stride + count) bytes.
 __kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin) {

@@ -18,10 +18,10 @@
 // Adds w of one head to slope (sets it for the first head) and stores the head's divisors.
 INLINE void entropy_head(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
                          __global float *mean, __global float *statistics, size_t statistic, int first_head, int first,
-                         int rows, int buffer_length, int content, float scale, float share, const int vectors) {
+                         int rows, int buffer_length, int content, float scale, float share) {
   floatL columns[COLUMN_VECTORS], scores[KEY_TILE * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], inside[QUERY_VECTORS], outside[QUERY_VECTORS];
-  columns_of_rows(query, query_stride, rows, columns, vectors);
+  columns_of_rows(query, query_stride, rows, columns);
   FOR_VECTORS {
     high[v] = (floatL)(-INFINITY);
     inside[v] = outside[v] = (floatL)(0.0f);
@@ -30,19 +30,19 @@ INLINE void entropy_head(__global const float *query, size_t query_stride, __glo
   for (int start = 0; start < limit;) {
     // A tile lies within the buffer or within the content.
     const int count = min(KEY_TILE, (start < buffer_length ? buffer_length : limit) - start);
-    dot_rows(columns, key + start * key_stride, key_stride, count, scores, vectors);
-    mask_keys(scores, start, count, buffer_length + first, buffer_length, -INFINITY, vectors);
+    dot_rows(columns, key + start * key_stride, key_stride, count, scores);
+    mask_keys(scores, start, count, buffer_length + first, buffer_length);
     floatL sum[QUERY_VECTORS];
     FOR_VECTORS {
       floatL top = scores[v];
-      for (int j = 1; j < count; ++j) top = scores[j * vectors + v] > top ? scores[j * vectors + v] : top;
+      for (int j = 1; j < count; ++j) top = scores[j * QUERY_VECTORS + v] > top ? scores[j * QUERY_VECTORS + v] : top;
       top = fmax(high[v], top * scale);
       const floatL keep = exp2_lanes(high[v] - top);
       inside[v] *= keep;
       outside[v] *= keep;
       high[v] = top;
       sum[v] = (floatL)(0.0f);
-      for (int j = 0; j < count; ++j) sum[v] += exp2_lanes(fma(scores[j * vectors + v], (floatL)(scale), -high[v]));
+      for (int j = 0; j < count; ++j) sum[v] += exp2_lanes(fma(scores[j * QUERY_VECTORS + v], (floatL)(scale), -high[v]));
       if (start < buffer_length)
         outside[v] += sum[v];
       else
@@ -62,10 +62,10 @@ INLINE void entropy_head(__global const float *query, size_t query_stride, __glo
   }
   for (int start = 0; start < first + rows; start += KEY_TILE) {
     const int count = min(KEY_TILE, first + rows - start);
-    dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores, vectors);
-    mask_keys(scores, start, count, first, 0, -INFINITY, vectors);
+    dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores);
+    mask_keys(scores, start, count, first, 0);
     for (int j = 0; j < count; ++j) FOR_VECTORS {
-      floatL w = exp2_lanes(fma(scores[j * vectors + v], (floatL)(scale), -high[v])) * inverse[v];
+      floatL w = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], (floatL)(scale), -high[v])) * inverse[v];
       __global float *row = mean + (size_t)(start + j) * content;
       if (!first_head) w += lanes_load(row, v * LANES, rows);
       lanes_store(row, v * LANES, rows, w);
@@ -87,16 +87,10 @@ __kernel void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(floa
   TEAM_ROWS(unit, batch * blocks) {
     const int b = unit / blocks, first = unit % blocks * QUERY_BLOCK, rows = min(QUERY_BLOCK, content - first);
     for (int h = 0; h < heads; ++h) {
-#define HEAD(vectors)                                                                                                      \
-  entropy_head(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + first), query_stride,                \
-               SEQUENCE_ROWS(key, key_stride, key_column, b, h, 0), key_stride, SLOPE(b, 0, first),                        \
-               CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content, h == 0, first, rows, buffer_length, content, scale * LOG2_E,     \
-               share, vectors)
-      if (rows > LANES)
-        HEAD(2);
-      else
-        HEAD(1);
-#undef HEAD
+      entropy_head(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + first), query_stride,
+                   SEQUENCE_ROWS(key, key_stride, key_column, b, h, 0), key_stride, SLOPE(b, 0, first),
+                   CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content, h == 0, first, rows,
+                   buffer_length, content, scale * LOG2_E, share);
     }
     for (int i = 0; i < rows; i += LANES) {
       const int left = rows - i, seen = min(content, first + i + LANES);
@@ -116,7 +110,8 @@ __kernel void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(floa
         lanes_store(values, 0, left, derivative);
       }
       const floatL e = sum * inverse;
-      lanes_store(entropy + (size_t)b * content, first + i, content, e < 0.0f ? (floatL)(0.0f) : (e > 1.0f ? (floatL)(1.0f) : e));
+      const floatL clamped = e < 0.0f ? (floatL)(0.0f) : (e > 1.0f ? (floatL)(1.0f) : e);
+      lanes_store(entropy + (size_t)b * content, first + i, content, clamped);
     }
   }
 }

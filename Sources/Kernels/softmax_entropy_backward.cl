@@ -15,13 +15,13 @@ INLINE void entropy_backward_block(__global const float *query, __global const f
                                    __global const float *entropy, __global const float *slope, __global const float *statistics,
                                    size_t statistic, __global float *dquery, __global float *dkey,
                                    size_t query_stride, size_t key_stride, int first, int rows, int buffer_length,
-                                   int content, float scale, const int vectors) {
+                                   int content, float scale) {
   floatL packed[COLUMN_VECTORS], columns[COLUMN_VECTORS], sums[COLUMN_VECTORS], scores[KEY_TILE * QUERY_VECTORS];
   floatL upstream[QUERY_VECTORS], high[QUERY_VECTORS], inverse[QUERY_VECTORS], total[QUERY_VECTORS], one[QUERY_VECTORS];
   floatL inverse_all[QUERY_VECTORS];
   int any_floored = 0;
-  pack_rows(query, query_stride, rows, packed, vectors);
-  columns_of_packed(packed, columns, vectors);
+  pack_rows(query, query_stride, rows, packed);
+  columns_of_packed(packed, columns);
   FOR_VECTORS {
     const floatL e = lanes_load(entropy, v * LANES, rows);
     upstream[v] = (e > 0.0f && e < 1.0f) ? lanes_load(dentropy, v * LANES, rows) : (floatL)(0.0f);
@@ -32,37 +32,39 @@ INLINE void entropy_backward_block(__global const float *query, __global const f
     one[v] = (floatL)(1.0f);
     any_floored |= any(inverse_all[v] > 0.0f);
   }
-  for (int d = 0; d < CHUNKS * LANES * vectors; ++d) sums[d] = (floatL)(0.0f);
+  for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
   const int limit = first + rows;
   const floatL scale2 = (floatL)(scale * LOG2_E);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
-    dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores, vectors);
-    mask_keys(scores, start, count, first, 0, -INFINITY, vectors);
-    for (int j = 0; j < count; ++j) FOR_VECTORS total[v] += exp2_lanes(fma(scores[j * vectors + v], scale2, -high[v])) *
-                                                           lanes_load(slope + (size_t)(start + j) * content, v * LANES, rows);
+    dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores);
+    mask_keys(scores, start, count, first, 0);
+    for (int j = 0; j < count; ++j) FOR_VECTORS {
+      const floatL weight = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], scale2, -high[v]));
+      total[v] += weight * lanes_load(slope + (size_t)(start + j) * content, v * LANES, rows);
+    }
   }
   FOR_VECTORS total[v] *= upstream[v] * inverse[v];
   // A floored row takes from the buffer columns, too.
   for (int start = any_floored ? -buffer_length : 0; start < limit;) {
     const int count = min(KEY_TILE, (start < 0 ? 0 : limit) - start);
     __global const float *rows_of_key = key + (buffer_length + start) * key_stride;
-    dot_rows(columns, rows_of_key, key_stride, count, scores, vectors);
-    mask_keys(scores, start, count, first, 0, -INFINITY, vectors);
+    dot_rows(columns, rows_of_key, key_stride, count, scores);
+    mask_keys(scores, start, count, first, 0);
     for (int j = 0; j < count; ++j) FOR_VECTORS {
-      const floatL weight = exp2_lanes(fma(scores[j * vectors + v], scale2, -high[v]));
+      const floatL weight = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], scale2, -high[v]));
       floatL gradient = -total[v] * inverse_all[v];
       if (start >= 0)
         gradient = lanes_load(slope + (size_t)(start + j) * content, v * LANES, rows) * upstream[v] * inverse[v] -
                    total[v] * (inverse_all[v] > 0.0f ? inverse_all[v] : inverse[v]);
       gradient *= weight;
-      scores[j * vectors + v] = gradient * scale;
+      scores[j * QUERY_VECTORS + v] = gradient * scale;
     }
-    add_outer(dkey + (buffer_length + start) * key_stride, key_stride, count, scores, packed, vectors);
-    add_weighted_rows(sums, one, scores, rows_of_key, key_stride, count, vectors);
+    add_outer(dkey + (buffer_length + start) * key_stride, key_stride, count, scores, packed);
+    add_weighted_rows(sums, one, scores, rows_of_key, key_stride, count);
     start += count;
   }
-  rows_of_columns(sums, dquery, query_stride, rows, vectors);
+  rows_of_columns(sums, dquery, query_stride, rows);
 }
 
 // Launch: any number of teams; a unit is a head of a batch entry. 8 B H R (K + R) HEAD_DIM FLOPs, half with the causal mask.
@@ -85,19 +87,13 @@ __kernel void softmax_entropy_backward(IN(float, query), IN(float, key), IN(floa
       zero_rows(SEQUENCE_ROWS(dkey, key_stride, value_column, b, h, 0), key_stride, buffer_length + content);
     for (int first = 0; first < content; first += QUERY_BLOCK) {
       const int rows = min(QUERY_BLOCK, content - first);
-#define BLOCK(vectors)                                                                                                     \
-  entropy_backward_block(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + first),                    \
-                         SEQUENCE_ROWS(key, key_stride, key_column, b, h, 0), dentropy + (size_t)b * content + first,      \
-                         entropy + (size_t)b * content + first, SLOPE(b, 0, first),                                        \
-                         CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content,                           \
-                         SEQUENCE_ROWS(dquery, query_stride, query_column, b, h, buffer_length + first),                   \
-                         SEQUENCE_ROWS(dkey, key_stride, key_column, b, h, 0), query_stride, key_stride, first, rows,      \
-                         buffer_length, content, scale, vectors)
-      if (rows > LANES)
-        BLOCK(2);
-      else
-        BLOCK(1);
-#undef BLOCK
+      entropy_backward_block(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + first),
+                             SEQUENCE_ROWS(key, key_stride, key_column, b, h, 0), dentropy + (size_t)b * content + first,
+                             entropy + (size_t)b * content + first, SLOPE(b, 0, first),
+                             CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content,
+                             SEQUENCE_ROWS(dquery, query_stride, query_column, b, h, buffer_length + first),
+                             SEQUENCE_ROWS(dkey, key_stride, key_column, b, h, 0), query_stride, key_stride, first, rows,
+                             buffer_length, content, scale);
     }
   }
 }

@@ -33,7 +33,7 @@ func reporting(_ body: () throws -> Void) throws {
     } catch let code as ExitCode {
         throw code
     } catch {
-        Output.error("\(error)")
+        Output.error("\(error)".split(whereSeparator: \.isNewline).joined(separator: " "))
         throw ExitCode.failure
     }
 }

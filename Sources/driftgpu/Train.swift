@@ -54,8 +54,13 @@ struct Train: ParsableCommand {
 
     private func train(_ run: TrainingRun, path: String, device: Device) throws {
         let steps = run.trainer.configuration.steps
+        guard run.trainer.step < steps else {
+            Output.line(
+                "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path)")
+            return
+        }
         Output.line(
-            "\(preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)")
+            "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)")
         let interrupt = Interrupt()
         let progress = ProgressLine(from: run.trainer.step, total: steps)
         switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {

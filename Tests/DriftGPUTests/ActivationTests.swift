@@ -25,7 +25,7 @@ import Testing
     /// Values and derivatives where the approximations change over, and far out.
     @Test(arguments: TestDevice.shapes) func extremes(_ shape: TeamShape) throws {
         let edges: [Float] = [3.7, 5.2, 5.23, 5.24, 5.59, 5.6, 5.61, 10, 50, 88, 89, 104, 105, 1e4, 1e30]
-        let points: [Float] = [0, -0.0, 1e-40, 1e-7] + edges + edges.map { -$0 }
+        let points: [Float] = [0, -0.0, Float.leastNonzeroMagnitude, 1e-7] + edges + edges.map { -$0 }
         try TestDevice.with(shape) { device in
             let graph = Graph()
             let (x, seed) = (try graph.input("x", [points.count]), try graph.fill([points.count], with: 1))

@@ -27,7 +27,6 @@ import Testing
             outputs.forEach(graph.output)
             var options = Schedule.Options()
             options.guardBytes = 256
-            options.reuse = false
             let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
             let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: 256))
             var random = TestRandom(11)

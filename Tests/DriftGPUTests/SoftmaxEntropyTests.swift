@@ -35,10 +35,10 @@ import Testing
     }
 
     static let sizes: [Size] = [
-        Size(batch: 2, buffer: 2, content: 5, heads: 2, headDim: 4), Size(batch: 1, buffer: 0, content: 1, heads: 1, headDim: 8),
-        Size(batch: 1, buffer: 0, content: 18, heads: 1, headDim: 3), Size(batch: 1, buffer: 5, content: 35, heads: 1, headDim: 8),
-        Size(batch: 1, buffer: 70, content: 9, heads: 1, headDim: 5), Size(batch: 1, buffer: 4, content: 16, heads: 2, headDim: 16),
-        Size(batch: 1, buffer: 3, content: 12, heads: 2, headDim: 8, spread: 3),
+        Size(batch: 2, buffer: 2, content: 5, heads: 2, headDim: 12), Size(batch: 1, buffer: 0, content: 1, heads: 1, headDim: 12),
+        Size(batch: 1, buffer: 0, content: 18, heads: 1, headDim: 12), Size(batch: 1, buffer: 5, content: 35, heads: 1, headDim: 12),
+        Size(batch: 1, buffer: 70, content: 9, heads: 1, headDim: 12), Size(batch: 1, buffer: 4, content: 16, heads: 2, headDim: 16),
+        Size(batch: 1, buffer: 3, content: 12, heads: 2, headDim: 12, spread: 3),
     ]
 
     @Test(arguments: sizes, TestDevice.shapes)
@@ -52,12 +52,12 @@ import Testing
         ).check(shape)
     }
 
-    /// Logits through unit queries: head_dim is the number of positions.
+    /// Logits of up to 12 positions, through unit queries in a head of 12 columns.
     static func run(_ logits: [[Double]], buffer: Int, _ shape: TeamShape) throws -> (entropy: [Float], dqkv: [Float]) {
-        let n = logits.count
+        let (n, d) = (logits.count, 12)
         return try TestDevice.with(shape) { device in
             let graph = Graph()
-            let qkv = try graph.input("qkv", [1, n, 3 * n])
+            let qkv = try graph.input("qkv", [1, n, 3 * d])
             let entropy = try graph.softmaxEntropy(qkv, heads: 1, buffer: buffer)
             let seed = try graph.constant("seed", [Float](repeating: 1, count: entropy.count), entropy.shape)
             let gradient = try #require(graph.gradients(of: [(entropy, seed)], withRespectTo: [qkv])[0])
@@ -65,10 +65,10 @@ import Testing
             graph.output(gradient)
             let executor = try Executor(
                 Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
-            var values = [Float](repeating: 0, count: 3 * n * n)
+            var values = [Float](repeating: 0, count: 3 * n * d)
             for i in 0..<n {
-                values[3 * n * i + i] = 1
-                for j in 0..<n { values[3 * n * j + n + i] = Float(logits[i][j] * Double(n).squareRoot()) }
+                values[3 * d * i + i] = 1
+                for j in 0..<n { values[3 * d * j + d + i] = Float(logits[i][j] * Double(d).squareRoot()) }
             }
             try executor.write(values, to: qkv)
             try executor.run()
@@ -117,7 +117,7 @@ import Testing
                 down[i][j] -= 1e-5
                 let slope = (entropy(up).reduce(0, +) - entropy(down).reduce(0, +)) / 2e-5
                 if j < buffer { largest = max(largest, abs(slope)) }
-                let got = Double(result.dqkv[3 * n * j + n + i]) * Double(n).squareRoot()
+                let got = Double(result.dqkv[36 * j + 12 + i]) * 12.0.squareRoot()
                 #expect(abs(got - slope) < 1e-4, "logit \(i), \(j)")
             }
         }

@@ -31,6 +31,9 @@ public enum TestDevice {
         return chosen.isEmpty ? TeamShape.allCases : chosen
     }()
 
+    /// DRIFTGPU_TEST_SMALL=1: small cases only and no central differences, for devices that interpret every instruction.
+    public static let isSmall = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_SMALL"] == "1"
+
     public static func with<Result>(
         _ shape: TeamShape, gemm: String = "native", _ body: (Device) throws -> Result
     ) throws -> Result {

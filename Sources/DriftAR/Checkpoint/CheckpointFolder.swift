@@ -85,7 +85,7 @@ public struct CheckpointFolder: Sendable {
         }
         let remedy: String
         if let previous = all.last(where: { $0 < step }) {
-            remedy = "continue from the previous checkpoint, \(Self.name(of: previous))"
+            remedy = "remove \(folder) to continue from the previous checkpoint, \(Self.name(of: previous))"
         } else {
             remedy = "there is no earlier checkpoint: start the run again"
         }

@@ -83,7 +83,7 @@ public struct DriftDecoder: Sendable {
                     shift: spatial[1], scale: spatial[0],
                     map: RowMap(span: batch / labels * tokens, inner: tokens)))
         } else {
-            t = try graph.repeatEach(level, times: labels)
+            t = try graph.reshape(graph.repeatEach(level, times: labels), [labels, 6, width])
         }
         for index in 0..<depth {
             x = try block(x, context: context, modulation: t, scope.scope("res_blocks.\(index)"), dropout: dropout)

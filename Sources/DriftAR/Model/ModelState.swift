@@ -12,6 +12,8 @@ public final class ModelState {
 
     /// Draws the parameters of a new model from `seed`; the EMA begins as a copy.
     public func initialize(seed: UInt64) throws {
+        // The device refuses what is too large before the host allocates as much.
+        for name in ["parameters", "ema"] { try memory.reserve(model.layout.storage(name)) }
         let random = Philox(seed: seed)
         var values = [Float](repeating: 0, count: model.layout.count)
         for (index, declaration) in model.declarations.enumerated() {
@@ -59,6 +61,7 @@ public final class ModelState {
     /// Fills a flat buffer from a file that has every parameter under its name and in its shape. Throws a line that names
     /// the first that is missing or has another shape.
     public func load(_ file: SafeTensorsFile, into buffer: String) throws {
+        try memory.reserve(model.layout.storage(buffer))
         var values = [Float](repeating: 0, count: model.layout.count)
         for entry in model.layout.entries {
             let tensor = try file.floats(entry.name, shape: entry.shape)

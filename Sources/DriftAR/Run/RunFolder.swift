@@ -122,7 +122,7 @@ public struct SavedModel: Sendable {
             guard let step = try folder.latest() else {
                 throw DataError("no complete checkpoint", at: folder.path, fix: "train first: driftgpu train")
             }
-            target = folder.folder(of: step) + "/" + name
+            target = try folder.open(step: step).folder + "/" + name
         } else if Files.exists(path + "/" + name) {
             target = path + "/" + name
         } else {

@@ -27,14 +27,15 @@ public struct TrainingRun {
         if existing == .resume, let latest {
             trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
         } else {
+            try state.initialize(seed: configuration.seed)
+            trainer = try Trainer(configuration, state: state, data: data)
+            // Only now: settings that cannot be trained must not cost the run that stands here.
             try Files.makeFolder(path)
             if existing == .overwrite {
                 for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath] where Files.exists(part) {
                     try Files.removeTree(part)
                 }
             }
-            try state.initialize(seed: configuration.seed)
-            trainer = try Trainer(configuration, state: state, data: data)
         }
         try Files.makeFolder(folder.samplesPath)
         try AtomicFile.write(Array(configuration.json()), to: folder.configurationPath)
@@ -65,11 +66,15 @@ public struct TrainingRun {
             progress.update(step: step, losses: shown, images: configuration.batch)
             if isLast || (configuration.sampleEvery > 0 && step % configuration.sampleEvery == 0) { try writeSamples() }
             if isLast || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0) {
+                try log.sync()
                 try folder.save(trainer)
                 isSaved = true
             }
             if !isLast, shouldStop() {
-                if !isSaved { try folder.save(trainer) }
+                if !isSaved {
+                    try log.sync()
+                    try folder.save(trainer)
+                }
                 progress.finish()
                 return .interrupted
             }

@@ -44,11 +44,23 @@ public final class Sampler {
     /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
     /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise.
     public func tokens(labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64) throws -> [Float] {
+        try tokens(labels: labels, perLabel: perLabel, cfg: cfg) { self.noise($0, images: $1, seed: seed) }
+    }
+
+    /// The same from the noise that `noise` gives for labels and the images of each: [labels * images, R, C].
+    func tokens(
+        labels: [Int], perLabel: Int, cfg: Float, noise: ([Int], Range<Int>) -> [Float]
+    ) throws -> [Float] {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= model.shape.classes }) {
             throw ConfigurationError("label \(wrong): the model has the classes 0 to \(model.shape.classes - 1)")
         }
         guard !labels.isEmpty, perLabel > 0 else { return [] }
         guard cfg.isFinite else { throw ConfigurationError("cfg \(cfg): must be a number") }
+        let values = Double(model.shape.tokens) * Double(model.shape.tokenWidth)
+        guard Double(labels.count) * Double(perLabel) * values <= Double(Int32.max) else {
+            throw ConfigurationError(
+                "per-label \(perLabel): too many images to hold at once; draw fewer, several times with other seeds")
+        }
         let isGuided = cfg != 1
         var result: [Float] = []
         result.reserveCapacity(labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth)
@@ -58,10 +70,17 @@ public final class Sampler {
             try encode(part.map { $0 } + (isGuided ? [nil] : []))
             for first in stride(from: 0, to: perLabel, by: batchLimit) {
                 let count = min(batchLimit, perLabel - first)
-                result += try decode(part, images: first..<(first + count), cfg: cfg, seed: seed)
+                let images = first..<(first + count)
+                result += try decode(part, images: images, cfg: cfg, noise: noise(part, images))
             }
         }
         return result
+    }
+
+    /// z [R, D] and entropy [R] of a label; nil is the unconditional one.
+    func condition(_ label: Int?) throws -> (z: [Float], entropy: [Float]) {
+        try encode([label])
+        return conditions[label] ?? ([], [])
     }
 
     /// Encodes those labels that have not been encoded yet; nil is the unconditional one.
@@ -107,7 +126,7 @@ public final class Sampler {
         return try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
     }
 
-    private func decode(_ labels: [Int], images: Range<Int>, cfg: Float, seed: UInt64) throws -> [Float] {
+    private func decode(_ labels: [Int], images: Range<Int>, cfg: Float, noise: [Float]) throws -> [Float] {
         let batch = Batch(labels: labels.count, perLabel: images.count, isGuided: cfg != 1)
         let decoder = try decoders[batch] ?? makeDecoder(batch)
         let executor = decoder.executor
@@ -118,7 +137,7 @@ public final class Sampler {
             try executor.write(condition.entropy, to: unconditional.entropy)
             try executor.write([cfg], to: decoder.cfg)
         }
-        try executor.write(noise(labels, images: images, seed: seed), to: decoder.noise)
+        try executor.write(noise, to: decoder.noise)
         try executor.run()
         let tokens = try executor.read(decoder.tokens)
         try memory.device.finish()

@@ -12,6 +12,7 @@ public final class Trainer {
     public private(set) var step: Int
     private let learningRate: LearningRate
     private let phases: PhaseSchedule
+    private let options: Schedule.Options
     private var phase: (isSecond: Bool, graph: TrainingGraph, executor: Executor)?
     /// Receives the times of every launch when set, on a device opened for profiling.
     public var profiler: Profiler? { didSet { phase?.executor.profiler = profiler } }
@@ -19,8 +20,11 @@ public final class Trainer {
     private var memory: DeviceMemory { state.memory }
     private var device: Device { memory.device }
 
-    /// A trainer that stands at `step`. The state must have been initialised or loaded.
-    public init(_ configuration: Configuration, state: ModelState, data: Dataset, step: Int = 0) throws {
+    /// A trainer that stands at `step`. The state must have been initialised or loaded. `options`: how a step is scheduled.
+    public init(
+        _ configuration: Configuration, state: ModelState, data: Dataset, step: Int = 0,
+        options: Schedule.Options = Schedule.Options()
+    ) throws {
         try configuration.validate()
         guard data.channels == configuration.channels, data.height == configuration.height, data.width == configuration.width
         else {
@@ -39,6 +43,7 @@ public final class Trainer {
         self.state = state
         self.data = data
         self.step = step
+        self.options = options
         let total = Double(configuration.steps)
         learningRate = LearningRate(
             peak: configuration.learningRate, minimum: configuration.minimumLearningRate,
@@ -49,10 +54,7 @@ public final class Trainer {
         try memory.write(
             data.images, to: TrainingGraph.imageStorage(count: data.count, values: data.imageSize))
         // The buffers of a phase not yet entered are part of a checkpoint too.
-        for name in ["gradients", "moment1", "moment2"] where !memory.contains(state.model.layout.storage(name)) {
-            let storage = state.model.layout.storage(name)
-            try memory.write([Float](repeating: 0, count: storage.count), to: storage)
-        }
+        for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
     }
 
     /// What the next step's schedule looks like.
@@ -64,7 +66,7 @@ public final class Trainer {
         // The first phase's arena goes before the second's is made.
         phase = nil
         let training = try TrainingGraph(state.model, configuration, imageCount: data.count, isSecondPhase: isSecond)
-        let schedule = try Schedule(training.graph, traits: device.traits, gemm: device.gemm)
+        let schedule = try Schedule(training.graph, traits: device.traits, gemm: device.gemm, options: options)
         let executor = try Executor(schedule, memory: memory)
         executor.profiler = profiler
         phase = (isSecond, training, executor)

@@ -205,6 +205,11 @@ final class Buffer {
             throw DeviceError(
                 "buffer \(name): \(size) bytes are more than \(device.about.name) allocates at once (\(device.about.maxAllocation)); use a smaller batch or model")
         }
+        let total = device.about.globalMemory
+        guard total == 0 || size <= total - device.allocatedBytes else {
+            throw DeviceError(
+                "buffer \(name): \(size) bytes do not fit beside the \(device.allocatedBytes) in use on \(device.about.name), which has \(total); use a smaller batch or model")
+        }
         var status: cl_int = 0
         guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &status) else {
             throw OpenCLError(code: status, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")

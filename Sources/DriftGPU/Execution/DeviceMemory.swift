@@ -10,7 +10,7 @@ public final class DeviceMemory {
 
     static let sentinel: UInt32 = 0x7FC0_ADDE
 
-    /// `guardBytes`: for tests; see `checkGuards`.
+    /// `guardBytes`: for tests; see `Executor.damage`.
     public init(_ device: Device, guardBytes: Int = 0) {
         self.device = device
         self.guardBytes = (guardBytes + 255) & ~255
@@ -34,6 +34,9 @@ public final class DeviceMemory {
         }
         return buffer
     }
+
+    /// Allocates `storage`, zeroed, unless it is there.
+    public func reserve(_ storage: Storage) throws { _ = try buffer(storage) }
 
     /// Whether `storage` has been allocated here.
     public func contains(_ storage: Storage) -> Bool { storages[storage.name] == storage }

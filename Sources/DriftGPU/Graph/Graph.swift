@@ -31,8 +31,10 @@ public final class Graph {
 
     /// A tensor that lies in `storage` from element `offset` on.
     public func stored(_ shape: [Int], in storage: Storage, at offset: Int = 0) throws -> Tensor {
-        let tensor = makeTensor(TensorType(shape, storage.element))
-        guard offset >= 0, offset + tensor.count <= storage.count else {
+        let type = TensorType(shape, storage.element)
+        try type.check("storage \(storage.name)")
+        let tensor = makeTensor(type)
+        guard offset >= 0, offset <= storage.count - tensor.count else {
             throw GraphError("storage \(storage.name): \(tensor.type) at \(offset) does not fit its \(storage.count) elements")
         }
         places[tensor.id] = Place(storage: storage, offset: offset)
@@ -42,6 +44,7 @@ public final class Graph {
     /// A tensor written by the host between runs, with a storage of its own called `name`.
     public func input(_ name: String, _ shape: [Int], _ element: ElementType = .float32) throws -> Tensor {
         let type = TensorType(shape, element)
+        try type.check("input \(name)")
         return try stored(shape, in: Storage(name, count: type.count, element: element))
     }
 
@@ -56,6 +59,7 @@ public final class Graph {
     }
 
     private func constant(_ name: String, bytes: [UInt8], _ type: TensorType) throws -> Tensor {
+        try type.check("constant \(name)")
         guard bytes.count == type.byteCount else {
             throw GraphError("constant \(name): \(bytes.count) bytes for \(type)")
         }
@@ -71,7 +75,9 @@ public final class Graph {
         for input in inputs where input.id >= nextID {
             throw GraphError("\(operation.name): an input belongs to another graph")
         }
-        let outputs = try operation.outputTypes(inputs.map(\.type)).map(makeTensor)
+        let types = try operation.outputTypes(inputs.map(\.type))
+        for type in types { try type.check(operation.name) }
+        let outputs = types.map(makeTensor)
         for (index, output) in outputs.enumerated() { producers[output.id] = (nodes.count, index) }
         nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs))
         return outputs
@@ -85,6 +91,7 @@ public final class Graph {
     /// The same values under another shape; nothing is computed.
     public func reshape(_ x: Tensor, _ shape: [Int]) throws -> Tensor {
         let type = TensorType(shape, x.type.element)
+        try type.check("reshape of \(x.type)")
         guard type.count == x.count else { throw GraphError("reshape: \(x.type) to \(type)") }
         return Tensor(id: x.id, type: type)
     }
@@ -98,7 +105,7 @@ public final class Graph {
         var tensor = x
         let isFreeNodeOutput = producers[x.id].map { !nodes[$0.node].operation.isView } ?? false
         if !isFreeNodeOutput || places[x.id] != nil || aliased.contains(x.id) { tensor = try apply(Copy(), x)[0] }
-        guard offset + x.count <= storage.count else {
+        guard offset >= 0, offset <= storage.count - x.count else {
             throw GraphError("storage \(storage.name): \(x.type) at \(offset) does not fit its \(storage.count) elements")
         }
         places[tensor.id] = Place(storage: storage, offset: offset)

@@ -28,6 +28,22 @@ public struct TensorType: Sendable, Hashable, CustomStringConvertible {
     public var byteCount: Int { count * element.byteCount }
     /// Number of dimensions.
     public var rank: Int { shape.count }
+    /// Most elements a tensor may have: products of two tensors' counts stay below 2^63.
+    static let maximumCount = 1 << 40
+
+    /// Throws a `GraphError` that begins with `subject` unless every extent is at least 1 and all elements can be counted.
+    func check(_ subject: @autoclosure () -> String) throws {
+        var count = 1
+        for extent in shape {
+            let (product, isOverflow) = count.multipliedReportingOverflow(by: extent)
+            guard extent > 0, !isOverflow, product <= Self.maximumCount else {
+                throw GraphError(
+                    "\(subject()): \(self) is no shape; extents are 1 or more, elements at most \(Self.maximumCount)")
+            }
+            count = product
+        }
+    }
+
     /// Extent of the last dimension, 1 for a scalar.
     public var columns: Int { shape.last ?? 1 }
     /// Product of all dimensions but the last.

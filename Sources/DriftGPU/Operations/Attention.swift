@@ -82,6 +82,23 @@ struct AttentionLayout: Sendable, Hashable {
     }
 }
 
+extension LaunchContext {
+    /// Vectors of queries that a work-item of the CPU shape owns: one where a second would be empty.
+    private func queryVectors(_ queries: Int) -> Int { queries <= traits.lanes ? 1 : 2 }
+
+    /// Rows a team owns: OWN_ROWS of attention_local.cl on a GPU, QUERY_BLOCK of attention_lanes.cl on a CPU.
+    func attentionRows(headDim: Int, queries: Int) -> Int {
+        guard traits.isGPUShape else { return queryVectors(queries) * traits.lanes }
+        return traits.teamSize / 16 * (headDim <= 32 ? 4 : headDim <= 64 ? 2 : 1)
+    }
+
+    func attentionDefines(headDim: Int, queries: Int) -> [String: String] {
+        var defines = ["HEAD_DIM": "\(headDim)"]
+        if !traits.isGPUShape { defines["QUERY_VECTORS"] = "\(queryVectors(queries))" }
+        return defines
+    }
+}
+
 /// Fused attention. Inputs: qkv, or query, key, value; then the clock when weights are dropped. Outputs: [B, N, D], and the
 /// logarithm of each row's sum of exponentials [B, H, N].
 struct Attention: Operation {
@@ -120,15 +137,18 @@ struct Attention: Operation {
         let rows = sizes.batch * layout.heads * ((sizes.queries + ownRows(context) - 1) / ownRows(context))
         return [
             context.rowLaunch(
-                "attention_forward", family: "attention", defines: defines(sizes), rows: rows,
+                "attention_forward", family: "attention", defines: defines(context), rows: rows,
                 arguments: layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes)
                     + draw(layout.tensorCount),
                 traffic: traffic(sizes, tensors: 4, products: 2))
         ]
     }
 
-    func defines(_ sizes: AttentionLayout.Sizes) -> [String: String] {
-        ["HEAD_DIM": "\(sizes.width / layout.heads)", "DROPOUT": dropout == nil ? "0" : "1"]
+    func defines(_ context: LaunchContext) -> [String: String] {
+        let sizes = layout.known(context.inputs)
+        var defines = context.attentionDefines(headDim: sizes.width / layout.heads, queries: sizes.queries)
+        defines["DROPOUT"] = dropout == nil ? "0" : "1"
+        return defines
     }
 
     func shape(_ sizes: AttentionLayout.Sizes) -> [Argument] {
@@ -142,12 +162,9 @@ struct Attention: Operation {
         dropout.map { [.input(clock), .int($0.stream), .float($0.probability)] } ?? []
     }
 
-    /// Rows a team holds at once: those of attention_local.cl on a GPU, two vectors on a CPU.
     func ownRows(_ context: LaunchContext) -> Int {
-        guard context.traits.isGPUShape else { return 2 * context.traits.lanes }
         let sizes = layout.known(context.inputs)
-        let columns = sizes.width / layout.heads
-        return context.traits.teamSize / 16 * (columns <= 32 ? 4 : columns <= 64 ? 2 : 1)
+        return context.attentionRows(headDim: sizes.width / layout.heads, queries: sizes.queries)
     }
 
     /// Each tensor once over the bus; `products` multiply-adds for each query, key and column, half of them when masked.
@@ -180,7 +197,7 @@ struct AttentionGradient: Operation {
         let outputs = layout.tensors { .output($0) }
         let (dout, out, logsumexp): (Argument, Argument, Argument) = (.input(first), .input(first + 1), .input(first + 2))
         let tail = forward.shape(sizes) + forward.draw(layout.tensorCount)
-        let defines = forward.defines(sizes)
+        let defines = forward.defines(context)
         guard context.traits.isGPUShape else {
             return [
                 context.rowLaunch(

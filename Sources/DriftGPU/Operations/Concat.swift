@@ -25,6 +25,12 @@ struct Concat: Operation {
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let extent = context.outputs[0].around(axis)
+        // One piece for each input: a plain copy, which is shared among the teams by elements.
+        if extent.outer > 1, Set(context.inputs).count == 1 {
+            return context.copyParts(
+                "join_strided", whole: .output(0), parts: context.inputs.indices.map { .input($0) }, outer: extent.outer,
+                count: context.inputs[0].shape[axis] * extent.inner)
+        }
         let stride = context.outputs[0].shape[axis] * extent.inner
         var begin = 0
         return context.inputs.indices.map { index in
@@ -44,6 +50,21 @@ extension TensorType {
 }
 
 extension LaunchContext {
+    /// `split_strided` or `join_strided`: a whole [outer, parts, count] and its parts [outer, count]. A kernel has six
+    /// arguments for parts, so every six of them are a launch.
+    func copyParts(_ kernel: String, whole: Argument, parts: [Argument], outer: Int, count: Int) -> [Command] {
+        let width = 6
+        return stride(from: 0, to: parts.count, by: width).map { begin in
+            let group = Array(parts[begin..<min(begin + width, parts.count)])
+            let padded = group + Array(repeating: group[0], count: width - group.count)
+            return rowLaunch(
+                kernel, family: "layout", rows: outer * group.count,
+                arguments: [whole] + padded
+                    + [.int(outer), .int(count), .int(group.count), .int(parts.count * count), .int(begin * count)],
+                traffic: Traffic(bytes: 8 * outer * count * group.count))
+        }
+    }
+
     /// `outer` pieces of `count` elements between two layouts, each with a stride and a begin in elements.
     func copyStrided(
         _ x: Argument, _ y: Argument, outer: Int, count: Int, from: (stride: Int, begin: Int),

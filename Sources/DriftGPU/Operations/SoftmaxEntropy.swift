@@ -36,7 +36,12 @@ struct SoftmaxEntropy: Operation {
         ]
     }
 
-    func defines(_ context: LaunchContext) -> [String: String] { ["HEAD_DIM": "\(context.inputs[0].columns / 3 / heads)"] }
+    private func headDim(_ context: LaunchContext) -> Int { context.inputs[0].columns / 3 / heads }
+    private func content(_ context: LaunchContext) -> Int { context.inputs[0].shape[1] - buffer }
+
+    func defines(_ context: LaunchContext) -> [String: String] {
+        context.attentionDefines(headDim: headDim(context), queries: content(context))
+    }
 
     func shape(_ context: LaunchContext) -> [Argument] {
         let qkv = context.inputs[0]
@@ -47,11 +52,8 @@ struct SoftmaxEntropy: Operation {
         ]
     }
 
-    /// Rows a team holds at once: those of attention_local.cl on a GPU, two vectors on a CPU.
     func ownRows(_ context: LaunchContext) -> Int {
-        guard context.traits.isGPUShape else { return 2 * context.traits.lanes }
-        let columns = context.inputs[0].columns / 3 / heads
-        return context.traits.teamSize / 16 * (columns <= 32 ? 4 : columns <= 64 ? 2 : 1)
+        context.attentionRows(headDim: headDim(context), queries: content(context))
     }
 
     /// Query and key once over the bus, and the slopes; half the products are masked.

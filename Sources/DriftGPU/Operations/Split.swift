@@ -19,11 +19,8 @@ struct Split: Operation {
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let (outer, inner) = context.inputs[0].around(axis)
-        let stride = context.inputs[0].shape[axis] * inner
-        return context.outputs.indices.map { index in
-            context.copyStrided(
-                .input(0), .output(index), outer: outer, count: inner, from: (stride, index * inner), to: (inner, 0))
-        }
+        return context.copyParts(
+            "split_strided", whole: .input(0), parts: context.outputs.indices.map { .output($0) }, outer: outer, count: inner)
     }
 }
 

@@ -31,6 +31,7 @@ public struct ParameterLayout: Sendable {
             guard positions.updateValue(entries.count, forKey: name) == nil else {
                 throw GraphError("parameter \(name): declared twice")
             }
+            try TensorType(shape).check("parameter \(name)")
             let entry = Entry(name: name, shape: shape, offset: offset)
             entries.append(entry)
             offset += (entry.count + Self.block - 1) / Self.block * Self.block

@@ -11,7 +11,8 @@ public struct Schedule: Sendable {
     public struct Options: Sendable {
         public var fuse = true
         public var reuse = true
-        /// Bytes kept free on both sides of every tensor, filled with a sentinel that `Executor.checkGuards` looks at.
+        /// Bytes kept free on both sides of every tensor, filled with a sentinel that `Executor.damage` looks at. Memory
+        /// that belongs to nobody exists only without reuse, so any guard turns reuse off.
         public var guardBytes = 0
         public init() {}
     }
@@ -46,7 +47,8 @@ public struct Schedule: Sendable {
                 scratch: isView ? [] : node.operation.scratch(bare))
         }
         plan = MemoryPlan(
-            steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse, guardBytes: options.guardBytes)
+            steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse && options.guardBytes == 0,
+            guardBytes: options.guardBytes)
         self.traits = traits
         places = graph.places
         var storages: [String: Storage] = [:]

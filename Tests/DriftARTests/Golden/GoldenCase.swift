@@ -40,7 +40,7 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     private func setting<T>(_ name: String, _ kind: String, _ read: (JSON) -> T?) throws -> T {
         if let own = entry["config"]?[name].flatMap(read) { return own }
         // A case that takes its parameters from another has the same sizes.
-        if let source = try source(), source.id != id { return try source.setting(name, kind, read) }
+        if let other = try source()?.entry["config"]?[name].flatMap(read) { return other }
         throw DataError("case '\(id)': config has no \(kind) '\(name)'", at: folder, fix: "complete the index")
     }
 
@@ -71,18 +71,23 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
 
     func has(_ role: String, _ name: String) -> Bool { byKey[role + "/" + name] != nil }
 
-    /// What the index says of the case's own tensor.
-    func about(_ role: String, _ name: String) throws -> GoldenTensor {
+    /// What the index says of the case's own tensor; with `rank`, throws unless it has as many dimensions.
+    func about(_ role: String, _ name: String, rank: Int? = nil) throws -> GoldenTensor {
         guard let tensor = byKey[role + "/" + name] else {
             throw DataError("case '\(id)': no tensor \(role)/\(name)", at: folder, fix: "complete the index")
+        }
+        guard rank == nil || rank == tensor.shape.count else {
+            throw DataError(
+                "tensor '\(tensor.key)' has the shape \(tensor.shape)", at: folder,
+                fix: "give it \(rank ?? 0) dimensions")
         }
         return tensor
     }
 
     /// The values of the case's own tensor. Throws when the file does not have it in the shape the index gives.
-    func values(_ role: String, _ name: String) throws -> NamedTensor {
-        let about = try about(role, name)
-        let tensor = try SafeTensorsFile(path).tensor(about.key)
+    func values(_ role: String, _ name: String, rank: Int? = nil) throws -> NamedTensor {
+        let about = try about(role, name, rank: rank)
+        let tensor = try GoldenFiles.open(path).tensor(about.key)
         guard tensor.shape == about.shape, about.isInteger ? tensor.ints != nil : tensor.floats != nil else {
             throw DataError(
                 "tensor '\(about.key)' has the shape \(tensor.shape), its index entry says \(about.shape)\(about.isInteger ? " I32" : "")",
@@ -92,14 +97,10 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     }
 
     /// An input: the case's own, else the one its family shares, else that of the case with the parameters.
-    func input(_ name: String) throws -> NamedTensor {
-        if has("in", name) { return try values("in", name) }
-        let set = try GoldenSet.current.get()
-        if let shared = set.cases.first(where: { $0.id == family + "/shared" }), shared.has("in", name) {
-            return try shared.values("in", name)
-        }
-        if let source = try source(), source.has("in", name) { return try source.values("in", name) }
-        return try values("in", name)
+    func input(_ name: String, rank: Int? = nil) throws -> NamedTensor {
+        let shared = try GoldenSet.current.get().cases.first { $0.id == family + "/shared" }
+        let holder = try [self, shared, source()].first { $0?.has("in", name) == true } ?? nil
+        return try (holder ?? self).values("in", name, rank: rank)
     }
 
     func hasInput(_ name: String) -> Bool { (try? input(name)) != nil }
@@ -109,12 +110,27 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
         guard let holder = try source() ?? (tensors.contains { $0.role == "param" } ? self : nil) else {
             throw DataError("case '\(id)': no parameters", at: folder, fix: "complete the index")
         }
-        let file = try SafeTensorsFile(holder.path)
+        let file = try GoldenFiles.open(holder.path)
         var result: [String: NamedTensor] = [:]
         for tensor in holder.tensors where tensor.role == "param" {
             result[tensor.name] = try NamedTensor(
                 shape: tensor.shape, floats: file.floats(tensor.key, shape: tensor.shape))
         }
         return result
+    }
+}
+
+/// The files of a set, each opened once.
+private enum GoldenFiles {
+    private static let lock = NSLock()
+    nonisolated(unsafe) private static var files: [String: SafeTensorsFile] = [:]
+
+    static func open(_ path: String) throws -> SafeTensorsFile {
+        try lock.withLock {
+            if let file = files[path] { return file }
+            let file = try SafeTensorsFile(path)
+            files[path] = file
+            return file
+        }
     }
 }

@@ -16,19 +16,18 @@ final class GoldenGraph {
         memory = DeviceMemory(device)
     }
 
-    /// An input of the graph with the case's values of the same name, under `shape` if given.
-    func input(_ name: String, shape: [Int]? = nil) throws -> Tensor { try input(name, golden.input(name), shape: shape) }
+    /// An input of the graph with the case's values of the same name; with `rank`, throws unless it has as many dimensions.
+    func input(_ name: String, rank: Int? = nil) throws -> Tensor { try input(name, golden.input(name, rank: rank)) }
 
     /// An input of the graph with these values.
-    func input(_ name: String, _ values: NamedTensor, shape: [Int]? = nil) throws -> Tensor {
-        let shape = shape ?? values.shape
+    func input(_ name: String, _ values: NamedTensor) throws -> Tensor {
         if let integers = values.ints {
-            let tensor = try graph.input(name, shape, .int32)
+            let tensor = try graph.input(name, values.shape, .int32)
             try memory.write(integers, to: Storage(name, count: integers.count, element: .int32))
             return tensor
         }
         let floats = values.floats ?? []
-        let tensor = try graph.input(name, shape)
+        let tensor = try graph.input(name, values.shape)
         try memory.write(floats, to: Storage(name, count: floats.count))
         return tensor
     }

@@ -86,7 +86,9 @@ struct GoldenTensor: Sendable {
         shape = dimensions.compactMap(\.integer)
         isInteger = type == "I32"
         tolerance = json["atol"]?.double.map(Float.init) ?? 0
-        guard shape.count == dimensions.count else { throw wrong("tensor '\(key)' has an impossible shape") }
+        guard shape.count == dimensions.count, !shape.isEmpty, shape.allSatisfy({ $0 > 0 }) else {
+            throw wrong("tensor '\(key)' has an impossible shape")
+        }
         if isExpectation, !isInteger {
             guard let tolerance = json["atol"]?.double, tolerance >= 0, tolerance.isFinite else {
                 throw wrong("tensor '\(key)' has no atol")

@@ -1,0 +1,167 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+@Suite(.serialized) struct CommandLineTests {
+    private func run(
+        _ line: String, _ more: [String] = [], in folder: TestFolder, environment: [String: String] = [:]
+    ) throws -> (code: Int32?, output: String, errors: String) {
+        try Program(line, more, in: folder, environment: environment).finish()
+    }
+
+    /// The one line of a failed command.
+    private func expectError(
+        _ line: String, _ more: [String] = [], says part: String, in folder: TestFolder, environment: [String: String] = [:]
+    ) throws {
+        let (code, _, errors) = try run(line, more, in: folder, environment: environment)
+        let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
+        #expect(code == 1 && isOneLine && errors.contains(part), "\(line) \(more): \(String(describing: code)) \(errors)")
+    }
+
+    @Test("train, sample, eval, resume a finished run")
+    func wholeRun() throws {
+        let folder = try TestFolder()
+        let trained = try run("train --steps 4 --output run " + Program.tiny, in: folder)
+        #expect(trained.code == 0 && trained.output.contains("done: run/samples"), "\(trained.errors)")
+        #expect(Files.exists(folder.file("run/samples/step-00000004.png")))
+        let again = try run("train --resume --output run", in: folder)
+        #expect(again.code == 0 && again.output.contains("finished at step 4"), "\(again.errors)")
+        let further = try run("train --resume --steps 5 --output run", in: folder)
+        #expect(further.code == 0, "\(further.errors)")
+        #expect(try RunFolder(folder.file("run")).checkpoints.steps() == [4, 5])
+
+        let sampled = try run("sample --checkpoint run --labels 1,3-4 --per-label 2 --format npy --output pictures", in: folder)
+        #expect(sampled.code == 0, "\(sampled.errors)")
+        #expect(try Files.names(in: folder.file("pictures")).filter { $0.hasSuffix(".png") }.count == 7)
+        #expect(try NPY.read(folder.file("pictures/samples.npy")).shape == [6, 1, 8, 8])
+        let judged = try run("eval --checkpoint run --per-label 3", in: folder)
+        #expect(judged.code == 0 && judged.output.contains("accuracy"), "\(judged.errors)")
+
+        try expectError("train --steps 4 --output run " + Program.tiny, says: "holds a run already", in: folder)
+        try expectError("train --resume --output run --embed 32", says: "model.safetensors", in: folder)
+        try expectError("sample --checkpoint run --labels 0-10", says: "0 to 9", in: folder)
+        try expectError("sample --checkpoint run --per-label 0", says: "per-label 0", in: folder)
+        try expectError("sample --checkpoint run --per-label 9223372036854775807", says: "per-label", in: folder)
+        try expectError("sample --checkpoint run --cfg nan", says: "cfg", in: folder)
+        try expectError("sample --checkpoint run --weights best", says: "ema or model", in: folder)
+        try expectError("sample --checkpoint run/config.json", says: "run/config.json", in: folder)
+        try expectError("sample --checkpoint run --output run/config.json", says: "run/config.json", in: folder)
+    }
+
+    @Test("plan and profile")
+    func inspect() throws {
+        let folder = try TestFolder()
+        let plan = try run("train --print-plan " + Program.tiny, in: folder)
+        #expect(plan.code == 0 && plan.output.contains("launches, arena"), "\(plan.errors)")
+        let profile = try run("train " + Program.tiny, ["--profile", "trace.json"], in: folder)
+        #expect(profile.code == 0 && profile.output.contains("ms/step wall"), "\(profile.errors)")
+        let trace = try JSONSerialization.jsonObject(with: Data(Files.read(folder.file("trace.json"))))
+        let events = (trace as? [String: Any])?["traceEvents"] as? [[String: Any]] ?? trace as? [[String: Any]]
+        #expect(events.map { !$0.isEmpty } == true)
+        #expect(!Files.exists(folder.file("out")))
+    }
+
+    @Test("errors a user can cause are one line, with exit code 1")
+    func errors() throws {
+        let folder = try TestFolder()
+        try folder.write(#"{"embde": 64}"#, to: "unknown.json")
+        try folder.write(#"{"embed": "wide"}"#, to: "kind.json")
+        try folder.write("embed: 64", to: "text.json")
+        try folder.write("", to: "file")
+        let cases: [(String, String)] = [
+            ("train --preset imagenet", "imagenet"), ("train --config missing.json", "missing.json"),
+            ("train --config unknown.json", "embde"), ("train --config kind.json", "embed"),
+            ("train --config text.json", "not a JSON object"), ("train --output file/run", "file"),
+            ("train --output /proc/none", "/proc/none"), ("train --device 99", "--device 99"),
+            ("train --device warp", "--device warp"), ("train --gemm magma", "--gemm magma"),
+            ("train --embed 1000000000", "embed 1000000000"), ("train --steps=-1", "steps -1"), ("train --lr nan", "lr nan"),
+            ("train --samples-per-label 9223372036854775807", "samples-per-label"),
+            ("train --positives 1000000 --samples-per-label 1000000", "choose smaller sizes"),
+            ("train --patch 0", "patch 0"), ("train --radii 0.1,nan", "radii"), ("train --radii 1,x", "'x' is no number"),
+            ("train --batch 15", "multiple of the 10 labels"), ("train --batch=-10", "--batch -10"), ("train --classes 11", "only 10 classes"),
+            ("sample --checkpoint missing", "missing"), ("sample --checkpoint file", "file"),
+            ("sample --checkpoint .", "."), ("eval --checkpoint missing", "missing"),
+        ]
+        for (line, part) in cases { try expectError(line, says: part, in: folder) }
+        try expectError("train --preset", ["two\nlines"], says: "two lines", in: folder)
+        #expect(!Files.exists(folder.file("out/digits/checkpoints")))
+        // A folder without drivers.
+        try expectError("devices", says: "no OpenCL platform", in: folder, environment: ["OCL_ICD_VENDORS": folder.path])
+        try expectError("train", says: "no OpenCL platform", in: folder, environment: ["OCL_ICD_VENDORS": folder.path])
+        try expectError("train", says: "DRIFTGPU_TEAM", in: folder, environment: ["DRIFTGPU_TEAM": "both"])
+    }
+
+    @Test(
+        "wrong usage has exit code 64",
+        arguments: [
+            "train --embde 3", "train --embed wide", "train --embed 1e9", "train --steps 99999999999999999999",
+            "train --resume --overwrite", "train --drift-groups labels", "train --seed -1", "train --seed=-1", "sample",
+            "eval", "paint", "sample --checkpoint x --format bmp",
+        ])
+    func usage(_ line: String) throws {
+        let folder = try TestFolder()
+        let (code, _, errors) = try run(line, in: folder)
+        #expect(code == 64, "\(errors)")
+    }
+
+    @Test("Ctrl-C finishes the step, saves, and says how to go on")
+    func interrupt() throws {
+        let folder = try TestFolder()
+        let program = try Program("train --steps 1000000 --output run " + Program.tiny, in: folder)
+        #expect(try program.wait { (try? folder.text("run/metrics.jsonl").contains("\n")) == true })
+        kill(program.process.processIdentifier, SIGINT)
+        let (code, output, errors) = try program.finish()
+        #expect(code == 130, "\(errors)")
+        let checkpoints = RunFolder(folder.file("run")).checkpoints
+        let step = try #require(try checkpoints.latest())
+        #expect(output.contains("stopped at step \(step); continue with: driftgpu train --resume --output run"))
+        _ = try checkpoints.open(step: step)
+        let resumed = try run("train --resume --output run --steps \(step + 2)", in: folder)
+        #expect(resumed.code == 0, "\(resumed.errors)")
+        #expect(try checkpoints.latest() == step + 2)
+    }
+
+    @Test("a run killed while it saves goes on from a whole checkpoint")
+    func killed() throws {
+        let folder = try TestFolder()
+        let checkpoints = RunFolder(folder.file("run")).checkpoints
+        var random = TestRandom(11)
+        var last = 0
+        for round in 0..<6 {
+            let program = try Program(
+                "train --resume --steps 1000000 --output run \(Program.tiny) --checkpoint-every 1", in: folder)
+            #expect(try program.wait { (try? checkpoints.latest()).flatMap { $0 } ?? 0 > last })
+            Thread.sleep(forTimeInterval: 0.0005 * Double(random.below(60)))
+            kill(program.process.processIdentifier, SIGKILL)
+            #expect(try program.finish().code == nil)
+            let step = try #require(try checkpoints.latest())
+            #expect(step > last, "round \(round)")
+            _ = try checkpoints.open(step: step)
+            last = step
+        }
+        let end = try run("train --resume --steps \(last + 2) --output run", in: folder)
+        #expect(end.code == 0, "\(end.errors)")
+        #expect(try checkpoints.latest() == last + 2)
+        #expect(try Files.names(in: checkpoints.path).allSatisfy { $0.hasPrefix("step-") })
+        let steps = try folder.text("run/metrics.jsonl").split(separator: "\n").map {
+            try JSON.parse(Array($0.utf8))["step"]?.integer
+        }
+        #expect(steps == Array(1...(last + 2)))
+    }
+
+    @Test("a damaged checkpoint is named, with what to do")
+    func damaged() throws {
+        let folder = try TestFolder()
+        let trained = try run("train --steps 2 --output run \(Program.tiny) --checkpoint-every 1", in: folder)
+        #expect(trained.code == 0, "\(trained.errors)")
+        let name = "run/checkpoints/step-00000002/ema.safetensors"
+        let bytes = try Files.read(folder.file(name))
+        try folder.write(Array(bytes.dropLast(9)), to: name)
+        try expectError("train --resume --steps 3 --output run", says: name, in: folder)
+        try expectError("train --resume --steps 3 --output run", says: "step-00000001", in: folder)
+        try expectError("sample --checkpoint run", says: name, in: folder)
+        try Files.removeTree(folder.file("run/checkpoints/step-00000002"))
+        #expect(try run("train --resume --steps 3 --output run", in: folder).code == 0)
+    }
+}

@@ -1,0 +1,65 @@
+import Foundation
+import Testing
+
+@testable import DriftGPU
+
+@Suite struct KernelSourceTests {
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+    private static let folder = root.appendingPathComponent("Sources/Kernels")
+
+    private func families() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: Self.folder.path).filter { $0.hasSuffix(".cl") }.sorted()
+    }
+
+    @Test func everyFamilyIsEmbeddedAndUpToDate() throws {
+        let sources = try KernelSource(environment: [:])
+        let fromFolder = try KernelSource(environment: ["DRIFTGPU_KERNELS": Self.folder.path])
+        for family in try families() {
+            #expect(try sources.expanded(family) == fromFolder.expanded(family), "\(family)")
+        }
+        #expect(try sources.expanded("kernels.cl") == fromFolder.expanded("kernels.cl"))
+    }
+
+    @Test func programIncludesEveryFamilyOnce() throws {
+        let text = try String(contentsOf: Self.root.appendingPathComponent("kernels.cl"), encoding: .utf8)
+        let included = text.split(separator: "\n").filter { $0.hasPrefix("#include \"") }
+            .compactMap { $0.split(separator: "\"").dropFirst().first.map(String.init) }
+        #expect(try included.sorted() == families())
+        let program = try KernelSource(environment: [:]).expanded("kernels.cl")
+        #expect(!program.contains("\n#include"))
+        for kernel in ["add_forward", "copy_forward", "layer_norm_forward"] {
+            #expect(program.components(separatedBy: "void \(kernel)(").count == 2, "\(kernel)")
+        }
+    }
+
+    @Test func foldersAreRead() throws {
+        let copy = FileManager.default.temporaryDirectory.appendingPathComponent("kernels-\(UUID().uuidString)")
+        try FileManager.default.copyItem(at: Self.folder, to: copy)
+        defer { try? FileManager.default.removeItem(at: copy) }
+        try Data("// changed\n".utf8).write(to: copy.appendingPathComponent("add.cl"))
+        let sources = try KernelSource(environment: ["DRIFTGPU_KERNELS": copy.path])
+        #expect(try sources.expanded("add.cl").hasPrefix("// changed"))
+        try FileManager.default.removeItem(at: copy.appendingPathComponent("add.cl"))
+        let error = #expect(throws: DeviceError.self) { try KernelSource(environment: ["DRIFTGPU_KERNELS": copy.path]) }
+        #expect(error.map { $0.description.contains("add.cl") } == true)
+    }
+
+    @Test func unknownFilesAreErrors() throws {
+        #expect(throws: DeviceError.self) { try KernelSource(environment: [:]).expanded("other.cl") }
+    }
+
+    /// A file of operations has a file of tests of the same name.
+    @Test func everyOperationIsTested() throws {
+        // Parts of other operations, and operations tested under the name of what they serve.
+        let parts: Set = ["ItemLaunch", "RowGroups"]
+        let operations = try FileManager.default.contentsOfDirectory(
+            atPath: Self.root.appendingPathComponent("Sources/DriftGPU/Operations").path)
+        let tests = Set(
+            try FileManager.default.contentsOfDirectory(atPath: URL(fileURLWithPath: #filePath).deletingLastPathComponent().path))
+        for file in operations.sorted() where file.hasSuffix(".swift") {
+            let name = String(file.dropLast(".swift".count))
+            if !parts.contains(name) { #expect(tests.contains(name + "Tests.swift"), "no tests of \(name)") }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import TestSupport
+import Testing
+
+@testable import DriftGPU
+
+@Suite struct ScheduleTests {
+    private static let traits = DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2)
+
+    private func schedule(_ graph: Graph, fuse: Bool = true) throws -> Schedule {
+        var options = Schedule.Options()
+        options.fuse = fuse
+        return try Schedule(graph, traits: Self.traits, gemm: NativeGEMM(), options: options)
+    }
+
+    @Test func unneededNodesAreRemoved() throws {
+        let graph = Graph()
+        let x = try graph.input("x", [4])
+        let used = try graph.scale(x, by: 2)
+        _ = try graph.gelu(graph.scale(used, by: 3))
+        graph.output(try graph.silu(used))
+        let schedule = try schedule(graph)
+        #expect(graph.nodes.count == 4 && schedule.nodeCount == 2 && schedule.launches == 2)
+    }
+
+    /// A node that writes to a stored tensor stays, and so does one whose result has a place.
+    @Test func effectsAreKept() throws {
+        let graph = Graph()
+        let x = try graph.input("x", [4])
+        try graph.place(graph.scale(x, by: 2), in: Storage("kept", count: 4), at: 0)
+        #expect(try schedule(graph).launches == 1)
+    }
+
+    /// A perceptron with its gradients; the wanted tensors last.
+    private func perceptron(_ graph: Graph) throws -> (inputs: [Tensor], wanted: [Tensor]) {
+        let inputs = [
+            try graph.input("x", [13, 9]), try graph.input("w1", [40, 9]), try graph.input("b1", [40]),
+            try graph.input("w2", [9, 40]), try graph.input("gate", [1, 9]),
+        ]
+        let hidden = try graph.gelu(graph.linear(inputs[0], weight: inputs[1], bias: inputs[2]))
+        let h = try graph.linear(hidden, weight: inputs[3])
+        let y = try graph.residual(inputs[0], h, gate: inputs[4], map: RowMap(span: 13))
+        let gradients = try graph.gradients(of: graph.sum(y), withRespectTo: inputs).compactMap { $0 }
+        return (inputs, [y] + gradients)
+    }
+
+    @Test(arguments: TestDevice.shapes) func fusionChangesRoundingOnly(_ shape: TeamShape) throws {
+        let results = try [true, false].map { fuse in
+            try TestDevice.with(shape) { device in
+                let graph = Graph()
+                let (inputs, wanted) = try perceptron(graph)
+                wanted.forEach(graph.output)
+                var options = Schedule.Options()
+                options.fuse = fuse
+                let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
+                let executor = try Executor(schedule, memory: DeviceMemory(device))
+                var random = TestRandom(5)
+                for input in inputs { try executor.write((0..<input.count).map { _ in Float(random.normal()) }, to: input) }
+                try executor.run()
+                return (launches: schedule.launches, values: try wanted.map { try executor.read($0) })
+            }
+        }
+        #expect(results[0].launches < results[1].launches)
+        for (fused, plain) in zip(results[0].values, results[1].values) {
+            let scale = plain.map(abs).max() ?? 0
+            let error = zip(fused, plain).map { abs($0 - $1) }.max() ?? .infinity
+            #expect(error <= 1e-5 * scale, "\(error) of \(scale)")
+        }
+    }
+
+    @Test func planIsPrinted() throws {
+        let graph = Graph()
+        let (_, wanted) = try perceptron(graph)
+        wanted.forEach(graph.output)
+        let schedule = try schedule(graph)
+        let lines = schedule.listing.split(separator: "\n").map(String.init)
+        #expect(lines.count == schedule.launches + 1)
+        #expect(lines.last == schedule.summary)
+        #expect(lines.contains { $0.contains("gemm_forward -> [13, 40]") })
+        #expect(schedule.summary.contains("\(schedule.launches) launches"))
+        #expect(schedule.summary.contains("arena \(schedule.plan.arenaBytes) bytes"))
+    }
+
+    @Test func storagesHaveOneSize() throws {
+        let graph = Graph()
+        graph.output(try graph.add(graph.input("x", [4]), graph.stored([4], in: Storage("x", count: 8))))
+        #expect(throws: GraphError.self) { try schedule(graph) }
+    }
+}
