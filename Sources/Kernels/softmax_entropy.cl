@@ -92,23 +92,22 @@ __kernel void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(floa
                    CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content, h == 0, first, rows,
                    buffer_length, content, scale * LOG2_E, share);
     }
+    // Columns past the block's last row have no mean: they are at the floor in every row.
+    const int seen = first + rows;
     for (int i = 0; i < rows; i += LANES) {
-      const int left = rows - i, seen = min(content, first + i + LANES);
+      const int left = rows - i;
       const intL row = LANE_INDEX + (first + i);
       const floatL inverse = row > 0 ? 1.0f / log_lanes(convert_floatL(row + 1)) : (floatL)(0.0f);
       floatL sum = (floatL)((content - seen) * FLOOR_ENTROPY);
-      for (int c = 0; c < content; ++c) {
+      for (int c = 0; c < seen; ++c) {
         __global float *values = SLOPE(b, c, first + i);
-        floatL derivative = (floatL)(0.0f);
-        if (c < seen) {
-          const floatL mean = c < first + rows ? lanes_load(values, 0, left) : (floatL)(0.0f);
-          const floatL u = mean < FLOOR ? (floatL)(FLOOR) : mean;
-          const floatL logarithm = log_lanes(u);
-          sum -= u * logarithm;
-          derivative = mean < FLOOR ? (floatL)(0.0f) : (logarithm + 1.0f) * inverse * -share;
-        }
-        lanes_store(values, 0, left, derivative);
+        const floatL mean = lanes_load(values, 0, left);
+        const floatL u = mean < FLOOR ? (floatL)(FLOOR) : mean;
+        const floatL logarithm = log_lanes(u);
+        sum -= u * logarithm;
+        lanes_store(values, 0, left, mean >= FLOOR ? (logarithm + 1.0f) * inverse * -share : (floatL)(0.0f));
       }
+      for (int c = seen; c < content; ++c) lanes_store(SLOPE(b, c, first + i), 0, left, (floatL)(0.0f));
       const floatL e = sum * inverse;
       const floatL clamped = e < 0.0f ? (floatL)(0.0f) : (e > 1.0f ? (floatL)(1.0f) : e);
       lanes_store(entropy + (size_t)b * content, first + i, content, clamped);

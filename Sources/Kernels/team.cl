@@ -76,9 +76,20 @@ static inline float lanes_max(floatL v) {
   return fmax(c.x, c.y);
 }
 
+// LANES floats at any address: for one work-item with wide vectors a single unaligned access, which vload and vstore of 16
+// are not everywhere. A GPU's own vload is as good, and there alignment is not ours to promise.
+#if TEAM_SIZE == 1
+typedef floatL __attribute__((aligned(4))) float_packed;
+#define LOAD_PACKED(p) (*(__global const float_packed *)(p))
+#define STORE_PACKED(v, p) (*(__global float_packed *)(p) = (v))
+#else
+#define LOAD_PACKED(p) vloadL(0, p)
+#define STORE_PACKED(v, p) vstoreL(v, 0, p)
+#endif
+
 // LANES values from p[i], `fill` from index n on; never reads at or past n.
 static inline floatL lanes_load_or(__global const float *p, int i, int n, float fill) {
-  if (i + LANES <= n) return vloadL(0, p + i);
+  if (i + LANES <= n) return LOAD_PACKED(p + i);
   float tail[LANES];
   for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
   return vloadL(0, tail);
@@ -88,7 +99,7 @@ static inline floatL lanes_load(__global const float *p, int i, int n) { return 
 // Writes the lanes whose index is below n, nothing at or past n.
 static inline void lanes_store(__global float *p, int i, int n, floatL v) {
   if (i + LANES <= n) {
-    vstoreL(v, 0, p + i);
+    STORE_PACKED(v, p + i);
     return;
   }
   float tail[LANES];

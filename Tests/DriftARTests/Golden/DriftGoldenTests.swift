@@ -9,7 +9,7 @@ import Testing
 /// nothing is added to it here.
 @Suite struct DriftGoldenTests {
     @Test(arguments: GoldenSet.cases("drift"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func driftLoss(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         let radii = try golden.numbers("R_list").map(Float.init)
         try TestDevice.with(shape) { device in

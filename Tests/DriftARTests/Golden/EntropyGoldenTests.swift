@@ -7,7 +7,7 @@ import Testing
 /// Entropy of given attention logits (Eq. 4, 5) and the noise level (Eq. 6).
 @Suite struct EntropyGoldenTests {
     @Test(arguments: GoldenSet.cases("entropy"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func entropyAndNoise(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         try TestDevice.with(shape) { device in
             if golden.has("in", "logits") {
@@ -41,8 +41,9 @@ import Testing
         let (batch, heads, positions) = (logits.shape[0], logits.shape[1], logits.shape[2])
         let buffer = golden.has("buffer") ? try golden.integer("buffer") : 0
         let known = buffer == 0 ? "causal" : "buffer+content causal"
-        guard try golden.text("mask") == known, let size = [4, 16, 64, 128].first(where: { $0 >= positions }) else {
-            throw GraphError("\(golden.id): \(positions) positions under the mask \(try golden.text("mask")) cannot be posed")
+        let mask = try golden.text("mask")
+        guard mask == known, let size = [4, 16, 64, 128].first(where: { $0 >= positions }) else {
+            throw GraphError("\(golden.id): \(positions) positions under the mask \(mask) cannot be posed")
         }
         let scale = 1 / Float(size).squareRoot()
         let (width, values) = (heads * size, logits.floats ?? [])
@@ -92,10 +93,10 @@ import Testing
         }
         try comparison.check("grad", "logits", dlogits)
 
-        let mask: AttentionMask = buffer == 0 ? .causal : .bufferCausal(buffer)
+        let attentionMask: AttentionMask = buffer == 0 ? .causal : .bufferCausal(buffer)
         func weights(_ qkv: [Float]) throws -> [Float] {
             try attentionWeights(
-                qkv, batch: batch, positions: positions, width: width, heads: heads, mask: mask, device)
+                qkv, batch: batch, positions: positions, width: width, heads: heads, mask: attentionMask, device)
         }
         try comparison.check("out", "attn", weights(qkv))
         // Equal logits give a weight wherever the mask allows one.

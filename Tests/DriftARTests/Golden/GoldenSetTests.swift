@@ -12,18 +12,14 @@ import Testing
 
     @Test func isReadable() throws { _ = try GoldenSet.current.get() }
 
-    /// No case passes by being overlooked, and a set without a single known one is no set.
+    /// No case passes by being overlooked, and a set without a single known one is no set; families without cases are named.
     @Test func everyFamilyIsKnown() throws {
         let cases = try GoldenSet.current.get().cases
         let unknown = cases.filter { !(Self.implemented + Self.absent).contains($0.family) }.map(\.id)
         #expect(unknown.isEmpty, "cases of families that no test knows")
-        let counts = Self.implemented.map { family in (family, GoldenSet.cases(family).count) }
-        #expect(counts.contains { $0.1 > 0 }, "the index lists no case of any known family")
-    }
-
-    /// A family without cases shows as a skipped test.
-    @Test(arguments: implemented) func hasCases(_ family: String) throws {
-        if GoldenSet.cases(family).isEmpty { try Test.cancel("the index lists no case of \(family)") }
+        let missing = Self.implemented.filter { GoldenSet.cases($0).isEmpty }
+        #expect(missing.count < Self.implemented.count, "the index lists no case of any known family")
+        for family in missing { Issue.record("the index lists no case of \(family)", severity: .warning) }
     }
 
     @Test func brokenFoldersAreNamed() throws {

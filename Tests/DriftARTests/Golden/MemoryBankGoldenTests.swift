@@ -7,7 +7,7 @@ import Testing
 /// The rings of features: their state after every addition.
 @Suite struct MemoryBankGoldenTests {
     @Test(arguments: GoldenSet.cases("bank"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func memoryBank(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         let (classes, capacity) = (try golden.integer("classes"), try golden.integer("max_size"))
         let additions = golden.tensors.filter { $0.role == "in" && $0.name.hasPrefix("samples") }.count

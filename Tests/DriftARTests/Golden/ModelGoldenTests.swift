@@ -8,7 +8,7 @@ import Testing
 /// optimiser.
 @Suite struct ModelGoldenTests {
     @Test(arguments: GoldenSet.cases("model"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func model(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         let model = try DriftARModel(golden.modelShape())
         try TestDevice.with(shape) { device in

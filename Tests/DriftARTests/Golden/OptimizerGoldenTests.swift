@@ -8,7 +8,7 @@ import Testing
 /// AdamW, EMA and clipping on prescribed gradients.
 @Suite struct OptimizerGoldenTests {
     @Test(arguments: GoldenSet.cases("optim"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func optimizer(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         try TestDevice.with(shape) { device in
             if golden.has("max_norms") {

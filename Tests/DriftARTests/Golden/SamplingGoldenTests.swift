@@ -7,7 +7,7 @@ import Testing
 /// One-pass generation with and without guidance, from given noise.
 @Suite struct SamplingGoldenTests {
     @Test(arguments: GoldenSet.cases("sample"), TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func sampling(_ golden: GoldenCase, _ shape: TeamShape) throws {
         let comparison = GoldenComparison(golden, shape)
         let model = try DriftARModel(golden.modelShape())
         let labels = (try golden.input("labels").ints ?? []).map { Int($0) }

@@ -5,7 +5,7 @@ import Testing
 /// Learning rate, alpha and phase over the epochs.
 @Suite struct ScheduleGoldenTests {
     @Test(arguments: GoldenSet.cases("sched"))
-    func agrees(_ golden: GoldenCase) throws {
+    func schedules(_ golden: GoldenCase) throws {
         let comparison = GoldenComparison(golden)
         if golden.has("lr_schedule") {
             let name = try golden.text("lr_schedule")

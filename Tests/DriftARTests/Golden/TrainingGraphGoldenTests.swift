@@ -13,7 +13,7 @@ import Testing
     private static var models: [GoldenCase] { GoldenSet.cases("model").filter { !$0.names("adamw_decay").isEmpty } }
 
     @Test(arguments: models, TestDevice.shapes)
-    func agrees(_ golden: GoldenCase, _ shape: TeamShape) throws {
+    func trainingGraph(_ golden: GoldenCase, _ shape: TeamShape) throws {
         for isSecondPhase in [false, true] { try compare(golden, isSecondPhase: isSecondPhase, shape) }
     }
 
