@@ -7,10 +7,15 @@ import Testing
 @Suite struct DeviceTests {
     private static let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
 
-    private func open(_ environment: [String: String] = [:], gemm: String? = nil) throws -> Device {
-        var options = Device.Options(environment: environment)
-        options.gemm = gemm
-        return try Device(DeviceDescription.choose(Self.choice), options: options)
+    /// Opens a device and lends it to `body`.
+    private func open<Result>(
+        _ environment: [String: String] = [:], gemm: String? = nil, _ body: (Device) throws -> Result
+    ) throws -> Result {
+        try TestDevice.alone {
+            var options = Device.Options(environment: environment)
+            options.gemm = gemm
+            return try body(Device(DeviceDescription.choose(Self.choice), options: options))
+        }
     }
 
     @Test(arguments: ["97", "-1", "no such device"]) func unknownDevicesAreNamed(_ choice: String) throws {
@@ -29,39 +34,39 @@ import Testing
     }
 
     @Test func teamShapes() throws {
-        let cpu = try open(["DRIFTGPU_TEAM": "cpu", "DRIFTGPU_LANES": "8"])
-        #expect(!cpu.traits.isGPUShape && cpu.traits.teamSize == 1 && cpu.traits.lanes == 8)
-        let gpu = try open(["DRIFTGPU_TEAM": "gpu", "DRIFTGPU_LANES": "16"])
-        #expect(gpu.traits.isGPUShape && gpu.traits.lanes == 4)
-        #expect(gpu.traits.teamSize > 1 && gpu.traits.teamSize & (gpu.traits.teamSize - 1) == 0)
+        let cpu = try open(["DRIFTGPU_TEAM": "cpu", "DRIFTGPU_LANES": "8"]) { $0.traits }
+        #expect(!cpu.isGPUShape && cpu.teamSize == 1 && cpu.lanes == 8)
+        let gpu = try open(["DRIFTGPU_TEAM": "gpu", "DRIFTGPU_LANES": "16"]) { $0.traits }
+        #expect(gpu.isGPUShape && gpu.lanes == 4)
+        #expect(gpu.teamSize > 1 && gpu.teamSize & (gpu.teamSize - 1) == 0)
     }
 
     @Test func unknownShapesAreErrors() {
-        #expect(throws: DeviceError.self) { try open(["DRIFTGPU_TEAM": "tpu"]) }
-        #expect(throws: DeviceError.self) { try open(["DRIFTGPU_LANES": "5"]) }
-        #expect(throws: DeviceError.self) { try open(gemm: "other") }
+        #expect(throws: DeviceError.self) { try open(["DRIFTGPU_TEAM": "tpu"]) { _ in } }
+        #expect(throws: DeviceError.self) { try open(["DRIFTGPU_LANES": "5"]) { _ in } }
+        #expect(throws: DeviceError.self) { try open(gemm: "other") { _ in } }
     }
 
     @Test func gemmIsChosen() throws {
-        #expect(try open(gemm: "native").gemm.name == "native")
-        #expect(try open(gemm: "clblast").gemm.name == "clblast")
+        #expect(try open(gemm: "native") { $0.gemm.name } == "native")
+        #expect(try open(gemm: "clblast") { $0.gemm.name } == "clblast")
     }
 
     @Test func probesTellWhatBuilds() throws {
         // An interpreter's compiler may end the process over a program that is wrong on purpose.
         if TestDevice.isSmall { return }
-        let device = try open()
-        #expect(device.probe("__kernel void probe(__global float *x) { x[0] = 1; }"))
-        #expect(!device.probe("__kernel void probe(__global float *x) { x[0] = undeclared; }"))
+        try open { device in
+            #expect(device.probe("__kernel void probe(__global float *x) { x[0] = 1; }"))
+            #expect(!device.probe("__kernel void probe(__global float *x) { x[0] = undeclared; }"))
+        }
     }
 
     @Test func buffersTooLargeAreNamed() throws {
-        let device = try open()
-        let error = #expect(throws: DeviceError.self) {
-            try Buffer(device, name: "arena", byteCount: 1 << 50)
+        try open { device in
+            let error = #expect(throws: DeviceError.self) { try Buffer(device, name: "arena", byteCount: 1 << 50) }
+            #expect(error.map { $0.description.contains("arena") && $0.description.contains("\(1 << 50)") } == true)
+            #expect(device.allocatedBytes == 0)
         }
-        #expect(error.map { $0.description.contains("arena") && $0.description.contains("\(1 << 50)") } == true)
-        #expect(device.allocatedBytes == 0)
     }
 
     @Test func errorsAreNamed() {

@@ -6,6 +6,10 @@ import Testing
 
 @Suite struct ProfilerTests {
     private func profiled(_ body: (Profiler, Schedule) throws -> Void) throws {
+        try TestDevice.alone { try profile(body) }
+    }
+
+    private func profile(_ body: (Profiler, Schedule) throws -> Void) throws {
         var options = Device.Options(environment: [:])
         options.profiling = true
         let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"

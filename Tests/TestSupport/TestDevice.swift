@@ -34,6 +34,13 @@ public enum TestDevice {
     /// DRIFTGPU_TEST_SMALL=1: small cases only and no central differences, for devices that interpret every instruction.
     public static let isSmall = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_SMALL"] == "1"
 
+    /// Runs `body` while no other test uses a device: for tests that open devices of their own.
+    public static func alone<Result>(_ body: () throws -> Result) rethrows -> Result {
+        lock.lock()
+        defer { lock.unlock() }
+        return try body()
+    }
+
     public static func with<Result>(
         _ shape: TeamShape, gemm: String = "native", _ body: (Device) throws -> Result
     ) throws -> Result {

@@ -117,7 +117,7 @@ public final class Trainer {
                 UInt32(truncatingIfNeeded: configuration.seed), UInt32(truncatingIfNeeded: configuration.seed >> 32),
                 UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32),
             ], to: training.clock)
-        // The reference's time is the number of finished steps, so that the warm-up's first step does not stand still.
+        // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
         try executor.write([Float(learningRate(time + 1))], to: training.learningRate)
         try executor.write([Float(phases.alpha(time))], to: training.alpha)
         try executor.run()

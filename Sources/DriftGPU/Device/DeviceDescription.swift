@@ -1,4 +1,5 @@
 import COpenCL
+import Foundation
 
 /// One OpenCL device of one platform, and what was read from it. Listing devices opens no context.
 public struct DeviceDescription: @unchecked Sendable {
@@ -24,9 +25,14 @@ public struct DeviceDescription: @unchecked Sendable {
     public let maxAllocation: Int
     public let isAvailable: Bool
 
+    /// Some drivers set themselves up in the first listing and cannot do so from two threads at once.
+    private static let listing = NSLock()
+
     /// Every device of every platform, in the order the ICD loader reports them. Throws a `DeviceError` that says what to
     /// do when there is no platform at all.
     public static func all() throws -> [DeviceDescription] {
+        listing.lock()
+        defer { listing.unlock() }
         var count: cl_uint = 0
         let status = clGetPlatformIDs(0, nil, &count)
         if status == -1001 || (status == CL_SUCCESS && count == 0) { throw DeviceError(noPlatform) }
