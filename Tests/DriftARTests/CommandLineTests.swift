@@ -92,6 +92,19 @@ import Testing
         try expectError("train", says: "DRIFTGPU_TEAM", in: folder, environment: ["DRIFTGPU_TEAM": "both"])
     }
 
+    @Test("a kernel that does not build is named with the compiler's words")
+    func failedBuild() throws {
+        let folder = try TestFolder()
+        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources/Kernels")
+        let copy = URL(fileURLWithPath: folder.file("kernels"))
+        try FileManager.default.copyItem(at: sources, to: copy)
+        try folder.write("__kernel void broken(__global float *x) { x[0] = undeclared; }\n", to: "kernels/add.cl")
+        let (code, _, errors) = try run(
+            "train --output run " + Program.tiny, in: folder, environment: ["DRIFTGPU_KERNELS": copy.path])
+        #expect(code == 1 && errors.contains("kernels.cl does not build on") && errors.contains("'undeclared'"), "\(errors)")
+    }
+
     @Test(
         "wrong usage has exit code 64",
         arguments: [

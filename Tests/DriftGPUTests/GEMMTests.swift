@@ -50,4 +50,8 @@ import Testing
             #expect(error <= 2e-5 * scale, "result \(index): \(error) of \(scale)")
         }
     }
+
+    /// The library alone, on every shape the native kernels are held to; its kernels are the same in both team shapes.
+    @Test(.enabled(if: TestDevice.shapes.contains(.cpu16)), arguments: MatrixMultiplyTests.cases + MatrixMultiplyTests.batches)
+    func libraryAgreesWithReference(_ operation: OperationCase) throws { try operation.check(.cpu16, gemm: "clblast") }
 }

@@ -60,11 +60,13 @@ public struct OperationCase: Sendable, CustomTestStringConvertible {
 
     public var testDescription: String { name }
 
-    /// Runs the case and records an issue for every disagreement.
-    public func check(_ shape: TeamShape, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    /// Runs the case, its matrix products by `gemm`, and records an issue for every disagreement.
+    public func check(
+        _ shape: TeamShape, gemm: String = "native", sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
         // What a device with an interpreter does in a second or so.
         if TestDevice.isSmall, inputs.reduce(0, { $0 + $1.shape.reduce(1, *) }) > 4096 { return }
-        try TestDevice.with(shape) { device in
+        try TestDevice.with(shape, gemm: gemm) { device in
             var random = TestRandom(UInt64(name.utf8.reduce(7) { ($0 &* 31 &+ Int($1)) & 0xFFFF_FFFF }))
             let graph = Graph()
             var tensors: [Tensor] = []
@@ -106,13 +108,12 @@ public struct OperationCase: Sendable, CustomTestStringConvertible {
             options.guardBytes = 256
             let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
             let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: 256))
-            for (index, input) in inputs.enumerated() {
+            for index in inputs.indices {
                 switch tensors[index].type.element {
                 case .int32: try executor.write(values[index].map { Int32($0) }, to: tensors[index])
                 case .uint32: try executor.write(values[index].map { UInt32($0) }, to: tensors[index])
                 default: try executor.write(values[index].map { Float($0) }, to: tensors[index])
                 }
-                _ = input
             }
             if !targets.isEmpty {
                 for index in through {

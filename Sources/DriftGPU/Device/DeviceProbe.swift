@@ -1,9 +1,20 @@
-/// Features beyond OpenCL C 1.2, found out by compiling a kernel that uses them.
+/// Features beyond OpenCL C 1.2, found out by compiling a kernel that uses them where the device may have them at all.
 public enum DeviceProbe: String, CaseIterable, Sendable {
     case half, subgroups, ptx
 
     /// True when the device's compiler takes the feature.
-    public func isSupported(by device: Device) -> Bool { device.probe(source, options: options) }
+    public func isSupported(by device: Device) -> Bool {
+        // Some compilers print their complaints instead of only logging them, so hopeless programs are not tried.
+        mayHave(device.about) && device.probe(source, options: options)
+    }
+
+    private func mayHave(_ device: DeviceDescription) -> Bool {
+        switch self {
+        case .half: device.extensions.contains("cl_khr_fp16")
+        case .subgroups: device.extensions.contains("cl_khr_subgroups")
+        case .ptx: device.kind == .gpu
+        }
+    }
 
     private var options: String { self == .subgroups ? "-cl-std=CL2.0" : "-cl-std=CL1.2" }
 
