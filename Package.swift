@@ -24,16 +24,17 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "DriftAR", "DriftGPU",
+                "Checks", "DriftAR", "DriftGPU",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        .target(name: "TestSupport", dependencies: ["DriftGPU"], path: "Tests/TestSupport"),
-        .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU", "TestSupport"]),
-        .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU", "TestSupport"]),
+        .target(name: "TestSupport", dependencies: ["Checks", "DriftGPU"], path: "Tests/TestSupport"),
+        .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -1,25 +1,19 @@
 import Testing
 
-@testable import DriftAR
+@testable import Checks
 
 @Suite struct GoldenSetTests {
-    /// Families that the other suites of this folder compare.
-    static let implemented = [
-        "entropy", "attn", "cross", "decoder", "draft", "drift", "model", "optim", "sample", "sched", "bank",
-    ]
-    /// Families of the reference for which the product has no code: these cases are not compared.
-    static let absent = ["vae", "spec", "compute_v", "class_loss", "trans"]
-
     @Test func isReadable() throws { _ = try GoldenSet.current.get() }
 
     /// No case passes by being overlooked, and a set without a single known one is no set; families without cases are named.
     @Test func everyFamilyIsKnown() throws {
-        let cases = try GoldenSet.current.get().cases
-        let unknown = cases.filter { !(Self.implemented + Self.absent).contains($0.family) }.map(\.id)
-        #expect(unknown.isEmpty, "cases of families that no test knows")
-        let missing = Self.implemented.filter { GoldenSet.cases($0).isEmpty }
-        #expect(missing.count < Self.implemented.count, "the index lists no case of any known family")
-        for family in missing { Issue.record("the index lists no case of \(family)", severity: .warning) }
+        let set = try GoldenSet.current.get()
+        let known = GoldenFamily.all.map(\.prefix) + GoldenFamily.absent
+        let unknown = set.cases.filter { !known.contains($0.family) }.map(\.id)
+        #expect(unknown.isEmpty, "cases of families that no check knows")
+        let missing = GoldenFamily.all.filter { $0.cases(of: set).isEmpty }
+        #expect(missing.count < GoldenFamily.all.count, "the index lists no case of any known family")
+        for family in missing { Issue.record("the index lists no case of \(family.name)", severity: .warning) }
     }
 
     @Test func brokenFoldersAreNamed() throws {

@@ -1,11 +1,9 @@
+import DriftAR
 import Foundation
-import Testing
-
-@testable import DriftAR
 
 /// One case of the set: its settings and its tensors, whose values are read when asked for.
-struct GoldenCase: Sendable, CustomTestStringConvertible {
-    let id: String
+public struct GoldenCase: Sendable {
+    public let id: String
     /// The whole entry of the index.
     let entry: JSON
     let tensors: [GoldenTensor]
@@ -17,7 +15,6 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     var family: String { String(id.prefix { $0 != "/" }) }
     /// A case that only holds what others use.
     var isShared: Bool { !tensors.contains(where: \.isExpectation) && entry["adamw_decay"] == nil }
-    var testDescription: String { id }
 
     init(_ entry: JSON, folder: String, index: String) throws {
         guard let id = entry["id"]?.string, let file = entry["file"]?.string, let list = entry["tensors"]?.array else {

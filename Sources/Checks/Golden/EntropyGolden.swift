@@ -1,25 +1,17 @@
-import TestSupport
-import Testing
-
-@testable import DriftAR
-@testable import DriftGPU
+import DriftAR
+import DriftGPU
 
 /// Entropy of given attention logits (Eq. 4, 5) and the noise level (Eq. 6).
-@Suite struct EntropyGoldenTests {
-    @Test(arguments: GoldenSet.cases("entropy"), TestDevice.shapes)
-    func entropyAndNoise(_ golden: GoldenCase, _ shape: TeamShape) throws {
-        let comparison = GoldenComparison(golden, shape)
-        try TestDevice.with(shape) { device in
-            if golden.has("in", "logits") {
-                try compareLogits(golden, device, comparison)
-            } else {
-                try compareSigma(golden, device, comparison)
-            }
+enum EntropyGolden {
+    static func entropyAndNoise(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
+        if golden.has("in", "logits") {
+            try compareLogits(golden, device, comparison)
+        } else {
+            try compareSigma(golden, device, comparison)
         }
-        comparison.finish()
     }
 
-    private func compareSigma(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
+    private static func compareSigma(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
         let run = GoldenGraph(golden, device)
         let entropy = try run.input("E")
         let sigma = try run.graph.sigma(
@@ -36,7 +28,7 @@ import Testing
 
     /// The kernel takes query and key, not logits. With the unit vectors as queries, key row j holds column j of the logits;
     /// a head size that is a power of 4 makes the attention's scale a power of 2, so nothing is rounded on the way.
-    private func compareLogits(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
+    private static func compareLogits(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
         let logits = try golden.input("logits", rank: 4)
         let (batch, heads, positions) = (logits.shape[0], logits.shape[1], logits.shape[2])
         let buffer = golden.has("buffer") ? try golden.integer("buffer") : 0

@@ -1,12 +1,9 @@
-import Testing
-
-@testable import DriftAR
+import DriftAR
+import DriftGPU
 
 /// Learning rate, alpha and phase over the epochs.
-@Suite struct ScheduleGoldenTests {
-    @Test(arguments: GoldenSet.cases("sched"))
-    func schedules(_ golden: GoldenCase) throws {
-        let comparison = GoldenComparison(golden)
+enum ScheduleGolden {
+    static func schedules(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
         if golden.has("lr_schedule") {
             let name = try golden.text("lr_schedule")
             guard let kind = Configuration.LearningRateSchedule(rawValue: name) else {
@@ -25,11 +22,10 @@ import Testing
             try comparison.check(
                 "out", "phase2", integers: times(golden, "phase2").map { phases.isSecondPhase($0) ? 1 : 0 })
         }
-        comparison.finish()
     }
 
     /// 0, 1, 2, ... for every element of the expectation.
-    private func times(_ golden: GoldenCase, _ name: String) throws -> [Double] {
+    private static func times(_ golden: GoldenCase, _ name: String) throws -> [Double] {
         (0..<(try golden.about("out", name).shape.reduce(1, *))).map(Double.init)
     }
 }

@@ -1,9 +1,7 @@
+import DriftGPU
 import Foundation
-import TestSupport
 
-@testable import DriftGPU
-
-/// The drift loss in double precision, term by term as the formulas stand, and random cases for the tests of its parts.
+/// The drift loss in double precision, term by term as the formulas stand, and random cases for the checks of its parts.
 struct DriftReference: Sendable {
     var groups = 2
     var samples: Int

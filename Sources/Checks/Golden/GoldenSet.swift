@@ -1,33 +1,40 @@
+import DriftAR
 import Foundation
-
-@testable import DriftAR
 
 /// A folder of inputs and outputs of the reference implementation: safetensors files and index.json, which lists the cases
 /// with their settings, tensors and tolerances. Nothing of a particular set is known here: sizes, numbers of cases and
 /// tolerances all come from its index.
-struct GoldenSet: Sendable {
-    let folder: String
-    let cases: [GoldenCase]
+public struct GoldenSet: Sendable {
+    public let folder: String
+    public let cases: [GoldenCase]
 
-    /// DRIFTGPU_GOLDEN, or the set that lies beside the tests.
-    static let folder: String = {
+    /// Where the set lies: DRIFTGPU_GOLDEN; else the first of share/golden and Tests/Fixtures/golden in a folder above the
+    /// program or above the working folder.
+    static func find() throws -> String {
         let chosen = ProcessInfo.processInfo.environment["DRIFTGPU_GOLDEN"] ?? ""
         guard chosen.isEmpty else { return chosen }
-        let tests = Files.parent(of: Files.parent(of: Files.parent(of: "\(#filePath)")))
-        return Files.join(tests, "Fixtures/golden")
-    }()
-
-    /// The set in use, or what is wrong with it.
-    static let current = Result { try GoldenSet(folder) }
-
-    /// Cases whose id begins with the family's name, as far as they hold something to compare; none when the set cannot be
-    /// read, of which `GoldenSetTests` tells.
-    static func cases(_ family: String) -> [GoldenCase] {
-        guard let set = try? current.get() else { return [] }
-        return set.cases.filter { $0.family == family && !$0.isShared }
+        let program = Bundle.main.executablePath ?? CommandLine.arguments[0]
+        for start in [Files.parent(of: program), FileManager.default.currentDirectoryPath] {
+            var folder = start
+            while true {
+                for place in ["share/golden", "Tests/Fixtures/golden"] {
+                    let path = Files.join(folder, place)
+                    if Files.exists(Files.join(path, "index.json")) { return path }
+                }
+                let above = Files.parent(of: folder)
+                if above == folder { break }
+                folder = above
+            }
+        }
+        throw DataError(
+            "no golden data", at: program, fix: "point DRIFTGPU_GOLDEN to a folder with golden data")
     }
 
-    init(_ folder: String) throws {
+    /// The set in use, or what is wrong with it.
+    public static let current = Result { try GoldenSet(find()) }
+
+    /// The cases of the set in use that a family compares; none when the set cannot be read.
+        init(_ folder: String) throws {
         let path = Files.join(folder, "index.json")
         let remedy = "point DRIFTGPU_GOLDEN to a folder with golden data"
         guard Files.isFolder(folder) else { throw DataError("no such folder", at: folder, fix: remedy) }

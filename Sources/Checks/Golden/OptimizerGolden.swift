@@ -1,26 +1,18 @@
+import DriftAR
+import DriftGPU
 import Foundation
-import TestSupport
-import Testing
-
-@testable import DriftAR
-@testable import DriftGPU
 
 /// AdamW, EMA and clipping on prescribed gradients.
-@Suite struct OptimizerGoldenTests {
-    @Test(arguments: GoldenSet.cases("optim"), TestDevice.shapes)
-    func optimizer(_ golden: GoldenCase, _ shape: TeamShape) throws {
-        let comparison = GoldenComparison(golden, shape)
-        try TestDevice.with(shape) { device in
-            if golden.has("max_norms") {
-                try compareClipping(golden, device, comparison)
-            } else {
-                try compareAdamW(golden, device, comparison)
-            }
+enum OptimizerGolden {
+    static func optimizer(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
+        if golden.has("max_norms") {
+            try compareClipping(golden, device, comparison)
+        } else {
+            try compareAdamW(golden, device, comparison)
         }
-        comparison.finish()
     }
 
-    private func compareClipping(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
+    private static func compareClipping(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
         let names = golden.tensors.filter { $0.role == "in" }.map(\.name)
         for limit in try golden.numbers("max_norms") {
             var settings = AdamW()
@@ -38,7 +30,7 @@ import Testing
     }
 
     /// Parameters p_decay and p_plain take the gradients g_decay and g_plain, unclipped.
-    private func compareAdamW(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
+    private static func compareAdamW(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
         var settings = AdamW()
         let betas = try golden.numbers("betas")
         guard betas.count == 2 else { throw GraphError("\(golden.id): betas \(betas)") }

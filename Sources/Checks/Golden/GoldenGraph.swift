@@ -1,8 +1,5 @@
-import TestSupport
-import Testing
-
-@testable import DriftAR
-@testable import DriftGPU
+import DriftAR
+import DriftGPU
 
 /// A graph whose inputs and parameters hold a case's values, run the way the product runs its own.
 final class GoldenGraph {
@@ -50,7 +47,11 @@ final class GoldenGraph {
             flat.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: floats)
         }
         let unknown = values.keys.filter { layout[$0] == nil }.sorted()
-        #expect(unknown.isEmpty, "\(golden.id): the model lacks these parameters of the reference")
+        guard unknown.isEmpty else {
+            throw DataError(
+                "the model lacks the parameters \(unknown.joined(separator: ", "))", at: golden.id,
+                fix: "check the names of both")
+        }
         for buffer in buffers { try memory.write(flat, to: layout.storage(buffer)) }
         return ParameterScope(graph, layout)
     }

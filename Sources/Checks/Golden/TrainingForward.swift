@@ -1,7 +1,5 @@
-import Testing
-
-@testable import DriftAR
-@testable import DriftGPU
+import DriftAR
+import DriftGPU
 
 extension GoldenCase {
     /// The model of the case, or of the one it refers to.
