@@ -12,7 +12,8 @@ struct DeviceOptions: ParsableArguments {
 
     @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false
 
-    func open(profiling: Bool = false) throws -> Device {
+    /// Opens the device. `forTuning`: with CLBlast, and with CLBlast's own parameters.
+    func open(profiling: Bool = false, forTuning: Bool = false) throws -> Device {
         let level: Logger.Level = verbose ? .debug : .warning
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -21,7 +22,8 @@ struct DeviceOptions: ParsableArguments {
         }
         var options = Device.Options()
         options.profiling = profiling
-        options.gemm = gemm
+        options.gemm = forTuning ? gemm ?? "clblast" : gemm
+        if forTuning { options.tuning = nil }
         return try Device(DeviceDescription.choose(device), options: options)
     }
 }
