@@ -1,3 +1,4 @@
+import DriftGPU
 import Foundation
 import Testing
 
@@ -107,6 +108,28 @@ import Testing
         let none = ["DRIFTGPU_GOLDEN": folder.file("none")]
         try expectError("selftest", says: "--filter operation", in: folder, environment: none)
         #expect(try run("selftest --filter operation/add/", in: folder, environment: none).code == 0)
+    }
+
+    @Test("stored parameters that do not fit are ignored with a warning")
+    func brokenTuning() throws {
+        let folder = try TestFolder()
+        let cache = ["DRIFTGPU_CACHE": folder.path]
+        try Files.makeFolder(folder.file("tuning"))
+        let about = try DeviceDescription.choose("cpu")
+        let name = Files.name(of: Tuning.path(of: about, in: folder.path))
+        let line = "selftest --device cpu --gemm clblast --filter"
+        let (device, driver) = (JSON.string(about.name).text, JSON.string(about.driver).text)
+        for text in [
+            "{", #"{"format": 2}"#, #"{"format": 1, "device": "other", "driver": "1", "kernels": {}}"#,
+            #"{"format": 1, "device": \#(device), "driver": \#(driver), "kernels": {"XgemmDirect": {"WGD": 0}}}"#,
+        ] {
+            try folder.write(text, to: "tuning/" + name)
+            let (code, output, errors) = try run(line, ["matrix_multiply/1 x 1 x 1"], in: folder, environment: cache)
+            #expect(code == 0 && output.contains("passed"), "\(text): \(output) \(errors)")
+            #expect(errors.contains("ignored") && errors.filter { $0 == "\n" }.count == 1, "\(text): \(errors)")
+        }
+        try expectError("tune --seconds 0", says: "--seconds 0", in: folder)
+        try expectError("tune --gemm native --seconds 1", says: "CLBlast", in: folder)
     }
 
     /// The path of a copy of the kernels that a test may change.

@@ -73,7 +73,7 @@ public final class Tuner {
 
     private func milliseconds(_ value: Double) -> String { "\((value * 1000).rounded() / 1000) ms for all products" }
 
-    /// Tries random parameter sets and neighbours of the best in turn while `hasTime`. Returns what beats `times` twice.
+    /// Tries random parameter sets and neighbours of the best in turn while `hasTime`. Returns what beats `times`.
     private func search(
         _ kernel: CLBlastKernel, from times: [Double], while hasTime: () -> Bool
     ) -> (parameters: [String: Int], times: [Double])? {
@@ -81,23 +81,35 @@ public final class Tuner {
         var limit = total(times)
         var seen: Set<[String: Int]> = []
         while hasTime(), let parameters = candidate(kernel, near: tried % 2 == 0 ? nil : best?.parameters, seen: &seen) {
-            tried += 1
-            guard (try? kernel.override(parameters, on: device.about)) != nil else {
-                rejected += 1
-                continue
-            }
-            // A lucky measurement does not come twice.
-            let outcomes = (bench.measure(counts, limit: limit), bench.measure(counts, limit: limit))
-            if case .wrong = outcomes.0 { rejected += 1 }
-            guard case (.times(let first), .times(let second)) = outcomes else { continue }
-            let slower = zip(first, second).map { max($0, $1) }
-            guard total(slower) < limit else { continue }
-            limit = total(slower)
-            best = (parameters, slower)
+            guard let times = judge(kernel, parameters, limit: limit, while: hasTime), total(times) < limit else { continue }
+            limit = total(times)
+            best = (parameters, times)
             let text = parameters.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
             report("\(kernel.rawValue) \(tried): \(milliseconds(limit)) with \(text)")
         }
         return best
+    }
+
+    /// The slower of two measurements, since a lucky one does not come twice; nil when the parameters are of no use.
+    private func judge(
+        _ kernel: CLBlastKernel, _ parameters: [String: Int], limit: Double, while hasTime: () -> Bool
+    ) -> [Double]? {
+        tried += 1
+        guard (try? kernel.override(parameters, on: device.about)) != nil else {
+            rejected += 1
+            return nil
+        }
+        var times = [Double](repeating: 0, count: counts.count)
+        for _ in 0..<2 {
+            switch bench.measure(counts, limit: limit, while: hasTime) {
+            case .times(let found): times = zip(times, found).map { max($0, $1) }
+            case .slow: return nil
+            case .wrong:
+                rejected += 1
+                return nil
+            }
+        }
+        return times
     }
 
     /// A legal parameter set that was not tried yet: a random one, or one that differs from `origin` in up to two values.

@@ -12,14 +12,15 @@ final class TuningBench {
     let shapes: [GEMMShape]
     private let device: Device
     private var products: [Product] = []
+    /// Holds the operands of all sizes, in the storages a and b.
+    let memory: DeviceMemory
 
     /// Allocates and draws the operands; computes every product with CLBlast's parameters as they are, and compares samples
     /// of it with double precision. Throws when those already disagree.
     init(_ shapes: [GEMMShape], device: Device) throws {
         self.shapes = shapes
         self.device = device
-        // The operands of all sizes share two buffers.
-        let memory = DeviceMemory(device)
+        memory = DeviceMemory(device)
         let left = Storage("a", count: shapes.map { $0.batch * $0.m * $0.k }.max() ?? 1)
         let right = Storage("b", count: shapes.map { $0.batch * $0.k * $0.n }.max() ?? 1)
         let operands = (a: Self.draw(left.count, multiplier: 0x9E37_79B9), b: Self.draw(right.count, multiplier: 0x85EB_CA6B))
@@ -81,14 +82,14 @@ final class TuningBench {
     enum Outcome {
         /// Milliseconds of every product.
         case times([Double])
-        /// The sum, each product as often as it occurs, is above the limit.
+        /// The sum, each product as often as it occurs, is above the limit, or time is up.
         case slow
         /// A product fails or differs.
         case wrong
     }
 
-    /// Checks and measures every product, until the sum weighted by `counts` is above `limit`.
-    func measure(_ counts: [Int], limit: Double = .infinity) -> Outcome {
+    /// Checks and measures every product, until the sum weighted by `counts` is above `limit` or there is no more time.
+    func measure(_ counts: [Int], limit: Double = .infinity, while hasTime: () -> Bool = { true }) -> Outcome {
         var times: [Double] = []
         var sum = 0.0
         do {
@@ -99,7 +100,7 @@ final class TuningBench {
                 let time = try milliseconds(product.executor)
                 times.append(time)
                 sum += time * Double(count)
-                if sum > limit { return .slow }
+                if sum > limit || !hasTime() { return .slow }
             }
         } catch {
             return .wrong
