@@ -32,7 +32,7 @@ import Testing
         ] { #expect(refuses(.direct, Self.direct, name, value), "\(name) \(String(describing: value))") }
         for (name, value) in [
             ("GEMMK", 1), ("KREG", 2), ("MDIMA", 0), ("NDIMC", 0), ("NDIMC", 32), ("KWI", 3), ("KWG", 2), ("VWM", 8), ("SA", 2),
-            ("MWG", 256), ("STRN", nil), ("MDIMC", 1 << 40),
+            ("MWG", 512), ("STRN", nil), ("MDIMC", 1 << 40),
         ] { #expect(refuses(.indirect, Self.indirect, name, value), "\(name) \(String(describing: value))") }
         let large = CLBlastKernel.indirect.accepts(Self.indirect, workGroup: 128, localMemory: 1 << 10)
         #expect(!large)
