@@ -24,10 +24,11 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "DriftAR", "DriftGPU",
+                "DriftAR", "DriftBench", "DriftGPU",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
