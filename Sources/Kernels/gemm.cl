@@ -98,12 +98,24 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     }
 #endif
     // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
-    // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it.
+    // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it. A row's GELUs are side by side to hide their latency.
     float tile[GEMM_TILE_M * GEMM_TILE_N];
 #pragma unroll
     for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
       for (int v = 0; v < GEMM_VECTORS; ++v) vstoreL(alpha * sum[r][v], r * GEMM_VECTORS + v, tile);
+    if ((p + 1) * GEMM_TILE_N <= n) {
+      for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
+        const int i = tile_row + r;
+        const size_t at = entry * stride_c + (size_t)i * ldc;
+#pragma unroll
+        for (int v = 0; v < GEMM_VECTORS; ++v) {
+          const int j = p * GEMM_TILE_N + v * LANES;
+          EPILOGUE_STORE(vloadL(r * GEMM_VECTORS + v, tile), i, at, j, j + LANES);
+        }
+      }
+      continue;
+    }
     for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
       const int i = tile_row + r;
       const size_t at = entry * stride_c + (size_t)i * ldc;
