@@ -1,32 +1,10 @@
-"""What is measured: the settings of a run, as driftgpu prints them."""
+"""What is measured: the settings of a run, from the JSON that driftgpu prints, so that no size is written twice."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from drift_ar import Shape
-
-# For a driftgpu that cannot print its settings (`driftgpu bench step --size NAME --print-config`).
-_DIGITS = {
-    "channels": 1, "height": 8, "width": 8, "patch": 2, "classes": 10, "embed": 64, "heads": 4, "encoderDepth": 2,
-    "decoderDepth": 3, "draftDepth": 2, "buffer": 4, "mlpRatio": 4, "layerNormEpsilon": 1e-6, "dropout": 0,
-    "labelDrop": 0.1, "sigmaMax": 1, "sigmaTau": 2, "lastLayerDeviation": 0.1, "groups": "samples",
-    "features": "pixels", "radii": [0.05, 0.2], "labelsPerStep": 0, "samplesPerLabel": 16, "positives": 64,
-    "draftShift": 0, "learningRate": 1e-3, "beta1": 0.9, "beta2": 0.95, "adamEpsilon": 1e-8, "weightDecay": 0.02,
-    "clip": 2, "ema": 0.995, "alpha0": 0.95,
-}  # fmt: skip
-BUILT_IN: dict[str, dict[str, Any]] = {
-    "digits": _DIGITS,
-    "small": _DIGITS | {
-        "height": 16, "width": 16, "patch": 4, "embed": 256, "heads": 8, "decoderDepth": 4, "encoderDepth": 4,
-        "labelsPerStep": 8, "samplesPerLabel": 8, "positives": 32,
-    },
-    "medium": _DIGITS | {
-        "height": 32, "width": 32, "patch": 2, "embed": 384, "heads": 6, "decoderDepth": 6, "encoderDepth": 6,
-        "buffer": 64, "labelsPerStep": 1, "samplesPerLabel": 2, "positives": 32,
-    },
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Recipe:

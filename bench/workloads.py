@@ -132,7 +132,7 @@ class Sampling:
         self.shape, self.device, self.precision = recipe.shape, device, precision
         self.encode_once, self.is_guided, self.cfg = encode_once, is_guided, cfg
         self.model = DriftAR(recipe.shape).to(device).eval()
-        self.labels = torch.arange(labels, device=device)
+        self.labels = torch.arange(labels, device=device) % recipe.shape.classes
         self.per_label = per_label
         self.run = compiled(self.sample, mode)
 

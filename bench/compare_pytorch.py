@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Times a training step and sampling of Drift-AR in PyTorch and in driftgpu, in alternating rounds of one run.
+
+    bench/compare_pytorch.py --driftgpu .build/release/driftgpu --size digits
+    bench/compare_pytorch.py --check Tests/Fixtures/golden
+
+bench/README.md says what is compared and how to read the table.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from driftgpu import Driftgpu, DriftgpuError, Timing, Work
+from golden import check
+from recipe import Recipe
+from report import Report, Variant
+from workloads import MODES, PRECISIONS, Sampling, TrainingStep
+
+
+class Stopwatch:
+    """Times calls as driftgpu does: in runs of about a tenth of a second, waiting for the device after each run alone."""
+
+    def __init__(self, device: torch.device, repetitions: int) -> None:
+        self.device, self.repetitions = device, repetitions
+
+    def warm_up(self, work: Callable[[], object]) -> None:
+        # The first calls compile; a CUDA graph is recorded on the second and third.
+        for _ in range(4):
+            work()
+        self._finish()
+
+    def __call__(self, work: Callable[[], object]) -> Timing:
+        once = self._seconds(work, 1)
+        count = max(1, min(50, int(0.1 / once)))
+        seconds = [self._seconds(work, count) for _ in range(self.repetitions)]
+        return Timing(median(seconds), min(seconds))
+
+    def _seconds(self, work: Callable[[], object], count: int) -> float:
+        self._finish()
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        self._finish()
+        return (time.perf_counter() - start) / count
+
+    def _finish(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def compare(options: argparse.Namespace) -> Report:
+    device = torch.device(options.device)
+    kind = "cpu" if device.type == "cpu" else "gpu"
+    driftgpu = Driftgpu(options.driftgpu, kind, options.threads, options.repetitions)
+    stopwatch = Stopwatch(device, options.repetitions)
+    report = Report(describe(device, options))
+    variants = [Variant(mode, precision) for precision in options.precision for mode in options.mode]
+    for size in options.size:
+        recipe = Recipe.from_config(driftgpu.config(size))
+        for work_kind in options.work:
+            works: dict[tuple[Work, Variant], Callable[[], object]] = {}
+            for is_guided in (False,) if work_kind == "step" else (False, True):
+                for encode_once in (True, False):
+                    for variant in variants:
+                        work, call = prepare(options, recipe, work_kind, size, encode_once, is_guided, variant, device)
+                        progress(f"{work.name}: {variant.name} warms up")
+                        stopwatch.warm_up(call)
+                        works[work, variant] = call
+
+            def time_driftgpu() -> None:
+                if work_kind == "step":
+                    report.add_driftgpu(driftgpu.steps(size))
+                else:
+                    report.add_driftgpu(driftgpu.samples(size, options.labels, options.per_label))
+
+            def time_pytorch() -> None:
+                for (work, variant), call in works.items():
+                    report.add_pytorch(work, variant, stopwatch(call))
+
+            for number in range(options.rounds):
+                progress(f"{work_kind} {size}: round {number + 1} of {options.rounds}")
+                # Each goes first as often as the other: what grows warm or slow over a round favours neither.
+                sides = [time_driftgpu, time_pytorch]
+                for side in sides if number % 2 == 0 else reversed(sides):
+                    side()
+    report.about["driftgpu"] = driftgpu.about
+    return report
+
+
+def prepare(
+    options: argparse.Namespace, recipe: Recipe, kind: str, size: str, encode_once: bool, is_guided: bool,
+    variant: Variant, device: torch.device,
+) -> tuple[Work, Callable[[], object]]:  # fmt: skip
+    if kind == "step":
+        return Work(kind, size, encode_once), TrainingStep(
+            recipe, encode_once, device, variant.precision, variant.mode
+        )
+    work = Work(kind, size, encode_once, is_guided, options.labels, options.per_label)
+    return work, Sampling(
+        recipe, encode_once, is_guided, options.labels, options.per_label, device, variant.precision, variant.mode
+    )
+
+
+def describe(device: torch.device, options: argparse.Namespace) -> dict[str, object]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "pytorch": f"PyTorch {torch.__version__} on {name}",
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "repetitions": options.repetitions,
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    def names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
+        def parse_names(text: str) -> list[str]:
+            for name in text.split(","):
+                if known and name not in known:
+                    raise argparse.ArgumentTypeError(f"{name}: unknown; there is {', '.join(known)}")
+            return text.split(",")
+
+        return parse_names
+
+    def positive(text: str) -> int:
+        if not text.isdecimal() or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"{text}: take a whole number above 0")
+        return int(text)
+
+    is_cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--driftgpu", type=Path, default=Path(".build/release/driftgpu"), metavar="PATH")
+    parser.add_argument("--size", type=names(()), default=["digits"], help="sizes of driftgpu bench, with commas")
+    parser.add_argument("--work", type=names(("step", "sample")), default=["step", "sample"])
+    parser.add_argument(
+        "--mode", type=names(tuple(MODES)), help="default: eager,compiled, on CUDA cudagraphs as well; also autotuned"
+    )
+    parser.add_argument(
+        "--precision", type=names(PRECISIONS), help="default: fp32, on CUDA fp32,tf32,bf16"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if is_cuda else "cpu")
+    parser.add_argument("--threads", type=positive, default=2, help="of both programs, on a CPU")
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--repetitions", type=positive, default=5, help="measurements of each work in a round")
+    parser.add_argument("--labels", type=positive, default=10, help="labels in sampling")
+    parser.add_argument("--per-label", type=positive, default=16, help="images of each label in sampling")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything that was measured")
+    parser.add_argument(
+        "--check", type=Path, metavar="FOLDER", help="only compare the model with recorded results of the reference"
+    )
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and not is_cuda:
+        parser.error("--device cuda: this PyTorch finds no CUDA device")
+    if options.mode is None:
+        options.mode = ["eager"] if options.check else ["eager", "compiled"] + ["cudagraphs"] * (options.device == "cuda")
+    if options.precision is None:
+        options.precision = ["fp32", "tf32", "bf16"] if options.device == "cuda" else ["fp32"]
+    if options.device == "cpu" and ("tf32" in options.precision or "cudagraphs" in options.mode):
+        parser.error("--device cpu: there is neither tf32 nor a CUDA graph")
+    return options
+
+
+def main() -> int:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    try:
+        if options.check:
+            return 0 if all([check(options.check, torch.device(options.device), mode) for mode in options.mode]) else 1
+        report = compare(options)
+        if options.json:
+            report.write(options.json)
+    except (DriftgpuError, OSError, ValueError, KeyError) as error:
+        what = f"setting {error} is missing" if isinstance(error, KeyError) else error
+        print(f"compare_pytorch: {what}", file=sys.stderr)
+        return 1
+    for name, value in report.about.items():
+        print(f"{name}: {value}")
+    report.print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
