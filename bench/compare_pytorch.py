@@ -11,49 +11,17 @@ import argparse
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import torch
 
-from driftgpu import Driftgpu, DriftgpuError, Timing, Work
+from driftgpu import Driftgpu, DriftgpuError, Work
 from golden import check
 from recipe import Recipe
 from report import Report, Variant
+from stopwatch import OtherLoad, Stopwatch
 from workloads import MODES, PRECISIONS, Sampling, TrainingStep
-
-
-class Stopwatch:
-    """Times calls as driftgpu does: in runs of about a tenth of a second, waiting for the device after each run alone."""
-
-    def __init__(self, device: torch.device, repetitions: int) -> None:
-        self.device, self.repetitions = device, repetitions
-
-    def warm_up(self, work: Callable[[], object]) -> None:
-        # The first calls compile; a CUDA graph is recorded on the second and third.
-        for _ in range(4):
-            work()
-        self._finish()
-
-    def __call__(self, work: Callable[[], object]) -> Timing:
-        once = self._seconds(work, 1)
-        count = max(1, min(50, int(0.1 / once)))
-        seconds = [self._seconds(work, count) for _ in range(self.repetitions)]
-        return Timing(median(seconds), min(seconds))
-
-    def _seconds(self, work: Callable[[], object], count: int) -> float:
-        self._finish()
-        start = time.perf_counter()
-        for _ in range(count):
-            work()
-        self._finish()
-        return (time.perf_counter() - start) / count
-
-    def _finish(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
 
 
 def compare(options: argparse.Namespace) -> Report:
@@ -62,6 +30,7 @@ def compare(options: argparse.Namespace) -> Report:
     driftgpu = Driftgpu(options.driftgpu, kind, options.threads, options.repetitions)
     stopwatch = Stopwatch(device, options.repetitions)
     report = Report(describe(device, options))
+    others = OtherLoad()
     variants = [Variant(mode, precision) for precision in options.precision for mode in options.mode]
     for size in options.size:
         recipe = Recipe.from_config(driftgpu.config(size))
@@ -90,8 +59,10 @@ def compare(options: argparse.Namespace) -> Report:
                 # Each goes first as often as the other: what grows warm or slow over a round favours neither.
                 sides = [time_driftgpu, time_pytorch]
                 for side in sides if number % 2 == 0 else reversed(sides):
-                    side()
+                    with others:
+                        side()
     report.about["driftgpu"] = driftgpu.about
+    report.about["cores_used_by_others"] = others.cores
     return report
 
 
@@ -116,7 +87,6 @@ def describe(device: torch.device, options: argparse.Namespace) -> dict[str, obj
         "threads": options.threads,
         "rounds": options.rounds,
         "repetitions": options.repetitions,
-        "load_before": round(os.getloadavg()[0], 2),
     }
 
 
@@ -188,6 +158,11 @@ def main() -> int:
     for name, value in report.about.items():
         print(f"{name}: {value}")
     report.print()
+    # Threads that wait for each other lose far more than their share when another program takes a core from one of them.
+    spare = len(os.sched_getaffinity(0)) - (options.threads if options.device == "cpu" else 1)
+    others = report.about["cores_used_by_others"]
+    if others is not None and others > spare + 0.1:
+        print("Other programs took cores from these: the ratios do not hold. Repeat when the machine is idle.")
     return 0
 
 
