@@ -134,7 +134,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.device == "cuda" and not is_cuda:
         parser.error("--device cuda: this PyTorch finds no CUDA device")
     if options.mode is None:
-        options.mode = ["eager"] if options.check else ["eager", "compiled"] + ["cudagraphs"] * (options.device == "cuda")
+        is_graph = options.device == "cuda" and not options.check
+        options.mode = ["eager"] + ["compiled"] * (not options.check) + ["cudagraphs"] * is_graph
     if options.precision is None:
         options.precision = ["fp32", "tf32", "bf16"] if options.device == "cuda" else ["fp32"]
     if options.device == "cpu" and ("tf32" in options.precision or "cudagraphs" in options.mode):
@@ -147,7 +148,8 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     try:
         if options.check:
-            return 0 if all([check(options.check, torch.device(options.device), mode) for mode in options.mode]) else 1
+            device = torch.device(options.device)
+            return 0 if all([check(options.check, device, mode) for mode in options.mode]) else 1
         report = compare(options)
         if options.json:
             report.write(options.json)
@@ -158,7 +160,7 @@ def main() -> int:
     for name, value in report.about.items():
         print(f"{name}: {value}")
     report.print()
-    # Threads that wait for each other lose far more than their share when another program takes a core from one of them.
+    # Threads that wait for each other lose far more than their share when another program takes a core from one.
     spare = len(os.sched_getaffinity(0)) - (options.threads if options.device == "cpu" else 1)
     others = report.about["cores_used_by_others"]
     if others is not None and others > spare + 0.1:

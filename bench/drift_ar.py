@@ -1,8 +1,9 @@
 """Drift-AR in PyTorch, op for op the model of Sources/DriftAR/Model, under the parameter names of the reference.
 
 Sizes: L labels, G images of each label, R tokens of an image, C values of a token, D width, K buffer tokens, H heads.
-Every tensor that differs between the images of a label is [L, G, R, ...]; what depends on the label alone is [L, R, ...]
-and is computed once. Encoding every image, as the reference does, is the same code with a label for each image and G = 1.
+Every tensor that differs between the images of a label is [L, G, R, ...]; what depends on the label alone is
+[L, R, ...] and is computed once. Encoding every image, as the reference does, is the same code with a label for each
+image and G = 1.
 """
 
 import math

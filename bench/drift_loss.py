@@ -15,7 +15,7 @@ class DriftLoss:
 
 
 def drift_loss(gen: Tensor, positive: Tensor, radii: Tensor, negative: Tensor | None = None) -> DriftLoss:
-    """gen [B, G, S], positive [B, P, S], radii [n], negative [B, N, S]. The gradient reaches gen through the loss alone."""
+    """gen [B, G, S], positive [B, P, S], radii [n], negative [B, N, S]. The field is a constant to the gradient."""
     with torch.autocast(gen.device.type, enabled=False):
         return _drift_loss(gen.float(), positive.float(), radii, negative)
 

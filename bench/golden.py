@@ -5,7 +5,7 @@ Every result must lie within the tolerance of the index, |got - want| <= atol fo
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class Golden:
             raise ValueError(f"{folder}: {len(models)} models in the index, one is needed")
         self.model_case = models[0]
 
-    def cases(self, family: str, wanted=lambda case: True) -> Iterator[Case]:
+    def cases(self, family: str, wanted: Callable[[Case], bool]) -> Iterator[Case]:
         for entry in self.index["cases"]:
             if entry["id"].split("/")[0] == family:
                 file = entry["file"]

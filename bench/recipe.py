@@ -31,7 +31,7 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
-        """From the JSON of driftgpu's settings. ValueError for what is not written here, KeyError for what is missing."""
+        """From driftgpu's settings. ValueError for what is not written here, KeyError for what is missing."""
         if config["groups"] != "samples" or config["features"] != "pixels":
             raise ValueError("only groups 'samples' with features 'pixels' are compared")
         if config["dropout"] != 0:

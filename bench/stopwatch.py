@@ -12,7 +12,7 @@ from driftgpu import Timing
 
 
 class Stopwatch:
-    """Times calls as driftgpu does: in runs of about a tenth of a second, waiting for the device after each run alone."""
+    """Times calls as driftgpu does: in runs of about a tenth of a second, waiting for the device after each run."""
 
     def __init__(self, device: torch.device, repetitions: int) -> None:
         self.device, self.repetitions = device, repetitions

@@ -23,7 +23,11 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 def compiled(function: Callable[..., Tensor], mode: str) -> Callable[..., Tensor]:
     """`function` compiled for fixed shapes, or itself in eager mode."""
     name = MODES[mode]
-    return function if name is None else torch.compile(function, mode=name, dynamic=False, fullgraph=True)
+    if name is None:
+        return function
+    # The same methods are compiled for every model, mode and precision; beyond the usual limit of 8 that is an error.
+    torch._dynamo.config.recompile_limit = 64
+    return torch.compile(function, mode=name, dynamic=False, fullgraph=True)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
