@@ -8,6 +8,7 @@ bench/README.md says what is compared and how to read the table.
 """
 
 import argparse
+import itertools
 import os
 import platform
 import sys
@@ -31,18 +32,10 @@ def compare(options: argparse.Namespace) -> Report:
     stopwatch = Stopwatch(device, options.repetitions)
     report = Report(describe(device, options))
     others = OtherLoad()
-    variants = [Variant(mode, precision) for precision in options.precision for mode in options.mode]
     for size in options.size:
         recipe = Recipe.from_config(driftgpu.config(size))
         for work_kind in options.work:
-            works: dict[tuple[Work, Variant], Callable[[], object]] = {}
-            for is_guided in (False,) if work_kind == "step" else (False, True):
-                for encode_once in (True, False):
-                    for variant in variants:
-                        work, call = prepare(options, recipe, work_kind, size, encode_once, is_guided, variant, device)
-                        progress(f"{work.name}: {variant.name} warms up")
-                        stopwatch.warm_up(call)
-                        works[work, variant] = call
+            works = prepare(options, recipe, work_kind, size, stopwatch, report)
 
             def time_driftgpu() -> None:
                 if work_kind == "step":
@@ -61,23 +54,40 @@ def compare(options: argparse.Namespace) -> Report:
                 for side in sides if number % 2 == 0 else reversed(sides):
                     with others:
                         side()
-    report.about["driftgpu"] = driftgpu.about
-    report.about["cores_used_by_others"] = others.cores
+            report.about["driftgpu"] = driftgpu.about
+            report.about["cores_used_by_others"] = others.cores
+            # A run takes long; what there is so far survives its end.
+            if options.json:
+                report.write(options.json)
     return report
 
 
 def prepare(
-    options: argparse.Namespace, recipe: Recipe, kind: str, size: str, encode_once: bool, is_guided: bool,
-    variant: Variant, device: torch.device,
-) -> tuple[Work, Callable[[], object]]:  # fmt: skip
-    if kind == "step":
-        return Work(kind, size, encode_once), TrainingStep(
-            recipe, encode_once, device, variant.precision, variant.mode
-        )
-    work = Work(kind, size, encode_once, is_guided, options.labels, options.per_label)
-    return work, Sampling(
-        recipe, encode_once, is_guided, options.labels, options.per_label, device, variant.precision, variant.mode
-    )
+    options: argparse.Namespace, recipe: Recipe, kind: str, size: str, stopwatch: Stopwatch, report: Report
+) -> dict[tuple[Work, Variant], Callable[[], object]]:
+    """Every work of a kind in every way to run it, warmed up. What does not run is named in the report."""
+    device, labels, per_label = stopwatch.device, options.labels, options.per_label
+    works: dict[tuple[Work, Variant], Callable[[], object]] = {}
+    for is_guided, encode_once, precision, mode in itertools.product(
+        (False,) if kind == "step" else (False, True), (True, False), options.precision, options.mode
+    ):
+        if kind == "step":
+            work = Work(kind, size, encode_once)
+            call = TrainingStep(recipe, encode_once, device, precision, mode)
+        else:
+            work = Work(kind, size, encode_once, is_guided, labels, per_label)
+            call = Sampling(recipe, encode_once, is_guided, labels, per_label, device, precision, mode)
+        variant = Variant(mode, precision)
+        progress(f"{work.name}: {variant.name} warms up")
+        try:
+            stopwatch.warm_up(call)
+        # Compilers fail in many ways (no g++, too little memory); the other ways to run remain.
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            report.about.setdefault("left_out", []).append(f"{work.name}, {variant.name}: {reason}")
+        else:
+            works[work, variant] = call
+    return works
 
 
 def describe(device: torch.device, options: argparse.Namespace) -> dict[str, object]:
@@ -151,14 +161,13 @@ def main() -> int:
             device = torch.device(options.device)
             return 0 if all([check(options.check, device, mode) for mode in options.mode]) else 1
         report = compare(options)
-        if options.json:
-            report.write(options.json)
     except (DriftgpuError, OSError, ValueError, KeyError) as error:
         what = f"setting {error} is missing" if isinstance(error, KeyError) else error
         print(f"compare_pytorch: {what}", file=sys.stderr)
         return 1
     for name, value in report.about.items():
-        print(f"{name}: {value}")
+        for line in value if isinstance(value, list) else [value]:
+            print(f"{name}: {line}")
     report.print()
     # Threads that wait for each other lose far more than their share when another program takes a core from one.
     spare = len(os.sched_getaffinity(0)) - (options.threads if options.device == "cpu" else 1)
