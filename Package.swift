@@ -24,16 +24,18 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "Checks", "DriftAR", "DriftGPU",
+                "Checks", "DriftAR", "DriftBench", "DriftGPU",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(name: "TestSupport", dependencies: ["Checks", "DriftGPU"], path: "Tests/TestSupport"),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"]),
         .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

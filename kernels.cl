@@ -25,6 +25,7 @@
 #include "layout.cl"
 #include "memory_bank.cl"
 #include "modulate.cl"
+#include "multiply_add.cl"
 #include "optimizer.cl"
 #include "pairwise_distance.cl"
 #include "patchify.cl"

@@ -73,6 +73,9 @@ static const char memory_bank_text[] = {
 static const char modulate_text[] = {
 #embed "modulate.cl"
 };
+static const char multiply_add_text[] = {
+#embed "multiply_add.cl"
+};
 static const char optimizer_text[] = {
 #embed "optimizer.cl"
 };
@@ -134,6 +137,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(layout),
     SOURCE(memory_bank),
     SOURCE(modulate),
+    SOURCE(multiply_add),
     SOURCE(optimizer),
     SOURCE(pairwise_distance),
     SOURCE(patchify),
