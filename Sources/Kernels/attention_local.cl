@@ -5,7 +5,7 @@
 // tx + 16 t, in the weighted sums the columns tx + 16 c. The owned side lies transposed in local memory, so that an
 // item's rows are neighbours there; ROWS shrinks with HEAD_DIM to keep a team of up to 256 below 32 KiB of
 // local memory.
-#ifdef HEAD_DIM
+#if defined(HEAD_DIM) && TEAM_GPU
 #ifndef ATTENTION_LOCAL_CL
 #define ATTENTION_LOCAL_CL
 
