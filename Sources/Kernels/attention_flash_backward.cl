@@ -77,7 +77,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
       const int visible = min(limit, max(prefix, first + OWN_ROW(r) + 1)) - start;
       const float high = row_high[OWN_ROW(r)], product = row_delta[OWN_ROW(r)];
       FOR_TILE {
-        const float weight = TILE_ROW(t) < visible ? exp2(fma(dots[r][t], exponent_scale, -high)) : 0.0f;
+        const float weight = exp2(TILE_ROW(t) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
 #if DROPOUT
         // Key 8 t + x of the tile.
         dweights[r][t] *= kept[t * OWN_ROWS + OWN_ROW(r)] >> ITEM_X & 1 ? kept_factor : 0.0f;
@@ -143,7 +143,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
         const float high = HEAD_ROWS(logsumexp, b, h, start)[row] * LOG2_E;
         const float product = HEAD_ROWS(delta, b, h, start)[row];
         FOR_OWN {
-          const float weight = OWN_ROW(r) < visible ? exp2(fma(dots[r][t], exponent_scale, -high)) : 0.0f;
+          const float weight = exp2(OWN_ROW(r) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
 #if DROPOUT
           const float z = kept[OWN_ROW(r) / 8 * TILE_ROWS + i] >> OWN_ROW(r) % 8 & 1 ? kept_factor : 0.0f;
           dweights[r][t] *= z;

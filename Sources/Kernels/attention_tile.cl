@@ -39,12 +39,13 @@
 #error "the GPU shape of attention wants TEAM_SIZE * OWN_PER_ITEM >= 64"
 #endif
 
-// dot_tile takes SLICE_QUADS float4 of each row at a time.
+// dot_tile takes SLICE_QUADS float4 of each row at a time: an item multiplies 512 to 1024 times between two barriers.
 #define HEAD_QUADS ((HEAD_DIM + 3) / 4)
-#define SLICE_QUADS (HEAD_QUADS < 4 ? HEAD_QUADS : 4)
+#define MOST_QUADS (TILE_PER_ITEM == 8 || HEAD_QUADS % 8 ? 4 : 8)
+#define SLICE_QUADS (HEAD_QUADS < MOST_QUADS ? HEAD_QUADS : MOST_QUADS)
 #define SLICE_PITCH (SLICE_QUADS | 1)
 // add_weighted_tile takes SUM_ROWS rows of the tile at a time, filled up to a multiple of TEAM_X columns.
-#define SUM_ROWS 16
+#define SUM_ROWS (HEAD_DIM <= 64 && TILE_ROWS % 32 == 0 ? 32 : 16)
 #define COLUMNS_PER_ITEM ((HEAD_DIM + TEAM_X - 1) / TEAM_X)
 #define SUM_QUADS (COLUMNS_PER_ITEM * TEAM_X / 4)
 #define WEIGHT_PITCH (TILE_ROWS / 4 + 1)
@@ -70,51 +71,44 @@
 #define OWN_ROW(r) (ITEM_Y + TEAM_Y * (r))
 #define TILE_ROW(t) (ITEM_X + TEAM_X * (t))
 
-// Rows of a head in global memory; `aligned`: every row begins at a multiple of 16 bytes.
+// Rows of a head in global memory.
 typedef struct {
   __global const float *first;
   int stride;
   int count;
-  int aligned;
 } Rows;
 
 INLINE Rows rows_of(__global const float *first, int stride, int count) {
-  Rows rows = {first, stride, count, HEAD_DIM % 4 == 0 && (((size_t)first | stride * sizeof(float)) & 15) == 0};
+  Rows rows = {first, stride, count};
   return rows;
 }
-INLINE Rows rows_from(Rows rows, int start) {
-  rows.first += (size_t)start * rows.stride;
-  rows.count -= start;
-  return rows;
+INLINE Rows rows_from(Rows rows, int start) { return rows_of(rows.first + (size_t)start * rows.stride, rows.stride, rows.count - start); }
+
+// Four columns at `p`, `left` of which belong to the head. Tensors begin at multiples of 16 bytes, and so do then the rows of
+// heads of 4 n columns: one aligned load, which vload4 is not everywhere.
+INLINE float4 load_quad(__global const float *p, int left) {
+#if HEAD_DIM % 4 == 0
+  return left > 0 ? *(__global const float4 *)p : (float4)(0.0f);
+#else
+  return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, left > 3 ? p[3] : 0.0f);
+#endif
 }
 
-// to[row][q] = columns 4 (first + q) ... 4 (first + q) + 3 of a row, q < quads: zero outside the head, and from row `count`
-// on. Four items read 64 bytes of a row, so that what an item reads lies at a fixed distance.
+// to[row][q] = columns 4 (first + q) ... 4 (first + q) + 3 of a row, q < quads, `first` a multiple of quads: zero outside the
+// head, and from row `count` on. Four items read 64 bytes of a row, so that what an item reads lies at a fixed distance.
 INLINE void load_rows(__local float4 *to, const int size, const int quads, const int pitch, Rows rows, int first) {
   const int x = TEAM_RANK % 4, y = TEAM_RANK / 4;
+  const int is_whole = HEAD_DIM % 4 == 0 && quads % 4 == 0 && HEAD_QUADS % quads == 0;
   __global const float *p = rows.first + (y * rows.stride + 4 * (first + x));
   to += y * pitch + x;
-  if (rows.aligned) {
 #pragma unroll
-    for (int row = 0; row < size; row += TEAM_SIZE / 4, p += TEAM_SIZE / 4 * rows.stride)
+  for (int row = 0; row < size; row += TEAM_SIZE / 4, p += TEAM_SIZE / 4 * rows.stride)
 #pragma unroll
-      for (int q = 0; q < quads; q += 4)
-        if (size % (TEAM_SIZE / 4) == 0 || row + y < size)
-          if (quads % 4 == 0 || q + x < quads) {
-            float4 v = (float4)(0.0f);
-            if (row + y < rows.count && first + q + x < HEAD_QUADS) v = *(__global const float4 *)(p + 4 * q);
-            to[row * pitch + q] = v;
-          }
-    return;
-  }
-#pragma unroll 1
-  for (int row = y; row < size; row += TEAM_SIZE / 4, p += TEAM_SIZE / 4 * rows.stride, to += TEAM_SIZE / 4 * pitch)
-#pragma unroll 1
-    for (int q = 0; q + x < quads; q += 4) {
-      const int left = row < rows.count ? HEAD_DIM - 4 * (first + q + x) : 0;
-      to[q] = (float4)(left > 0 ? p[4 * q] : 0.0f, left > 1 ? p[4 * q + 1] : 0.0f, left > 2 ? p[4 * q + 2] : 0.0f,
-                       left > 3 ? p[4 * q + 3] : 0.0f);
-    }
+    for (int q = 0; q < quads; q += 4)
+      if ((size % (TEAM_SIZE / 4) == 0 || row + y < size) && (quads % 4 == 0 || q + x < quads)) {
+        const int left = is_whole ? 4 : HEAD_DIM - 4 * (first + q + x);
+        to[row * pitch + q] = load_quad(p + 4 * q, row + y < rows.count ? left : 0);
+      }
 }
 
 // dots[r][t] = own row OWN_ROW(r) . tile row TILE_ROW(t). Every item of the team has passed a barrier on return.

@@ -18,9 +18,9 @@ struct AttentionTile: Sendable, Hashable {
         teamSize = traits.teamSize
         self.headDim = headDim
         switch kernel {
-        case .forward: (ownPerItem, tilePerItem) = (8, headDim <= 64 ? 8 : 4)
+        case .forward: (ownPerItem, tilePerItem) = (8, headDim <= 80 ? 8 : 4)
         case .backwardQuery: (ownPerItem, tilePerItem) = (headDim <= 96 ? 8 : 4, 4)
-        case .backwardKey: (ownPerItem, tilePerItem) = (headDim <= 32 ? 8 : 4, 4)
+        case .backwardKey: (ownPerItem, tilePerItem) = (headDim <= 64 ? 8 : 4, 4)
         }
         while ownRows / 2 >= own, canHalveOwn { ownPerItem /= 2 }
         while tileRows / 2 >= other, tilePerItem > 2 { tilePerItem /= 2 }
@@ -35,13 +35,15 @@ struct AttentionTile: Sendable, Hashable {
 
     var defines: [String: String] { ["OWN_PER_ITEM": "\(ownPerItem)", "TILE_PER_ITEM": "\(tilePerItem)"] }
 
-    /// Local memory of a team: slices, weights, three values for each own row, and a byte of dropout for eight weights.
+    /// Local memory of a team, the arrays of attention_tile.cl: slices, weights, for each own row a value and one for each
+    /// item that walks it, and a byte of dropout for eight weights.
     var localBytes: Int {
         let headQuads = (headDim + 3) / 4
-        let dots = (ownRows + tileRows) * (min(headQuads, 4) | 1)
-        let sums = 16 * ((headDim + 7) / 8) * 2
+        let sliceQuads = min(headQuads, tilePerItem == 8 || headQuads % 8 > 0 ? 4 : 8)
+        let dots = (ownRows + tileRows) * (sliceQuads | 1)
+        let sums = (headDim <= 64 && tileRows >= 32 ? 32 : 16) * ((headDim + 7) / 8) * 2
         let weights = ownRows * (tileRows / 4 + 1)
-        let parts = max(1, min(teamSize / ownRows, tileRows / 8))
-        return 16 * (max(dots, sums) + weights) + 4 * ownRows * (1 + max(parts, 1)) + ownRows * tileRows / 8
+        let parts = min(teamSize / ownRows, tileRows / 8)
+        return 16 * (max(dots, sums) + weights) + 4 * ownRows * (1 + parts) + ownRows * tileRows / 8
     }
 }
