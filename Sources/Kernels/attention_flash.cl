@@ -6,9 +6,11 @@
 // row's eight neighbouring keys take one block of random bits. Then the weighted sum of values (add_weighted_tile).
 //
 // Blocks of 64 queries x 64 keys by 64 items (HEAD_DIM 64): an item does 8192 multiply-adds a tile for 512 float4 loads from
-// local memory; 27.5 KiB of local memory and some 170 registers, so five groups on an H100 multiprocessor, bounded by
-// its 64 Ki registers. Traffic: q and out once, k and v once for each block of queries: a byte for 16 multiply-adds from
-// the second-level cache; tiles that no query of the block sees are not visited.
+// local memory. 27.3 KiB of local memory and about 250 registers: four groups on an H100 multiprocessor, bounded by its
+// 64 Ki registers; 184 would do without spilling, and make five, where a compiler can be told so.
+//
+// Traffic: out once, and a block's q, k and v for each tile, of which q stays in the first-level cache: 32 KiB for 524288
+// multiply-adds, a byte for 16. Tiles that no query of the block sees are not visited.
 #include "attention_tile.cl"
 
 #if defined(HEAD_DIM) && TEAM_GPU

@@ -4,9 +4,9 @@
 // batches that share them; each recomputes the scores and dout . v of its tiles, 7 products of N M HEAD_DIM where one kernel
 // with atomic sums would need 5, and every sum has one writer and a fixed order.
 //
-// HEAD_DIM 64, 64 items: query 64 x 32 (8 x 4 an item), 12288 multiply-adds for 1024 float4 loads from local memory a
-// tile, some 180 registers; key 64 x 32, 16384 for 1280, some 230 registers, because both dk and dv stay in them. Local
-// memory is 17 to 18 KiB, so registers bound the groups of a multiprocessor: five and four on an H100.
+// HEAD_DIM 64, blocks of 64 x 32 by 64 items, 8 x 4 an item: a tile is 6144 multiply-adds an item for 512 float4 loads from
+// local memory in the first kernel, 8192 for 640 in the second, whose items keep 128 sums of dk and dv. Both take about
+// 250 registers and 23 KiB of local memory: four groups on an H100 multiprocessor, bounded by its 64 Ki registers.
 #include "attention_tile.cl"
 
 #if defined(HEAD_DIM) && TEAM_GPU
@@ -124,43 +124,42 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
   const Rows own_value = rows_of(VALUE_ROWS(value, bk, h, first), value_stride, rows);
   float key_sums[OWN_PER_ITEM][COLUMNS_PER_ITEM], value_sums[OWN_PER_ITEM][COLUMNS_PER_ITEM];
   FOR_OWN FOR_COLUMNS key_sums[r][c] = value_sums[r][c] = 0.0f;
+  const int tiles = (queries - start_query + TILE_ROWS - 1) / TILE_ROWS;
 #pragma unroll 1
-  for (int b = bk * kv_group; b < (bk + 1) * kv_group; ++b) {
-#pragma unroll 1
-    for (int start = start_query; start < queries; start += TILE_ROWS) {
-      const int count = min(TILE_ROWS, queries - start);
-      const Rows tile_query = rows_of(QUERY_ROWS(query, b, h, start), query_stride, count);
-      const Rows tile_dout = rows_of(OUT_ROWS(dout, b, h, start), out_stride, count);
-      float dots[OWN_PER_ITEM][TILE_PER_ITEM], dweights[OWN_PER_ITEM][TILE_PER_ITEM];
-      dot_tile(dots, slices, own_key, tile_query);
+  for (int step = 0; step < kv_group * tiles; ++step) {
+    const int b = bk * kv_group + step / tiles, start = start_query + step % tiles * TILE_ROWS;
+    const int count = min(TILE_ROWS, queries - start);
+    const Rows tile_query = rows_of(QUERY_ROWS(query, b, h, start), query_stride, count);
+    const Rows tile_dout = rows_of(OUT_ROWS(dout, b, h, start), out_stride, count);
+    float dots[OWN_PER_ITEM][TILE_PER_ITEM], dweights[OWN_PER_ITEM][TILE_PER_ITEM];
+    dot_tile(dots, slices, own_key, tile_query);
 #if DROPOUT
-      draw_kept(kept, b, heads, h, queries, keys, start, TILE_ROWS, first, OWN_ROWS / 8, now, stream, threshold);
+    draw_kept(kept, b, heads, h, queries, keys, start, TILE_ROWS, first, OWN_ROWS / 8, now, stream, threshold);
 #endif
-      dot_tile(dweights, slices, own_value, tile_dout);
-      FOR_TILE {
-        const int i = TILE_ROW(t), row = min(i, count - 1);
-        const int visible = i < count ? max(prefix, start + i + 1) - first : 0;
-        const float high = HEAD_ROWS(logsumexp, b, h, start)[row] * LOG2_E;
-        const float product = HEAD_ROWS(delta, b, h, start)[row];
-        FOR_OWN {
-          const float weight = exp2(OWN_ROW(r) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
+    dot_tile(dweights, slices, own_value, tile_dout);
+    FOR_TILE {
+      const int i = TILE_ROW(t), row = min(i, count - 1);
+      const int visible = i < count ? max(prefix, start + i + 1) - first : 0;
+      const float high = HEAD_ROWS(logsumexp, b, h, start)[row] * LOG2_E;
+      const float product = HEAD_ROWS(delta, b, h, start)[row];
+      FOR_OWN {
+        const float weight = exp2(OWN_ROW(r) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
 #if DROPOUT
-          const float z = kept[OWN_ROW(r) / 8 * TILE_ROWS + i] >> OWN_ROW(r) % 8 & 1 ? kept_factor : 0.0f;
-          dweights[r][t] *= z;
-          dots[r][t] = weight * z;
+        const float z = kept[OWN_ROW(r) / 8 * TILE_ROWS + i] >> OWN_ROW(r) % 8 & 1 ? kept_factor : 0.0f;
+        dweights[r][t] *= z;
+        dots[r][t] = weight * z;
 #else
-          dots[r][t] = weight;
+        dots[r][t] = weight;
 #endif
-          dweights[r][t] = weight * (dweights[r][t] - product) * scale;
-        }
+        dweights[r][t] = weight * (dweights[r][t] - product) * scale;
       }
-      share_weights(weights, dots);
-      add_weighted_tile(value_sums, weights, slices, tile_dout);
-      // Of the barriers in there the last stands before the weights are read.
-      barrier(CLK_LOCAL_MEM_FENCE);
-      share_weights(weights, dweights);
-      add_weighted_tile(key_sums, weights, slices, tile_query);
     }
+    share_weights(weights, dots);
+    add_weighted_tile(value_sums, weights, slices, tile_dout);
+    // Of the barriers in there the last stands before the weights are read.
+    barrier(CLK_LOCAL_MEM_FENCE);
+    share_weights(weights, dweights);
+    add_weighted_tile(key_sums, weights, slices, tile_query);
   }
   store_own(KEY_ROWS(dkey, bk, h, first), key_stride, rows, key_sums);
   store_own(VALUE_ROWS(dvalue, bk, h, first), value_stride, rows, value_sums);

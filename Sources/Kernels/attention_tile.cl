@@ -10,8 +10,8 @@
 // What an item multiplies: four columns of dot_tile are OWN_PER_ITEM + TILE_PER_ITEM float4 loads from local memory for
 // 4 OWN_PER_ITEM TILE_PER_ITEM multiply-adds, four tile rows of add_weighted_tile are OWN_PER_ITEM + COLUMNS_PER_ITEM for
 // 4 OWN_PER_ITEM COLUMNS_PER_ITEM: 16 to a load in blocks of 8 x 8, 10.7 in 8 x 4. An NVIDIA multiprocessor does 128
-// multiply-adds and moves 128 bytes of local memory a clock, so a load of 512 bytes by a warp pays from 16 on even if no
-// two items of the warp share a word; here eight items share each own row, and TEAM_Y each row of the tile.
+// multiply-adds and moves 128 bytes of local memory a clock, so a load of 512 bytes by a warp pays from 16 on where no two
+// items of the warp share a word; here eight items share each own row, and four of a warp each row of the tile.
 //
 // Banks: rows lie an odd number of float4 apart (SLICE_PITCH, WEIGHT_PITCH). The eight x of a quarter-warp then read eight
 // tile rows from different banks, as do the y their own rows, without any transposing.
@@ -82,7 +82,9 @@ INLINE Rows rows_of(__global const float *first, int stride, int count) {
   Rows rows = {first, stride, count};
   return rows;
 }
-INLINE Rows rows_from(Rows rows, int start) { return rows_of(rows.first + (size_t)start * rows.stride, rows.stride, rows.count - start); }
+INLINE Rows rows_from(Rows rows, int start) {
+  return rows_of(rows.first + (size_t)start * rows.stride, rows.stride, rows.count - start);
+}
 
 // Four columns at `p`, `left` of which belong to the head. Tensors begin at multiples of 16 bytes, and so do then the rows of
 // heads of 4 n columns: one aligned load, which vload4 is not everywhere.
@@ -219,7 +221,8 @@ INLINE uint kept_bits(int b, int heads, int h, int queries, int keys, int query,
 INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries, int keys, int first_query, const int size,
                       int first_key, const int groups, uint4 now, int stream, uint threshold) {
   for (int e = TEAM_RANK; e < size * groups; e += TEAM_SIZE)
-    bits[e] = kept_bits(b, heads, h, queries, keys, first_query + e % size, first_key + e / size * 8, now, stream, threshold);
+    bits[e] =
+        kept_bits(b, heads, h, queries, keys, first_query + e % size, first_key + e / size * 8, now, stream, threshold);
 }
 #endif
 #endif

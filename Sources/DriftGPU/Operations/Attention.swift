@@ -86,7 +86,8 @@ extension LaunchContext {
     /// Vectors of queries that a work-item of the CPU shape owns: one where a second would be empty.
     private func queryVectors(_ queries: Int) -> Int { queries <= traits.lanes ? 1 : 2 }
 
-    /// Rows a team owns: OWN_ROWS of attention_local.cl on a GPU, QUERY_BLOCK of attention_lanes.cl on a CPU.
+    /// Rows a team owns: QUERY_BLOCK of attention_lanes.cl on a CPU, OWN_ROWS of attention_local.cl, which the softmax entropy
+    /// uses, on a GPU.
     func attentionRows(headDim: Int, queries: Int) -> Int {
         guard traits.isGPUShape else { return queryVectors(queries) * traits.lanes }
         return traits.teamSize / 16 * (headDim <= 32 ? 4 : headDim <= 64 ? 2 : 1)
@@ -167,7 +168,8 @@ struct Attention: Operation {
         other: Int, arguments: [Argument], traffic: Traffic
     ) -> Command {
         let headDim = layout.known(context.inputs).width / layout.heads
-        let tile = AttentionTile(kernel, headDim: headDim, own: own, other: other, traits: context.traits)
+        let tile = AttentionTile(
+            kernel, headDim: headDim, own: own, other: other, isDropping: dropout != nil, traits: context.traits)
         return context.teamLaunch(
             name, family: family, defines: defines(context).merging(tile.defines) { $1 },
             teams: batch * layout.heads * ((own + tile.ownRows - 1) / tile.ownRows), arguments: arguments, traffic: traffic)

@@ -13,14 +13,14 @@ struct AttentionTile: Sendable, Hashable {
     let headDim: Int
 
     /// Blocks for heads of `headDim` columns where the own side has `own` rows and the other `other`: the largest that fit
-    /// the registers of an item and the device's local memory, and no larger than the sides.
-    init(_ kernel: Kernel, headDim: Int, own: Int, other: Int, traits: DeviceTraits) {
+    /// 255 registers of an item (seen with ptxas for sm_90) and the device's local memory, and no larger than the sides.
+    init(_ kernel: Kernel, headDim: Int, own: Int, other: Int, isDropping: Bool, traits: DeviceTraits) {
         teamSize = traits.teamSize
         self.headDim = headDim
         switch kernel {
         case .forward: (ownPerItem, tilePerItem) = (8, headDim <= 80 ? 8 : 4)
         case .backwardQuery: (ownPerItem, tilePerItem) = (headDim <= 96 ? 8 : 4, 4)
-        case .backwardKey: (ownPerItem, tilePerItem) = (headDim <= 64 ? 8 : 4, 4)
+        case .backwardKey: (ownPerItem, tilePerItem) = (headDim <= (isDropping ? 48 : 64) ? 8 : 4, 4)
         }
         while ownRows / 2 >= own, canHalveOwn { ownPerItem /= 2 }
         while tileRows / 2 >= other, tilePerItem > 2 { tilePerItem /= 2 }
