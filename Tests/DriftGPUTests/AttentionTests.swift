@@ -34,6 +34,19 @@ import Testing
         .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 80, prefix: 0),
     ]
 
+    /// Sizes around the blocks and tiles of the GPU shape (AttentionTile), under every mask; head sizes of one and of several
+    /// slices, whole and not.
+    static let tileSizes: [AttentionReference] = [
+        .init(batch: 1, queries: 15, keys: 17, heads: 2, headDim: 4),
+        .init(batch: 2, queries: 17, keys: 17, heads: 1, headDim: 7, prefix: 0),
+        .init(batch: 1, queries: 63, keys: 63, heads: 1, headDim: 20, prefix: 5),
+        .init(batch: 4, queries: 65, keys: 15, heads: 1, headDim: 16, group: 4),
+        .init(batch: 1, queries: 130, keys: 130, heads: 1, headDim: 16, prefix: 0),
+        .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 96),
+        .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
+        .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
+    ]
+
     static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }
 
     /// The output, and with a seed as last input the gradients, packed where the inputs are.
@@ -78,6 +91,10 @@ import Testing
     @Test(arguments: sizes + differences, TestDevice.shapes)
     func agreesWithReference(_ size: AttentionReference, _ shape: TeamShape) throws {
         try Self.attentionCase(size, withGradients: true).check(shape)
+    }
+
+    @Test(arguments: tileSizes) func tilesAgreeWithReference(_ size: AttentionReference) throws {
+        try Self.attentionCase(size, withGradients: true).check(.gpu)
     }
 
     /// One row of keys is far above the others: the maximum has to come out before the exponential.
@@ -166,8 +183,13 @@ import Testing
         }
     }
 
-    @Test(arguments: TestDevice.shapes) func dropoutActsOnTheWeights(_ shape: TeamShape) throws {
-        let size = AttentionReference(batch: 2, queries: 37, keys: 13, heads: 2, headDim: 16)
+    /// The second size takes more than one block of queries and of keys in every shape.
+    @Test(arguments: [
+        AttentionReference(batch: 2, queries: 37, keys: 13, heads: 2, headDim: 16),
+        AttentionReference(batch: 1, queries: 70, keys: 75, heads: 1, headDim: 80),
+    ], TestDevice.shapes)
+    func dropoutActsOnTheWeights(_ size: AttentionReference, _ shape: TeamShape) throws {
+        if TestDevice.isSmall, size.headDim > 16 { return }
         let kept = try Self.kept(size, 0.25, shape)
         #expect(kept.allSatisfy { abs($0) < 1e-6 || abs($0 - 4.0 / 3) < 1e-5 })
         let dropped = Double(kept.count { $0 < 0.5 }) / Double(kept.count)
