@@ -3,16 +3,20 @@ public struct OperationFamily: Sendable {
     /// The operation's name, like layer_norm.
     public let name: String
     public let cases: [OperationCase]
+    /// Whether the cases are about tiles that only the GPU shape has: elsewhere they cost time and show nothing more.
+    public let isForGPUShape: Bool
 
-    private init(_ name: String, _ cases: [OperationCase]) {
+    private init(_ name: String, _ cases: [OperationCase], isForGPUShape: Bool = false) {
         self.name = name
         self.cases = cases
+        self.isForGPUShape = isForGPUShape
     }
 
     /// Every operation that has a table.
     public static let all: [OperationFamily] = [
         .init("activation", ActivationCases.all), .init("add", AddCases.all), .init("add_periodic", AddPeriodicCases.all),
-        .init("attention", AttentionCases.all), .init("concat", ConcatCases.all), .init("drift_field", DriftFieldCases.all),
+        .init("attention", AttentionCases.all), .init("attention_tile", AttentionCases.tiles, isForGPUShape: true),
+        .init("concat", ConcatCases.all), .init("drift_field", DriftFieldCases.all),
         .init("drift_loss", DriftLossCases.all), .init("embedding", EmbeddingCases.all),
         .init("gradients", GradientsCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
         .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),

@@ -30,6 +30,7 @@ public struct SelfTest: Sendable {
         /// operation/NAME or golden/NAME.
         public let name: String
         public fileprivate(set) var checks: [Check]
+        fileprivate var isForGPUShape = false
     }
 
     public private(set) var families: [Family]
@@ -39,7 +40,8 @@ public struct SelfTest: Sendable {
         families: OperationFamily.all.map { family in
             Family(
                 name: "operation/" + family.name,
-                checks: family.cases.map { operation in Check(operation.name) { try operation.check(on: $0) } })
+                checks: family.cases.map { operation in Check(operation.name) { try operation.check(on: $0) } },
+                isForGPUShape: family.isForGPUShape)
         })
 
     /// The golden set's cases.
@@ -56,6 +58,11 @@ public struct SelfTest: Sendable {
 
     /// The checks of both.
     public static func + (left: SelfTest, right: SelfTest) -> SelfTest { SelfTest(families: left.families + right.families) }
+
+    /// What there is to check in the device's team shape.
+    public func suited(to traits: DeviceTraits) -> SelfTest {
+        SelfTest(families: families.filter { traits.isGPUShape || !$0.isForGPUShape })
+    }
 
     /// The cases whose "family name/case name" contains `part`, without the families that are left empty.
     public func filtered(_ part: String?) -> SelfTest {

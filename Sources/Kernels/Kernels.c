@@ -28,6 +28,12 @@ static const char attention_text[] = {
 static const char attention_backward_text[] = {
 #embed "attention_backward.cl"
 };
+static const char attention_flash_text[] = {
+#embed "attention_flash.cl"
+};
+static const char attention_flash_backward_text[] = {
+#embed "attention_flash_backward.cl"
+};
 static const char attention_lanes_text[] = {
 #embed "attention_lanes.cl"
 };
@@ -36,6 +42,9 @@ static const char attention_local_text[] = {
 };
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
+};
+static const char attention_tile_text[] = {
+#embed "attention_tile.cl"
 };
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
@@ -122,9 +131,12 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(activation),
     SOURCE(attention),
     SOURCE(attention_backward),
+    SOURCE(attention_flash),
+    SOURCE(attention_flash_backward),
     SOURCE(attention_lanes),
     SOURCE(attention_local),
     SOURCE(attention_shape),
+    SOURCE(attention_tile),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
     SOURCE(drift_loss),

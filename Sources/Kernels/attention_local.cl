@@ -1,11 +1,11 @@
-// attention_local: products of a tile of attention on a GPU.
+// attention_local: products of a tile of attention for the softmax entropy on a GPU.
 //
 // A team owns OWN_ROWS rows (queries, or keys in the gradient of keys) and walks tiles of TILE_ROWS rows of the other side.
 // Item (ty, tx) = (rank / 16, rank % 16) holds ROWS of the owned rows; in the product of both sides it has the tile's rows
 // tx + 16 t, in the weighted sums the columns tx + 16 c. The owned side lies transposed in local memory, so that an
 // item's rows are neighbours there; ROWS shrinks with HEAD_DIM to keep a team of up to 256 below 32 KiB of
 // local memory.
-#ifdef HEAD_DIM
+#if defined(HEAD_DIM) && TEAM_GPU
 #ifndef ATTENTION_LOCAL_CL
 #define ATTENTION_LOCAL_CL
 
@@ -19,8 +19,6 @@
 #define TILE_PER_ITEM (TILE_ROWS / TEAM_X)
 #define TILE_PITCH (HEAD_DIM + 1)
 #define COLUMNS_PER_ITEM ((HEAD_DIM + TEAM_X - 1) / TEAM_X)
-// Groups of eight keys that a run of keys can touch.
-#define KEY_GROUPS(n) ((n) / 8 + 1)
 
 #define TEAM_TY (TEAM_RANK / TEAM_X * ROWS)
 #define TEAM_TX (TEAM_RANK % TEAM_X)
@@ -99,23 +97,5 @@ INLINE void rows_sum(float values[ROWS], __local float *scratch) {
   FOR_ROWS values[r] = 0.0f;
   for (int x = 0; x < TEAM_X; ++x) FOR_ROWS values[r] += scratch[x * OWN_ROWS + TEAM_TY + r];
 }
-
-#if DROPOUT
-// bits[group * query_count + query]: bit i is set where key 8 (first_group + group) + i of the query is kept.
-INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries, int keys, int first_query, int query_count,
-                      int first_group, int groups, uint4 now, int stream, float probability) {
-  const uint threshold = dropout_threshold(probability);
-  barrier(CLK_LOCAL_MEM_FENCE);
-  for (int e = TEAM_RANK; e < query_count * groups; e += TEAM_SIZE) {
-    const int query = first_query + e % query_count, key = (first_group + e / query_count) * 8;
-    const uint4 w = philox_block(now, stream, dropout_block(b, heads, h, queries, keys, query, key));
-    const ushort8 halves = as_ushort8(w);
-    bits[e] = (halves.s0 >= threshold) | (halves.s1 >= threshold) << 1 | (halves.s2 >= threshold) << 2 |
-              (halves.s3 >= threshold) << 3 | (halves.s4 >= threshold) << 4 | (halves.s5 >= threshold) << 5 |
-              (halves.s6 >= threshold) << 6 | (halves.s7 >= threshold) << 7;
-  }
-  barrier(CLK_LOCAL_MEM_FENCE);
-}
-#endif
 #endif
 #endif

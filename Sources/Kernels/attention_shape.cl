@@ -55,9 +55,7 @@ INLINE float dropout_factor(float probability) {
 }
 #endif
 
-#if TEAM_GPU
-#include "attention_local.cl"
-#else
+#if !TEAM_GPU
 #include "attention_lanes.cl"
 #endif
 

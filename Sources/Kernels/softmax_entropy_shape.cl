@@ -2,6 +2,7 @@
 #ifndef SOFTMAX_ENTROPY_SHAPE_CL
 #define SOFTMAX_ENTROPY_SHAPE_CL
 #include "attention_shape.cl"
+#include "attention_local.cl"
 
 #define ENTROPY_SHAPE                                                                                                      \
   int batch, int heads, int buffer_length, int content, int query_stride, int query_column, int key_stride,                \

@@ -25,11 +25,15 @@ struct Selftest: ParsableCommand {
                 return
             }
             let device = try deviceOptions.open()
+            let families = tests.suited(to: device.traits).families
+            guard !families.isEmpty else {
+                throw ConfigurationError("--filter \(filter ?? ""): these cases are for GPUs, or for DRIFTGPU_TEAM=gpu")
+            }
             Output.line("\(device.about.name), driver \(device.about.driver), \(device.traits.shapeText), GEMM \(device.gemm.name)")
             let clock = ContinuousClock()
             let start = clock.now
             var (count, failed) = (0, 0)
-            for family in tests.families {
+            for family in families {
                 count += family.checks.count
                 failed += run(family, on: device)
             }

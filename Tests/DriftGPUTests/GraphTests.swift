@@ -50,11 +50,11 @@ import Testing
         let graph = Graph()
         let storage = Storage("s", count: 10)
         #expect(try graph.stored([2, 3], in: storage, at: 4).shape == [2, 3])
-        for offset in [5, -1, Int.max] {
+        for offset in [2, 5, -1, Int.max] {
             #expect(throws: GraphError.self) { try graph.stored([2, 3], in: storage, at: offset) }
         }
         let x = try graph.input("x", [6])
-        for offset in [5, -1, Int.max] { #expect(throws: GraphError.self) { try graph.place(x, in: storage, at: offset) } }
+        for offset in [2, 5, -1, Int.max] { #expect(throws: GraphError.self) { try graph.place(x, in: storage, at: offset) } }
     }
 
     @Test func constantsAgree() throws {

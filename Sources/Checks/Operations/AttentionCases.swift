@@ -6,6 +6,9 @@ public enum AttentionCases {
     public static let all = differences.map { make($0, withGradients: false) }
         + (sizes + differences).map { make($0, withGradients: true) }
 
+    /// Cases for the tiles that only the GPU shape has.
+    public static let tiles = tileSizes.map { make($0, withGradients: true) }
+
     static func mask(_ reference: AttentionReference) -> AttentionMask {
         switch reference.prefix {
         case nil: .none
@@ -34,6 +37,19 @@ public enum AttentionCases {
         .init(batch: 2, queries: 17, keys: 70, heads: 1, headDim: 64, group: 2),
         .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 12, prefix: 66),
         .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 80, prefix: 0),
+    ]
+
+    /// Sizes around the blocks and tiles of the GPU shape (AttentionTile), under every mask; head sizes of one and of several
+    /// slices, whole and not.
+    static let tileSizes: [AttentionReference] = [
+        .init(batch: 1, queries: 15, keys: 17, heads: 2, headDim: 4),
+        .init(batch: 2, queries: 17, keys: 17, heads: 1, headDim: 7, prefix: 0),
+        .init(batch: 1, queries: 63, keys: 63, heads: 1, headDim: 20, prefix: 5),
+        .init(batch: 4, queries: 65, keys: 15, heads: 1, headDim: 16, group: 4),
+        .init(batch: 1, queries: 130, keys: 130, heads: 1, headDim: 16, prefix: 0),
+        .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 96),
+        .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
+        .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
     ]
 
     static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }

@@ -8,6 +8,19 @@ public final class Graph {
         public let storage: Storage
         /// In elements.
         public let offset: Int
+
+        /// Throws where `x` does not fit, or where it would not begin at a multiple of 16 bytes: kernels read four floats
+        /// at a time.
+        init(_ x: Tensor, in storage: Storage, at offset: Int) throws {
+            guard offset >= 0, offset <= storage.count - x.count else {
+                throw GraphError("storage \(storage.name): \(x.type) at \(offset) does not fit its \(storage.count) elements")
+            }
+            guard offset * storage.element.byteCount % 16 == 0 else {
+                throw GraphError("storage \(storage.name): \(x.type) at \(offset) does not begin at a multiple of 16 bytes")
+            }
+            self.storage = storage
+            self.offset = offset
+        }
     }
 
     public private(set) var nodes: [Node] = []
@@ -29,15 +42,12 @@ public final class Graph {
         return Tensor(id: nextID, type: type)
     }
 
-    /// A tensor that lies in `storage` from element `offset` on.
+    /// A tensor that lies in `storage` from element `offset` on, a multiple of 16 bytes.
     public func stored(_ shape: [Int], in storage: Storage, at offset: Int = 0) throws -> Tensor {
         let type = TensorType(shape, storage.element)
         try type.check("storage \(storage.name)")
         let tensor = makeTensor(type)
-        guard offset >= 0, offset <= storage.count - tensor.count else {
-            throw GraphError("storage \(storage.name): \(tensor.type) at \(offset) does not fit its \(storage.count) elements")
-        }
-        places[tensor.id] = Place(storage: storage, offset: offset)
+        places[tensor.id] = try Place(tensor, in: storage, at: offset)
         return tensor
     }
 
@@ -105,10 +115,7 @@ public final class Graph {
         var tensor = x
         let isFreeNodeOutput = producers[x.id].map { !nodes[$0.node].operation.isView } ?? false
         if !isFreeNodeOutput || places[x.id] != nil || aliased.contains(x.id) { tensor = try apply(Copy(), x)[0] }
-        guard offset >= 0, offset <= storage.count - x.count else {
-            throw GraphError("storage \(storage.name): \(x.type) at \(offset) does not fit its \(storage.count) elements")
-        }
-        places[tensor.id] = Place(storage: storage, offset: offset)
+        places[tensor.id] = try Place(x, in: storage, at: offset)
     }
 
     private var aliased: Set<Int> { Set(nodes.filter { $0.operation.isView }.flatMap { $0.inputs.map(\.id) }) }

@@ -86,7 +86,8 @@ extension LaunchContext {
     /// Vectors of queries that a work-item of the CPU shape owns: one where a second would be empty.
     private func queryVectors(_ queries: Int) -> Int { queries <= traits.lanes ? 1 : 2 }
 
-    /// Rows a team owns: OWN_ROWS of attention_local.cl on a GPU, QUERY_BLOCK of attention_lanes.cl on a CPU.
+    /// Rows a team owns: QUERY_BLOCK of attention_lanes.cl on a CPU, OWN_ROWS of attention_local.cl, which the softmax entropy
+    /// uses, on a GPU.
     func attentionRows(headDim: Int, queries: Int) -> Int {
         guard traits.isGPUShape else { return queryVectors(queries) * traits.lanes }
         return traits.teamSize / 16 * (headDim <= 32 ? 4 : headDim <= 64 ? 2 : 1)
@@ -134,13 +135,22 @@ struct Attention: Operation {
 
     func commands(_ context: LaunchContext) -> [Command] {
         let sizes = layout.known(context.inputs)
-        let rows = sizes.batch * layout.heads * ((sizes.queries + ownRows(context) - 1) / ownRows(context))
+        let arguments =
+            layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes) + draw(layout.tensorCount)
+        let traffic = traffic(sizes, tensors: 4, products: 2)
+        guard context.traits.isGPUShape else {
+            let own = ownRows(context)
+            return [
+                context.rowLaunch(
+                    "attention_forward", family: "attention", defines: defines(context),
+                    rows: sizes.batch * layout.heads * ((sizes.queries + own - 1) / own), arguments: arguments,
+                    traffic: traffic)
+            ]
+        }
         return [
-            context.rowLaunch(
-                "attention_forward", family: "attention", defines: defines(context), rows: rows,
-                arguments: layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes)
-                    + draw(layout.tensorCount),
-                traffic: traffic(sizes, tensors: 4, products: 2))
+            tileLaunch(
+                context, "attention_forward", .forward, family: "attention", batch: sizes.batch, own: sizes.queries,
+                other: sizes.keys, arguments: arguments, traffic: traffic)
         ]
     }
 
@@ -149,6 +159,20 @@ struct Attention: Operation {
         var defines = context.attentionDefines(headDim: sizes.width / layout.heads, queries: sizes.queries)
         defines["DROPOUT"] = dropout == nil ? "0" : "1"
         return defines
+    }
+
+    /// A kernel of the GPU shape: a team for each block of `own` rows of each head of `batch`. Not fewer teams that walk
+    /// several blocks: under a mask blocks differ in length, and the device deals teams out as they finish.
+    func tileLaunch(
+        _ context: LaunchContext, _ name: String, _ kernel: AttentionTile.Kernel, family: String, batch: Int, own: Int,
+        other: Int, arguments: [Argument], traffic: Traffic
+    ) -> Command {
+        let headDim = layout.known(context.inputs).width / layout.heads
+        let tile = AttentionTile(
+            kernel, headDim: headDim, own: own, other: other, isDropping: dropout != nil, traits: context.traits)
+        return context.teamLaunch(
+            name, family: family, defines: defines(context).merging(tile.defines) { $1 },
+            teams: batch * layout.heads * ((own + tile.ownRows - 1) / tile.ownRows), arguments: arguments, traffic: traffic)
     }
 
     func shape(_ sizes: AttentionLayout.Sizes) -> [Argument] {
@@ -197,27 +221,24 @@ struct AttentionGradient: Operation {
         let outputs = layout.tensors { .output($0) }
         let (dout, out, logsumexp): (Argument, Argument, Argument) = (.input(first), .input(first + 1), .input(first + 2))
         let tail = forward.shape(sizes) + forward.draw(layout.tensorCount)
-        let defines = forward.defines(context)
         guard context.traits.isGPUShape else {
             return [
                 context.rowLaunch(
-                    "attention_backward", family: "attention_backward", defines: defines,
+                    "attention_backward", family: "attention_backward", defines: forward.defines(context),
                     rows: sizes.keyBatch * layout.heads,
                     arguments: inputs + [dout, out, logsumexp] + outputs + tail,
                     traffic: forward.traffic(sizes, tensors: 8, products: 5))
             ]
         }
-        let own = forward.ownRows(context)
-        func rows(_ batch: Int, _ count: Int) -> Int { batch * layout.heads * ((count + own - 1) / own) }
         return [
-            context.rowLaunch(
-                "attention_backward_query", family: "attention_backward", defines: defines,
-                rows: rows(sizes.batch, sizes.queries),
+            forward.tileLaunch(
+                context, "attention_backward_query", .backwardQuery, family: "attention_backward", batch: sizes.batch,
+                own: sizes.queries, other: sizes.keys,
                 arguments: inputs + [dout, out, logsumexp, outputs[0], .scratch(0)] + tail,
                 traffic: forward.traffic(sizes, tensors: 6, products: 3)),
-            context.rowLaunch(
-                "attention_backward_key", family: "attention_backward", defines: defines,
-                rows: rows(sizes.keyBatch, sizes.keys),
+            forward.tileLaunch(
+                context, "attention_backward_key", .backwardKey, family: "attention_backward", batch: sizes.keyBatch,
+                own: sizes.keys, other: sizes.queries,
                 arguments: inputs + [dout, logsumexp, .scratch(0), outputs[1], outputs[2]] + tail,
                 traffic: forward.traffic(sizes, tensors: 6, products: 4)),
         ]
