@@ -1,13 +1,15 @@
 # make digits   train on handwritten digits and look at the result
 # make test     build and run every test
-# Both install what is missing first; a second run neither installs nor builds anything again.
+# make bundle   dist/driftgpu-linux-x86_64.tar.xz: the program for machines without Swift
+# All install what is missing first; a second run neither installs nor builds anything again.
 
 PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev
 TEST_PACKAGES = oclgrind
+BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.
 FLAGS = -c release -Xswiftc -enable-testing
 
-.PHONY: digits test build setup clean
+.PHONY: digits test bundle build setup clean
 
 digits: build
 	.build/release/driftgpu train --resume
@@ -18,7 +20,12 @@ test:
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
 	swift build $(FLAGS) --build-tests
 	swift test $(FLAGS) --skip-build
+	Scripts/test-launcher
 	Scripts/test-oclgrind
+
+bundle:
+	@Scripts/setup $(PACKAGES) $(BUNDLE_PACKAGES)
+	Scripts/bundle
 
 build: setup
 	swift build $(FLAGS) --product driftgpu

@@ -25,17 +25,18 @@ let package = Package(
             name: "DriftAR",
             dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
         .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
+        .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "DriftAR", "DriftBench", "DriftGPU",
+                "Checks", "DriftAR", "DriftBench", "DriftGPU",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        .target(name: "TestSupport", dependencies: ["DriftGPU"], path: "Tests/TestSupport"),
-        .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU", "TestSupport"]),
+        .target(name: "TestSupport", dependencies: ["Checks", "DriftGPU"], path: "Tests/TestSupport"),
+        .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"]),
         .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"]),
-        .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -16,7 +16,8 @@ struct DeviceOptions: ParsableArguments {
     /// Logging may be set up once only, while a command may open several devices.
     private static let isLogging = Atomic(false)
 
-    func open(profiling: Bool = false) throws -> Device {
+    /// Opens the device. `forTuning`: with CLBlast, and with CLBlast's own parameters.
+    func open(profiling: Bool = false, forTuning: Bool = false) throws -> Device {
         if !Self.isLogging.exchange(true, ordering: .relaxed) {
             let level: Logger.Level = verbose ? .debug : .warning
             LoggingSystem.bootstrap { label in
@@ -27,7 +28,8 @@ struct DeviceOptions: ParsableArguments {
         }
         var options = Device.Options()
         options.profiling = profiling
-        options.gemm = gemm
+        options.gemm = forTuning ? gemm ?? "clblast" : gemm
+        if forTuning { options.tuning = nil }
         return try Device(DeviceDescription.choose(device), options: options)
     }
 }

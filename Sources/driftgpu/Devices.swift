@@ -31,11 +31,15 @@ struct Devices: ParsableCommand {
         do {
             let device = try Device(about)
             let traits = device.traits
-            let shape = traits.isGPUShape ? "work-groups of \(traits.teamSize)" : "one work-item of \(traits.lanes) lanes"
             let found = DeviceProbe.allCases.map { "\($0.rawValue) \($0.isSupported(by: device) ? "yes" : "no")" }
-            return [("teams", "\(shape), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", "))]
+            return [("teams", "\(traits.shapeText), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", "))]
         } catch {
             return [("unusable", "\(error)")]
         }
     }
+}
+
+extension DeviceTraits {
+    /// The team shape in words.
+    var shapeText: String { isGPUShape ? "work-groups of \(teamSize)" : "one work-item of \(lanes) lanes" }
 }

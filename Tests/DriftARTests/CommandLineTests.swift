@@ -1,3 +1,4 @@
+import DriftGPU
 import Foundation
 import Testing
 
@@ -92,16 +93,61 @@ import Testing
         try expectError("train", says: "DRIFTGPU_TEAM", in: folder, environment: ["DRIFTGPU_TEAM": "both"])
     }
 
-    @Test("a kernel that does not build is named with the compiler's words")
-    func failedBuild() throws {
+    @Test("the self test passes here, and fails over a kernel that computes something else")
+    func selftest() throws {
         let folder = try TestFolder()
+        let listed = try run("selftest --list", in: folder)
+        #expect(listed.code == 0 && listed.output.contains("operation/add\n"), "\(listed.errors)")
+        let right = try run("selftest --filter operation/add/", in: folder)
+        #expect(right.code == 0 && right.output.contains("all 4 cases passed"), "\(right.output) \(right.errors)")
+        let kernels = try copyOfKernels(in: folder)
+        try folder.write(folder.text("kernels/add.cl").replacingOccurrences(of: ") + lanes", with: ") - lanes"), to: "kernels/add.cl")
+        let wrong = try run("selftest --filter operation/add/", in: folder, environment: ["DRIFTGPU_KERNELS": kernels])
+        #expect(wrong.code == 1 && wrong.output.contains("4 of 4 cases FAILED") && wrong.output.contains("expected"), "\(wrong.output)")
+        try expectError("selftest --filter nothing", says: "--filter nothing", in: folder)
+        let none = ["DRIFTGPU_GOLDEN": folder.file("none")]
+        try expectError("selftest", says: "--filter operation", in: folder, environment: none)
+        #expect(try run("selftest --filter operation/add/", in: folder, environment: none).code == 0)
+    }
+
+    @Test("stored parameters that do not fit are ignored with a warning")
+    func brokenTuning() throws {
+        let folder = try TestFolder()
+        let cache = ["DRIFTGPU_CACHE": folder.path]
+        try Files.makeFolder(folder.file("tuning"))
+        let about = try DeviceDescription.choose("cpu")
+        let name = Files.name(of: Tuning.path(of: about, in: folder.path))
+        let line = "selftest --device cpu --gemm clblast --filter"
+        let (device, driver) = (JSON.string(about.name).text, JSON.string(about.driver).text)
+        for text in [
+            "{", #"{"format": 2}"#, #"{"format": 1, "device": "other", "driver": "1", "kernels": {}}"#,
+            #"{"format": 1, "device": \#(device), "driver": \#(driver), "kernels": {"XgemmDirect": {"WGD": 0}}}"#,
+        ] {
+            try folder.write(text, to: "tuning/" + name)
+            let (code, output, errors) = try run(line, ["matrix_multiply/1 x 1 x 1"], in: folder, environment: cache)
+            #expect(code == 0 && output.contains("passed"), "\(text): \(output) \(errors)")
+            #expect(errors.contains("ignored") && errors.filter { $0 == "\n" }.count == 1, "\(text): \(errors)")
+        }
+        try expectError("tune --seconds 0", says: "--seconds 0", in: folder)
+        try expectError("tune --gemm native --seconds 1", says: "CLBlast", in: folder)
+    }
+
+    /// The path of a copy of the kernels that a test may change.
+    private func copyOfKernels(in folder: TestFolder) throws -> String {
         let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("Sources/Kernels")
         let copy = URL(fileURLWithPath: folder.file("kernels"))
         try FileManager.default.copyItem(at: sources, to: copy)
+        return copy.path
+    }
+
+    @Test("a kernel that does not build is named with the compiler's words")
+    func failedBuild() throws {
+        let folder = try TestFolder()
+        let kernels = try copyOfKernels(in: folder)
         try folder.write("__kernel void broken(__global float *x) { x[0] = undeclared; }\n", to: "kernels/add.cl")
         let (code, _, errors) = try run(
-            "train --output run " + Program.tiny, in: folder, environment: ["DRIFTGPU_KERNELS": copy.path])
+            "train --output run " + Program.tiny, in: folder, environment: ["DRIFTGPU_KERNELS": kernels])
         #expect(code == 1 && errors.contains("kernels.cl does not build on") && errors.contains("'undeclared'"), "\(errors)")
     }
 

@@ -2,24 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import Checks
 @testable import DriftGPU
 
 @Suite struct ActivationTests {
-    static func gelu(_ x: Double) -> Double { x * (1 + erf(x / 2.0.squareRoot())) / 2 }
-    static func silu(_ x: Double) -> Double { x / (1 + exp(-x)) }
-
-    static let cases = [1, 15, 50, 1037].flatMap { count in
-        [
-            OperationCase(
-                name: "gelu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
-                build: { graph, x in [try graph.gelu(x[0])] }, reference: { x in [x[0].map(gelu)] }),
-            OperationCase(
-                name: "silu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
-                build: { graph, x in [try graph.silu(x[0])] }, reference: { x in [x[0].map(silu)] }),
-        ]
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: ActivationCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     /// Values and derivatives where the approximations change over, and far out.
@@ -44,8 +31,8 @@ import Testing
                     #expect(abs(Double(value) - expected) <= tolerance * max(1, abs(expected)), "at \(point), \(shape)")
                 }
             }
-            try compare(values[0], Self.gelu, 2e-6)
-            try compare(values[1], Self.silu, 2e-6)
+            try compare(values[0], ActivationCases.gelu, 2e-6)
+            try compare(values[1], ActivationCases.silu, 2e-6)
             try compare(slopes[0], { x in
                 (1 + erf(x / 2.0.squareRoot())) / 2 + (abs(x) > 40 ? 0 : x * exp(-x * x / 2) / (2 * Double.pi).squareRoot())
             }, 1e-6)

@@ -1,100 +1,15 @@
 import TestSupport
 import Testing
 
+@testable import Checks
 @testable import DriftGPU
 
 @Suite struct AttentionTests {
-    static func mask(_ reference: AttentionReference) -> AttentionMask {
-        switch reference.prefix {
-        case nil: .none
-        case 0: .causal
-        case let buffer?: .bufferCausal(buffer)
-        }
-    }
+    @Test(arguments: AttentionCases.all, TestDevice.shapes)
+    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
-    static func name(_ size: AttentionReference) -> String {
-        "\(size.batch) x \(size.queries) x \(size.keys), \(size.heads) heads of \(size.headDim), group \(size.group), "
-            + "prefix \(size.prefix ?? -1)"
-    }
-
-    /// Sizes small enough for central differences. Every head size is a program of its own in each shape: few of them.
-    static let differences: [AttentionReference] = [
-        .init(batch: 2, queries: 5, keys: 5, heads: 2, headDim: 12, prefix: 2),
-        .init(batch: 1, queries: 9, keys: 9, heads: 1, headDim: 12, prefix: 0),
-        .init(batch: 4, queries: 3, keys: 7, heads: 1, headDim: 12, group: 2),
-    ]
-    /// Sizes around blocks of queries, tiles of keys and vectors of columns; the head sizes of the presets are 64 and 80.
-    static let sizes: [AttentionReference] = [
-        .init(batch: 3, queries: 1, keys: 1, heads: 2, headDim: 16),
-        .init(batch: 4, queries: 16, keys: 16, heads: 2, headDim: 16, group: 4),
-        .init(batch: 2, queries: 20, keys: 20, heads: 2, headDim: 16, prefix: 4),
-        .init(batch: 2, queries: 33, keys: 33, heads: 1, headDim: 12, prefix: 0),
-        .init(batch: 2, queries: 17, keys: 70, heads: 1, headDim: 64, group: 2),
-        .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 12, prefix: 66),
-        .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 80, prefix: 0),
-    ]
-
-    /// Sizes around the blocks and tiles of the GPU shape (AttentionTile), under every mask; head sizes of one and of several
-    /// slices, whole and not.
-    static let tileSizes: [AttentionReference] = [
-        .init(batch: 1, queries: 15, keys: 17, heads: 2, headDim: 4),
-        .init(batch: 2, queries: 17, keys: 17, heads: 1, headDim: 7, prefix: 0),
-        .init(batch: 1, queries: 63, keys: 63, heads: 1, headDim: 20, prefix: 5),
-        .init(batch: 4, queries: 65, keys: 15, heads: 1, headDim: 16, group: 4),
-        .init(batch: 1, queries: 130, keys: 130, heads: 1, headDim: 16, prefix: 0),
-        .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 96),
-        .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
-        .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
-    ]
-
-    static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }
-
-    /// The output, and with a seed as last input the gradients, packed where the inputs are.
-    static func attentionCase(_ size: AttentionReference, withGradients: Bool) -> OperationCase {
-        let isPacked = isPacked(size)
-        let isDifferentiable = !withGradients
-        let shapes =
-            isPacked
-            ? [[size.batch, size.queries, 3 * size.width]]
-            : [
-                [size.batch, size.queries, size.width], [size.batch / size.group, size.keys, size.width],
-                [size.batch / size.group, size.keys, size.width],
-            ]
-        let seed = withGradients ? [[size.batch, size.queries, size.width]] : []
-        return OperationCase(
-            name: "attention \(name(size))",
-            inputs: (shapes + seed).map { .init(shape: $0, isDifferentiable: isDifferentiable) },
-            build: { graph, x in
-                let out =
-                    isPacked
-                    ? try graph.selfAttention(x[0], heads: size.heads, mask: mask(size))
-                    : try graph.crossAttention(query: x[0], key: x[1], value: x[2], heads: size.heads)
-                guard withGradients, let seed = x.last else { return [out] }
-                let gradients = try graph.gradients(of: [(out, seed)], withRespectTo: Array(x.dropLast()))
-                return [out] + gradients.compactMap { $0 }
-            },
-            reference: { x in
-                let points = isPacked ? AttentionReference.unpack(x[0], width: size.width) : Array(x.prefix(3))
-                let (out, gradients) = size.attention(
-                    points[0], points[1], points[2], dout: withGradients ? x[x.count - 1] : nil)
-                guard withGradients else { return [out] }
-                return [out] + (isPacked ? [AttentionReference.pack(gradients, width: size.width)] : gradients)
-            },
-            tolerance: 1e-5)
-    }
-
-    @Test(arguments: differences, TestDevice.shapes)
-    func gradientsAreDifferences(_ size: AttentionReference, _ shape: TeamShape) throws {
-        try Self.attentionCase(size, withGradients: false).check(shape)
-    }
-
-    @Test(arguments: sizes + differences, TestDevice.shapes)
-    func agreesWithReference(_ size: AttentionReference, _ shape: TeamShape) throws {
-        try Self.attentionCase(size, withGradients: true).check(shape)
-    }
-
-    @Test(arguments: tileSizes) func tilesAgreeWithReference(_ size: AttentionReference) throws {
-        try Self.attentionCase(size, withGradients: true).check(.gpu)
+    @Test(arguments: AttentionCases.tiles) func tilesAgreeWithReference(_ operation: OperationCase) throws {
+        try operation.check(.gpu)
     }
 
     /// One row of keys is far above the others: the maximum has to come out before the exponential.

@@ -1,30 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct ConcatTests {
-    static let cases: [OperationCase] = [
-        make(1, [3, 4], 5), make(3, [1, 2, 7], 1), make(4, [16, 33], 7), make(2, [1, 1], 50),
-    ]
-
-    /// Extents before, along (of each input) and after the axis.
-    static func make(_ outer: Int, _ extents: [Int], _ inner: Int) -> OperationCase {
-        OperationCase(
-            name: "concat \(outer) x \(extents) x \(inner)", inputs: extents.map { .init(shape: [outer, $0, inner]) },
-            build: { graph, x in [try graph.concat(x, axis: 1)] },
-            reference: { x in
-                var y: [Double] = []
-                for row in 0..<outer {
-                    for (values, extent) in zip(x, extents) {
-                        y += values[(row * extent * inner)..<((row + 1) * extent * inner)]
-                    }
-                }
-                return [y]
-            })
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: ConcatCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func shapesMustAgree() throws {

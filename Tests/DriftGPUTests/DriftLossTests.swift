@@ -1,28 +1,11 @@
 import TestSupport
 import Testing
 
+@testable import Checks
 @testable import DriftGPU
 
 @Suite struct DriftLossTests {
-    /// The gradient is an output here, against its formula: the field is a constant of the loss, so that central differences
-    /// would measure something else.
-    static let cases = DriftReference.cases.map { drift in
-        OperationCase(
-            name: "drift loss \(drift.name)", inputs: drift.inputs,
-            build: { graph, x in
-                let result = try graph.driftLoss(x[0], targets: drift.targets(x), affinity: drift.affinity)
-                guard let gradient = try graph.gradients(of: result.loss, withRespectTo: [x[0]])[0] else {
-                    throw GraphError("no gradient reaches the samples")
-                }
-                return [result.loss, result.scale, result.squaredForce, gradient]
-            },
-            reference: { x in
-                let result = drift.evaluate(x)
-                return [[result.loss], [result.scale], result.squaredForce, result.gradient]
-            })
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: DriftLossCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func onlyTheSamplesHaveAGradient() throws {

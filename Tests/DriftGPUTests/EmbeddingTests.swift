@@ -1,42 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct EmbeddingTests {
-    static let labels: [Int32] = [0, 4, 4, -1, 5, 2, .max, 2, 4]
-    static let uniform: [Float] = [0.9, 0.1, 0.5, 0.2, 0.7, 0.39, 0.8, 0.6, 0.05]
-
-    static let cases: [OperationCase] = [1, 7, 50, 64].flatMap { [make($0, 0), make($0, 0.4)] }
-
-    static func make(_ width: Int, _ probability: Float) -> OperationCase {
-        OperationCase(
-            name: "embedding \(width) dropped \(probability)",
-            inputs: [
-                .init(shape: [5, width]), .init(shape: [9], values: .integers(labels)),
-                .init(shape: [width], isDifferentiable: probability > 0),
-                .init(shape: [9], values: .floats(uniform), isDifferentiable: false),
-            ],
-            build: { graph, x in
-                [try graph.embedding(x[0], labels: x[1], fake: x[2], uniform: x[3], dropProbability: probability)]
-            },
-            reference: { x in
-                var y: [Double] = []
-                for row in 0..<9 {
-                    let label = Int(x[1][row])
-                    if x[3][row] < Double(probability) {
-                        y += x[2]
-                    } else if (0..<5).contains(label) {
-                        y += x[0][(label * width)..<((label + 1) * width)]
-                    } else {
-                        y += [Double](repeating: 0, count: width)
-                    }
-                }
-                return [y]
-            })
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: EmbeddingCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func shapesMustAgree() throws {

@@ -1,6 +1,7 @@
 import TestSupport
 import Testing
 
+@testable import Checks
 @testable import DriftGPU
 
 /// The providers against each other, through everything a product can take along.
@@ -52,6 +53,6 @@ import Testing
     }
 
     /// The library alone, on every shape the native kernels are held to; its kernels are the same in both team shapes.
-    @Test(.enabled(if: TestDevice.shapes.contains(.cpu16)), arguments: MatrixMultiplyTests.cases + MatrixMultiplyTests.batches)
+    @Test(.enabled(if: TestDevice.shapes.contains(.cpu16)), arguments: MatrixMultiplyCases.single + MatrixMultiplyCases.batches)
     func libraryAgreesWithReference(_ operation: OperationCase) throws { try operation.check(.cpu16, gemm: "clblast") }
 }

@@ -1,28 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct GradientsTests {
-    /// Values of several paths meet, some of them under another shape.
-    static let cases = [
-        OperationCase(
-            name: "accumulation", inputs: [.init(shape: [2, 3])],
-            build: { graph, x in
-                let doubled = try graph.add(x[0], x[0])
-                return [try graph.add(graph.scale(doubled, by: 3), graph.gelu(x[0]))]
-            },
-            reference: { x in [x[0].map { 6 * $0 + LinearTests.gelu($0) }] }),
-        OperationCase(
-            name: "reshape", inputs: [.init(shape: [2, 3])],
-            build: { graph, x in
-                let flat = try graph.reshape(x[0], [6])
-                return [try graph.add(graph.gelu(flat), graph.reshape(graph.scale(x[0], by: 2), [6]))]
-            },
-            reference: { x in [x[0].map { LinearTests.gelu($0) + 2 * $0 }] }),
-    ]
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: GradientsCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     private func run(_ graph: Graph, _ inputs: [(Tensor, [Float])], _ wanted: [Tensor]) throws -> [[Float]] {

@@ -1,65 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct LayerNormTests {
-    static let epsilon = 1e-3
-
-    /// Rows of `n` normalised in double precision, before weight and bias.
-    static func normalised(_ x: [Double], _ n: Int) -> [Double] {
-        stride(from: 0, to: x.count, by: n).flatMap { start -> [Double] in
-            let row = x[start..<(start + n)]
-            let mean = row.reduce(0, +) / Double(n)
-            let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(n)
-            return row.map { ($0 - mean) / (variance + epsilon).squareRoot() }
-        }
-    }
-
-    static let plain = [(1, 3), (3, 7), (5, 16), (9, 50), (2, 130), (70, 11), (1, 1037)].map { rows, n in
-        OperationCase(
-            name: "layer_norm \(rows) x \(n)",
-            inputs: [.init(shape: [rows, n]), .init(shape: [n]), .init(shape: [n])],
-            build: { graph, x in
-                [try graph.layerNorm(x[0], weight: x[1], bias: x[2], epsilon: Float(epsilon))]
-            },
-            reference: { x in
-                let normal = normalised(x[0], n)
-                return [normal.indices.map { normal[$0] * x[1][$0 % n] + x[2][$0 % n] }]
-            })
-    }
-
-    /// Labels, images of each, positions, width; one modulation per label or per label and position.
-    static let modulated = [(2, 3, 5, false, 7), (3, 2, 4, true, 17), (1, 5, 1, false, 50), (2, 2, 20, false, 9), (1, 2, 2, true, 130)]
-        .map { labels, images, positions, isPerPosition, n in
-            let map = RowMap(span: images * positions, inner: isPerPosition ? positions : 1)
-            let groups = labels * map.inner
-            return OperationCase(
-                name: "layer_norm \(labels) x \(images) x \(positions) x \(n), \(isPerPosition ? "per position" : "per label")",
-                inputs: [
-                    .init(shape: [labels * images, positions, n]), .init(shape: [n]), .init(shape: [n]),
-                    .init(shape: [groups, n]), .init(shape: [groups, n]),
-                ],
-                build: { graph, x in
-                    [
-                        try graph.layerNorm(
-                            x[0], weight: x[1], bias: x[2], epsilon: Float(epsilon),
-                            modulation: Modulation(shift: x[4], scale: x[3], map: map))
-                    ]
-                },
-                reference: { x in
-                    let normal = normalised(x[0], n)
-                    return [
-                        normal.indices.map { index in
-                            let (row, column) = (index / n, index % n)
-                            let m = (row / map.span * map.inner + row % map.inner) * n + column
-                            return (normal[index] * x[1][column] + x[2][column]) * (1 + x[3][m]) + x[4][m]
-                        }
-                    ]
-                })
-        }
-
-    @Test(arguments: plain + modulated, TestDevice.shapes)
+    @Test(arguments: LayerNormCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func gradientWithoutParametersIsOneLaunch() throws {

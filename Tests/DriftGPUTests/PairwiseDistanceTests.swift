@@ -1,23 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct PairwiseDistanceTests {
-    static let cases = DriftReference.cases.map { drift in
-        OperationCase(
-            name: "pairwise distance \(drift.name)", inputs: drift.inputs,
-            build: { graph, x in
-                let result = try graph.pairwiseDistance(x[0], to: drift.targets(x))
-                return [result.distance, result.scale]
-            },
-            reference: { x in
-                let result = drift.evaluate(x)
-                return [result.distance, [result.scale]]
-            }, tolerance: 1e-6)
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: PairwiseDistanceCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func shapesMustAgree() throws {

@@ -1,28 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct SliceTests {
-    static let cases: [OperationCase] = [
-        make(1, 9, 5, 2..<6), make(3, 7, 1, 0..<3), make(4, 40, 7, 5..<40), make(2, 3, 50, 1..<2),
-    ]
-
-    static func make(_ outer: Int, _ extent: Int, _ inner: Int, _ range: Range<Int>) -> OperationCase {
-        OperationCase(
-            name: "slice \(range) of \(outer) x \(extent) x \(inner)", inputs: [.init(shape: [outer, extent, inner])],
-            build: { graph, x in [try graph.slice(x[0], axis: 1, range)] },
-            reference: { x in
-                var y: [Double] = []
-                for row in 0..<outer {
-                    let start = row * extent * inner
-                    y += x[0][(start + range.lowerBound * inner)..<(start + range.upperBound * inner)]
-                }
-                return [y]
-            })
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: SliceCases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func rangeIsChecked() throws {

@@ -1,35 +1,11 @@
+import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct SmoothL1Tests {
-    static let cases: [OperationCase] = [
-        make(2, 5, 7, 1), make(3, 16, 48, 0), make(1, 9, 50, 1), make(2, 2, 1, 1), make(1, 70, 130, 0),
-    ]
-
-    static func make(_ batch: Int, _ positions: Int, _ width: Int, _ shift: Int) -> OperationCase {
-        OperationCase(
-            name: "smooth_l1 \(batch) x \(positions) x \(width) shifted by \(shift)",
-            inputs: [
-                .init(shape: [batch, positions, width], values: .normal(2)),
-                .init(shape: [batch, positions, width], isDifferentiable: false),
-            ],
-            build: { graph, x in [try graph.smoothL1(x[0], x[1], shift: shift)] },
-            reference: { x in
-                var sum = 0.0
-                for b in 0..<batch {
-                    for i in 0..<((positions - shift) * width) {
-                        let at = b * positions * width + i
-                        let d = abs(x[0][at] - x[1][at + shift * width])
-                        sum += d < 1 ? d * d / 2 : d - 0.5
-                    }
-                }
-                return [[sum / Double(batch * (positions - shift) * width)]]
-            })
-    }
-
-    @Test(arguments: cases, TestDevice.shapes)
+    @Test(arguments: SmoothL1Cases.all, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     @Test func shapesMustAgree() throws {

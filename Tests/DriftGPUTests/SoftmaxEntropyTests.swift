@@ -1,3 +1,4 @@
+import Checks
 import Foundation
 import TestSupport
 import Testing
@@ -5,52 +6,8 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct SoftmaxEntropyTests {
-    struct Size: Sendable {
-        let batch: Int, buffer: Int, content: Int, heads: Int, headDim: Int
-        /// Standard deviation of qkv: large ones bring columns under the floor.
-        var spread = 1.0
-        var length: Int { buffer + content }
-        var attention: AttentionReference {
-            AttentionReference(batch: batch, queries: length, keys: length, heads: heads, headDim: headDim, prefix: buffer)
-        }
-        var name: String { "\(batch) x (\(buffer) + \(content)), \(heads) heads of \(headDim), spread \(spread)" }
-    }
-
-    /// Eq. 4 from packed qkv.
-    static func entropy(_ qkv: [Double], _ size: Size) -> [Double] {
-        let reference = size.attention
-        let points = AttentionReference.unpack(qkv, width: reference.width)
-        return (0..<(size.batch * size.content)).map { index in
-            let (b, r) = (index / size.content, index % size.content)
-            guard r > 0 else { return 0 }
-            var mean = [Double](repeating: 0, count: size.content)
-            for h in 0..<size.heads {
-                let row = reference.weights(points[0], points[1], b, h, size.buffer + r)[size.buffer...]
-                let divisor = max(row.reduce(0, +), 1e-8)
-                for (c, weight) in row.enumerated() { mean[c] += weight / divisor / Double(size.heads) }
-            }
-            let sum = mean.map { max($0, 1e-8) }.reduce(0) { $0 - $1 * log($1) }
-            return min(max(sum / log(Double(r + 1)), 0), 1)
-        }
-    }
-
-    static let sizes: [Size] = [
-        Size(batch: 2, buffer: 2, content: 5, heads: 2, headDim: 12), Size(batch: 1, buffer: 0, content: 1, heads: 1, headDim: 12),
-        Size(batch: 1, buffer: 0, content: 18, heads: 1, headDim: 12), Size(batch: 1, buffer: 5, content: 35, heads: 1, headDim: 12),
-        Size(batch: 1, buffer: 70, content: 9, heads: 1, headDim: 12), Size(batch: 1, buffer: 4, content: 16, heads: 2, headDim: 16),
-        Size(batch: 1, buffer: 3, content: 12, heads: 2, headDim: 12, spread: 3),
-    ]
-
-    @Test(arguments: sizes, TestDevice.shapes)
-    func agreesWithReference(_ size: Size, _ shape: TeamShape) throws {
-        try OperationCase(
-            name: "softmax_entropy \(size.name)",
-            inputs: [.init(shape: [size.batch, size.length, 3 * size.heads * size.headDim], values: .normal(size.spread))],
-            build: { graph, x in [try graph.softmaxEntropy(x[0], heads: size.heads, buffer: size.buffer)] },
-            reference: { [Self.entropy($0[0], size)] },
-            tolerance: 1e-5
-        ).check(shape)
-    }
+    @Test(arguments: SoftmaxEntropyCases.all, TestDevice.shapes)
+    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
     /// Logits of up to 12 positions, through unit queries in a head of 12 columns.
     static func run(_ logits: [[Double]], buffer: Int, _ shape: TeamShape) throws -> (entropy: [Float], dqkv: [Float]) {

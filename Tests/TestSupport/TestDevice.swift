@@ -1,6 +1,6 @@
-import Foundation
-
+import Checks
 import DriftGPU
+import Foundation
 
 /// The shapes in which every kernel is tested: three vector widths of the CPU shape, and the GPU shape.
 public enum TeamShape: String, CaseIterable, Sendable {
@@ -57,20 +57,5 @@ public enum TestDevice {
     }
 }
 
-/// A small generator for test data: SplitMix64.
-public struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-    public init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-    public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-    public mutating func uniform(_ low: Double, _ high: Double) -> Double { Double.random(in: low..<high, using: &self) }
-    public mutating func normal() -> Double {
-        let u = max(Double.random(in: 0..<1, using: &self), 1e-300)
-        return (-2 * Foundation.log(u)).squareRoot() * cos(2 * .pi * Double.random(in: 0..<1, using: &self))
-    }
-}
+/// The generator of test data.
+public typealias TestRandom = SplitMix64

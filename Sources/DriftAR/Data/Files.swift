@@ -7,7 +7,7 @@ import Darwin
 #endif
 
 /// The few file system calls the library needs, with errors that name the path.
-enum Files {
+package enum Files {
     /// The error of the system call that just failed; reads `errno`, so call it first thing.
     static func failure(_ action: String, _ path: String) -> DataError {
         let code = errno
@@ -26,13 +26,13 @@ enum Files {
     }
 
     /// `folder/name`, without doubling the slash.
-    static func join(_ folder: String, _ name: String) -> String {
+    package static func join(_ folder: String, _ name: String) -> String {
         if folder.isEmpty { return name }
         return folder.hasSuffix("/") ? folder + name : folder + "/" + name
     }
 
     /// The path up to its last component; "." for a bare name.
-    static func parent(of path: String) -> String {
+    package static func parent(of path: String) -> String {
         var path = Substring(path)
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         guard let slash = path.lastIndex(of: "/") else { return "." }
@@ -44,17 +44,17 @@ enum Files {
         String(path.split(separator: "/").last ?? "")
     }
 
-    static func exists(_ path: String) -> Bool {
+    package static func exists(_ path: String) -> Bool {
         access(path, F_OK) == 0
     }
 
-    static func isFolder(_ path: String) -> Bool {
+    package static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// All bytes of a regular file.
-    static func read(_ path: String) throws -> [UInt8] {
+    package static func read(_ path: String) throws -> [UInt8] {
         let file = try InputFile(path)
         return try [UInt8](unsafeUninitializedCapacity: file.byteCount) { buffer, count in
             try file.read(at: 0, into: UnsafeMutableRawBufferPointer(buffer))

@@ -15,7 +15,7 @@ public struct AttentionBlock: Sendable {
         self.epsilon = epsilon
     }
 
-    func declarations(_ prefix: String) -> [ParameterDeclaration] {
+    package func declarations(_ prefix: String) -> [ParameterDeclaration] {
         ParameterDeclaration.layerNorm(prefix + "norm1", width)
             + ParameterDeclaration.linear(prefix + "attn.qkv", width, 3 * width)
             + ParameterDeclaration.linear(prefix + "attn.proj", width, width)

@@ -20,7 +20,7 @@ public struct CrossAttentionBlock: Sendable {
         self.epsilon = epsilon
     }
 
-    func declarations(_ prefix: String) -> [ParameterDeclaration] {
+    package func declarations(_ prefix: String) -> [ParameterDeclaration] {
         [.init(prefix + "scale_shift_table", [1, 6, width], .normal(1 / Float(width).squareRoot()))]
             + ParameterDeclaration.layerNorm(prefix + "norm1", width)
             + ParameterDeclaration.linear(prefix + "attn1.qkv", width, 3 * width)

@@ -48,7 +48,7 @@ public final class Sampler {
     }
 
     /// The same from the noise that `noise` gives for labels and the images of each: [labels * images, R, C].
-    func tokens(
+    package func tokens(
         labels: [Int], perLabel: Int, cfg: Float, noise: ([Int], Range<Int>) -> [Float]
     ) throws -> [Float] {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= model.shape.classes }) {
@@ -78,7 +78,7 @@ public final class Sampler {
     }
 
     /// z [R, D] and entropy [R] of a label; nil is the unconditional one.
-    func condition(_ label: Int?) throws -> (z: [Float], entropy: [Float]) {
+    package func condition(_ label: Int?) throws -> (z: [Float], entropy: [Float]) {
         try encode([label])
         return conditions[label] ?? ([], [])
     }

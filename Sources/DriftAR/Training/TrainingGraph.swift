@@ -157,7 +157,7 @@ public struct TrainingGraph {
     }
 
     /// AdamW with clipping and EMA over the flat storages. Returns [3]: norm, clip coefficient, 1 when applied.
-    static func optimize(
+    package static func optimize(
         _ graph: Graph, _ model: DriftARModel, _ configuration: Configuration, active: Set<String>, loss: Tensor,
         learningRate: Tensor, flagsName: String
     ) throws -> Tensor {

@@ -12,10 +12,13 @@ public final class Device {
         public var profiling = false
         /// `native` or `clblast`; nil takes CLBlast on GPUs and our own kernels on CPUs.
         public var gemm: String?
+        /// Where `driftgpu tune` stores CLBlast's parameters; nil leaves CLBlast its own.
+        public var tuning: String?
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
             lanes = environment["DRIFTGPU_LANES"].flatMap { Int($0) }
+            tuning = Tuning.folder(environment: environment)
         }
     }
 
@@ -55,6 +58,7 @@ public final class Device {
             throw OpenCLError(code: status, subject: "queue on \(about.name)")
         }
         log.debug("opened \(about.name): teams of \(traits.teamSize), \(traits.lanes) lanes, GEMM \(gemm.name)")
+        if gemm is CLBlastGEMM, let folder = options.tuning { Tuning.apply(from: folder, to: about, log: log) }
         isProfiling = options.profiling
         self.context = context
         self.queue = queue

@@ -1,0 +1,32 @@
+import DriftAR
+import DriftGPU
+
+/// One-pass generation with and without guidance, from given noise.
+enum SamplingGolden {
+    static func sampling(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
+        let model = try DriftARModel(golden.modelShape())
+        let labels = (try golden.input("labels").ints ?? []).map { Int($0) }
+        let noise = try golden.input("noise").floats ?? []
+        let images = try golden.about("out", "latents", rank: 4).shape
+        let (cfg, patch) = (Float(try golden.number("cfg")), try golden.integer("patch_size"))
+        let run = GoldenGraph(golden, device)
+        _ = try run.parameters(model.layout)
+        let sampler = Sampler(model, memory: run.memory, weights: "parameters", batchLimit: labels.count)
+        let tokens = try sampler.tokens(labels: labels, perLabel: 1, cfg: cfg) { _, _ in noise }
+        let conditions = try labels.map { try sampler.condition($0) }
+        try comparison.check("out", "z_cond", conditions.flatMap(\.z))
+        try comparison.check("out", "entropy_cond", conditions.flatMap(\.entropy))
+        let unconditional = try sampler.condition(nil)
+        try comparison.check("out", "entropy_uncond", labels.flatMap { _ in unconditional.entropy })
+        try comparison.check("out", "z_uncond", labels.flatMap { _ in unconditional.z })
+
+        let input = try run.input(
+            "tokens",
+            NamedTensor(shape: [labels.count, model.shape.tokens, model.shape.tokenWidth], floats: tokens))
+        let latents = try run.graph.unpatchify(
+            input, channels: images[1], height: images[2], width: images[3], patch: patch)
+        run.graph.output(latents)
+        try run.run()
+        try comparison.check("out", "latents", run.read(latents))
+    }
+}

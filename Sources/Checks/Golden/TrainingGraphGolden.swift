@@ -1,0 +1,101 @@
+import DriftAR
+import DriftGPU
+
+/// The product's training step in `tokens` groups against the step that `ModelGolden` compares with the reference, on
+/// the reference's parameters and images: its noise, memory bank and image patches come from the product's own nodes.
+enum TrainingGraphGolden {
+    private static let learningRate: Float = 1e-3
+    private static let alpha: Float = 0.3
+
+    static func trainingGraph(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
+        for isSecondPhase in [false, true] { try compare(golden, comparison, device, isSecondPhase: isSecondPhase) }
+    }
+
+    private static func compare(
+        _ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device, isSecondPhase: Bool
+    ) throws {
+        let model = try DriftARModel(golden.modelShape())
+        let images = try golden.input("imgs", rank: 4)
+        let label = try golden.input("labels", rank: 1).ints?.first ?? 0
+        let configuration = try Self.configuration(golden, images: images.shape)
+        let count = images.shape[0]
+        let product = GoldenGraph(golden, device)
+        _ = try product.parameters(model.layout, in: ["parameters", "ema"])
+        try product.memory.write(
+            images.floats ?? [], to: TrainingGraph.imageStorage(count: count, values: images.count / count))
+        let training = try TrainingGraph(model, configuration, imageCount: count, isSecondPhase: isSecondPhase)
+        let executor = try Executor(
+            Schedule(training.graph, traits: device.traits, gemm: device.gemm), memory: product.memory)
+        try executor.write([Int32](repeating: label, count: training.labels.count), to: training.labels)
+        try executor.write((0..<Int32(count)).map { $0 }, to: training.indices)
+        try executor.write([UInt32(7), 0, 3, 0], to: training.clock)
+        try executor.write([Self.learningRate], to: training.learningRate)
+        try executor.write([Self.alpha], to: training.alpha)
+        try executor.run()
+
+        // The ring holds phi of exactly these images, of which each group draws all: their order does not matter.
+        let checked = GoldenGraph(golden, device)
+        let graph = checked.graph
+        let scope = try checked.parameters(model.layout)
+        let labels = try checked.input(
+            "labels", NamedTensor(shape: [count], ints: [Int32](repeating: label, count: count)))
+        let clock = try graph.stored([4], in: TrainingGraph.clockStorage)
+        try checked.memory.write([UInt32(7), 0, 3, 0], to: TrainingGraph.clockStorage)
+        let noise = try graph.randomNormal([count, model.shape.tokens, model.shape.tokenWidth], clock: clock)
+        let real = try model.features(graph.patchify(checked.input("imgs"), patch: configuration.patch), scope)
+        let positives = try graph.reshape(
+            graph.repeatEach(graph.reshape(graph.detach(real), [1, real.count]), times: count),
+            [count, count * model.shape.tokens, model.shape.embed])
+        let step = try TrainingForward(
+            graph, model, scope, labels: labels, noise: noise,
+            alpha: checked.input("alpha", NamedTensor(shape: [1], floats: [Self.alpha])),
+            isSecondPhase: isSecondPhase, radii: configuration.radii, targets: DriftTargets(positive: positives))
+        let trained = model.layout.entries.filter { entry in
+            isSecondPhase
+                ? !DriftARModel.isFrozenInSecondPhase(entry.name) : !DriftARModel.isFrozen(entry.name)
+        }
+        let gradients = try graph.gradients(
+            of: step.total, withRespectTo: trained.map { try scope.parameter($0.name) })
+        (step.outputs + gradients.compactMap { $0 }).forEach(graph.output)
+        try checked.run()
+
+        let losses = training.losses
+        let pairs: [(String, Tensor?, Tensor)] = [
+            ("generated", losses.generated, step.generated), ("drift", losses.drift, step.drift.loss),
+            ("scale", losses.driftScale, step.drift.scale), ("force", losses.driftForce, step.drift.squaredForce),
+            ("regression", losses.regression, step.regression), ("entropy", losses.entropy, step.entropyLoss),
+            ("total", losses.total, step.total),
+        ]
+        for (name, own, other) in pairs {
+            guard let own else { continue }
+            try comparison.checkEqual(name, executor.read(own), checked.read(other))
+        }
+        let flat = try product.memory.read(Float.self, from: model.layout.storage("gradients"))
+        for (entry, gradient) in zip(trained, gradients) {
+            // A key's bias has no gradient but rounding noise.
+            if entry.name.hasSuffix("wk.bias") { continue }
+            try comparison.checkEqual(
+                "gradient of \(entry.name)",
+                Array(flat[entry.offset..<(entry.offset + entry.count)]), checked.read(gradient, count: entry.count))
+        }
+    }
+
+    /// One label, each image of the case once, none of the product's departures from the reference.
+    private static func configuration(_ golden: GoldenCase, images: [Int]) throws -> Configuration {
+        var configuration = Configuration()
+        configuration.groups = .tokens
+        (configuration.channels, configuration.height, configuration.width) = (images[1], images[2], images[3])
+        configuration.patch = try golden.integer("patch_size")
+        configuration.classes = try golden.integer("class_num")
+        configuration.labelsPerStep = 1
+        configuration.samplesPerLabel = images[0]
+        configuration.positives = images[0]
+        configuration.positiveBank = images[0]
+        configuration.negatives = 0
+        configuration.encodeOnce = false
+        configuration.draftShift = 1
+        configuration.labelDrop = 0
+        configuration.radii = try golden.numbers("R").map(Float.init)
+        return configuration
+    }
+}

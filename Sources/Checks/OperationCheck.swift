@@ -1,0 +1,91 @@
+import DriftGPU
+
+/// How far a check of an operation goes.
+public enum CheckDepth: Sendable {
+    /// Values, gradients, writes outside the tensors, and the same bits from a second run.
+    case full
+    /// Values of small cases and writes outside the tensors: for devices that interpret every instruction.
+    case values
+}
+
+extension OperationCase {
+    /// Runs the case between sentinels and compares every output with `reference`, and the gradient of
+    /// sum(output * random weights) with central differences of `reference`.
+    public func check(on device: Device, depth: CheckDepth = .full) throws -> CheckReport {
+        var report = CheckReport()
+        // What a device with an interpreter does in a second or so.
+        if depth == .values, inputs.reduce(0, { $0 + $1.count }) > 4096 { return report }
+        var random = random
+        let graph = Graph()
+        let tensors = try tensors(in: graph)
+        let values = values(&random)
+        let outputs = try build(graph, tensors)
+        outputs.forEach(graph.output)
+        let expected = reference(values)
+        guard expected.count == outputs.count else {
+            report.fail("reference gives \(expected.count) outputs, the operation \(outputs.count)")
+            return report
+        }
+        let weights = expected.map { output in output.map { _ in Double(Float(random.normal())) } }
+
+        let targets = inputs.indices.filter { inputs[$0].isDifferentiable && tensors[$0].type.element == .float32 }
+        var gradients: [Tensor?] = []
+        var seeds: [(tensor: Tensor, seed: Tensor)] = []
+        let through = gradientOutputs ?? Array(outputs.indices)
+        if !targets.isEmpty {
+            seeds = try through.map { index in
+                (tensor: outputs[index], seed: try graph.input("seed\(index)", outputs[index].shape))
+            }
+            gradients = try graph.gradients(of: seeds, withRespectTo: targets.map { tensors[$0] })
+            gradients.compactMap { $0 }.forEach(graph.output)
+        }
+        var options = Schedule.Options()
+        options.guardBytes = 256
+        let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
+        let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: 256))
+        try write(values, to: tensors, of: executor)
+        for (index, pair) in zip(through, seeds) {
+            try executor.memory.write(weights[index].map { Float($0) }, to: Storage("seed\(index)", count: pair.seed.count))
+        }
+        try executor.run()
+
+        for (index, output) in outputs.enumerated() {
+            let got = try executor.read(output).map { Double($0) }
+            let scale = expected[index].reduce(1e-12) { max($0, abs($1)) }
+            report.compare(got, expected[index], allowed: tolerance * scale, "output \(index)")
+        }
+        for (position, target) in targets.enumerated() where depth == .full {
+            guard let gradient = gradients[position] else {
+                report.fail("no gradient for input \(target)")
+                continue
+            }
+            let got = try executor.read(gradient).map { Double($0) }
+            let count = values[target].count
+            // Every element of a small input, a sample of a large one.
+            let elements = count <= 48 ? Array(0..<count) : (0..<48).map { _ in Int(random.next() % UInt64(count)) }
+            let numeric = elements.map { element in
+                func objective(_ offset: Double) -> Double {
+                    var moved = values
+                    moved[target][element] += offset
+                    let result = reference(moved)
+                    return through.reduce(0) { sum, index in
+                        sum + zip(result[index], weights[index]).reduce(0) { $0 + $1.0 * $1.1 }
+                    }
+                }
+                return (objective(step) - objective(-step)) / (2 * step)
+            }
+            let scale = (got + numeric).reduce(1e-12) { max($0, abs($1)) }
+            report.compare(
+                elements.map { got[$0] }, numeric, allowed: gradientTolerance * scale, "gradient of input \(target)")
+        }
+        let damage = try executor.damage()
+        report.expect(damage.isEmpty, "written outside the tensors: \(damage.joined(separator: ", "))")
+
+        if depth == .values { return report }
+        let first = try outputs.map { try executor.read($0).map(\.bitPattern) }
+        try executor.run()
+        let second = try outputs.map { try executor.read($0).map(\.bitPattern) }
+        report.expect(first == second, "two runs differ")
+        return report
+    }
+}

@@ -1,0 +1,26 @@
+/// The cases of one operation: the table that tests, `driftgpu selftest` and benchmarks share.
+public struct OperationFamily: Sendable {
+    /// The operation's name, like layer_norm.
+    public let name: String
+    public let cases: [OperationCase]
+
+    private init(_ name: String, _ cases: [OperationCase]) {
+        self.name = name
+        self.cases = cases
+    }
+
+    /// Every operation that has a table.
+    public static let all: [OperationFamily] = [
+        .init("activation", ActivationCases.all), .init("add", AddCases.all), .init("add_periodic", AddPeriodicCases.all),
+        .init("attention", AttentionCases.all), .init("concat", ConcatCases.all), .init("drift_field", DriftFieldCases.all),
+        .init("drift_loss", DriftLossCases.all), .init("embedding", EmbeddingCases.all),
+        .init("gradients", GradientsCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
+        .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),
+        .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),
+        .init("permute", PermuteCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
+        .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all), .init("scale", ScaleCases.all),
+        .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
+        .init("softmax_entropy", SoftmaxEntropyCases.all), .init("split", SplitCases.all),
+        .init("transpose", TransposeCases.all),
+    ]
+}

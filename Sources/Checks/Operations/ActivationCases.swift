@@ -1,0 +1,21 @@
+import DriftGPU
+import Foundation
+
+/// GELU and SiLU, and their slopes.
+public enum ActivationCases {
+    static func gelu(_ x: Double) -> Double { x * (1 + erf(x / 2.0.squareRoot())) / 2 }
+
+    static func silu(_ x: Double) -> Double { x / (1 + exp(-x)) }
+
+    /// Every case.
+    public static let all = [1, 15, 50, 1037].flatMap { count in
+        [
+            OperationCase(
+                name: "gelu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
+                build: { graph, x in [try graph.gelu(x[0])] }, reference: { x in [x[0].map(gelu)] }),
+            OperationCase(
+                name: "silu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
+                build: { graph, x in [try graph.silu(x[0])] }, reference: { x in [x[0].map(silu)] }),
+        ]
+    }
+}

@@ -1,0 +1,16 @@
+import Checks
+import Testing
+
+extension OperationCase: CustomTestStringConvertible {
+    public var testDescription: String { name }
+
+    /// Checks the case in a team shape, its matrix products by `gemm`, and records an issue for every disagreement.
+    public func check(
+        _ shape: TeamShape, gemm: String = "native", sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let report = try TestDevice.with(shape, gemm: gemm) { device in
+            try check(on: device, depth: TestDevice.isSmall ? .values : .full)
+        }
+        for failure in report.failures { Issue.record("\(name), \(shape): \(failure)", sourceLocation: sourceLocation) }
+    }
+}
