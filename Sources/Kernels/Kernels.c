@@ -61,6 +61,9 @@ static const char gemm_text[] = {
 static const char gemm_epilogue_text[] = {
 #embed "gemm_epilogue.cl"
 };
+static const char gemm_mma_text[] = {
+#embed "gemm_mma.cl"
+};
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
 };
@@ -69,6 +72,9 @@ static const char layout_text[] = {
 };
 static const char memory_bank_text[] = {
 #embed "memory_bank.cl"
+};
+static const char mma_text[] = {
+#embed "mma.cl"
 };
 static const char modulate_text[] = {
 #embed "modulate.cl"
@@ -130,9 +136,11 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(flat),
     SOURCE(gemm),
     SOURCE(gemm_epilogue),
+    SOURCE(gemm_mma),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
+    SOURCE(mma),
     SOURCE(modulate),
     SOURCE(optimizer),
     SOURCE(pairwise_distance),

@@ -2,6 +2,8 @@ import ArgumentParser
 import DriftGPU
 import Logging
 
+extension Precision: ExpressibleByArgument {}
+
 /// The device a command runs on.
 struct DeviceOptions: ParsableArguments {
     @Option(help: "Device: its number in `driftgpu devices`, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
@@ -10,9 +12,13 @@ struct DeviceOptions: ParsableArguments {
     @Option(help: "Matrix products: clblast or native. Default: clblast on GPUs, native on CPUs.")
     var gemm: String?
 
+    @Option(help: "Inputs of matrix products: fp32, or tf32 or bf16 on tensor cores. Default: fp32; a resumed run's own.")
+    var precision: Precision?
+
     @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false
 
-    func open(profiling: Bool = false) throws -> Device {
+    /// `precision` is for when none was asked for.
+    func open(profiling: Bool = false, precision usual: Precision = .fp32) throws -> Device {
         let level: Logger.Level = verbose ? .debug : .warning
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -22,6 +28,7 @@ struct DeviceOptions: ParsableArguments {
         var options = Device.Options()
         options.profiling = profiling
         options.gemm = gemm
+        options.precision = precision ?? usual
         return try Device(DeviceDescription.choose(device), options: options)
     }
 }

@@ -26,6 +26,14 @@ struct Devices: ParsableCommand {
         }
     }
 
+    /// The precisions whose products passed their check.
+    private static func tensorCores(_ device: Device) -> String {
+        let found = Precision.allCases.compactMap { precision in
+            device.tensorCores(for: precision).map { precision.rawValue + ($0 == .emulation ? " (emulated)" : "") }
+        }
+        return found.isEmpty ? "no tensor cores" : found.joined(separator: ", ")
+    }
+
     /// What compiling small kernels shows.
     private static func probes(_ about: DeviceDescription) -> [(String, String)] {
         do {
@@ -33,7 +41,10 @@ struct Devices: ParsableCommand {
             let traits = device.traits
             let shape = traits.isGPUShape ? "work-groups of \(traits.teamSize)" : "one work-item of \(traits.lanes) lanes"
             let found = DeviceProbe.allCases.map { "\($0.rawValue) \($0.isSupported(by: device) ? "yes" : "no")" }
-            return [("teams", "\(shape), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", "))]
+            return [
+                ("teams", "\(shape), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", ")),
+                ("tensor", tensorCores(device)),
+            ]
         } catch {
             return [("unusable", "\(error)")]
         }

@@ -38,8 +38,9 @@ struct Train: ParsableCommand {
                 settings = try settings.merging(json: data, from: config)
             }
             try hyperparameters.apply(to: &settings)
+            if let precision = deviceOptions.precision { settings.precision = precision }
             try settings.validate()
-            let device = try deviceOptions.open(profiling: profile != nil)
+            let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
             let data = try OptDigits.split().training
             if printPlan || profile != nil {
                 try inspect(settings, data: data, device: device)
