@@ -12,6 +12,7 @@
 #include "attention_backward.cl"
 #include "attention_lanes.cl"
 #include "attention_local.cl"
+#include "attention_mma.cl"
 #include "attention_shape.cl"
 #include "doubly_stochastic.cl"
 #include "drift_field.cl"

@@ -34,6 +34,9 @@ static const char attention_lanes_text[] = {
 static const char attention_local_text[] = {
 #embed "attention_local.cl"
 };
+static const char attention_mma_text[] = {
+#embed "attention_mma.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
 };
@@ -127,6 +130,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_backward),
     SOURCE(attention_lanes),
     SOURCE(attention_local),
+    SOURCE(attention_mma),
     SOURCE(attention_shape),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),

@@ -76,6 +76,21 @@ static inline float4 mma(uint4 a, uint2 b, float4 c) {
   return (float4)(c0, c1, c2, c3);
 }
 
+// Largest and sum of the values of the four lanes that share a row of C.
+static inline float mma_other(float v, const int distance) {
+  float other;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(other) : "f"(v), "r"(distance));
+  return other;
+}
+static inline float mma_row_max(float v) {
+  v = fmax(v, mma_other(v, 1));
+  return fmax(v, mma_other(v, 2));
+}
+static inline float mma_row_sum(float v) {
+  v += mma_other(v, 1);
+  return v + mma_other(v, 2);
+}
+
 #else
 
 // Words of A and B of one warp.
@@ -117,13 +132,25 @@ static inline float4 mma_emulated(__local uint *exchange, uint4 a, uint2 b, floa
   return c + sum;
 }
 
+static inline float4 mma_row_emulated(__local uint *exchange, float v) {
+  barrier(CLK_LOCAL_MEM_FENCE);
+  exchange[get_local_id(0)] = as_uint(v);
+  barrier(CLK_LOCAL_MEM_FENCE);
+  return as_float4(vload4(get_local_id(0) / 4, exchange));
+}
+static inline float mma_max_of(float4 v) { return fmax(fmax(v.x, v.y), fmax(v.z, v.w)); }
+static inline float mma_sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
+#define mma_row_max(v) mma_max_of(mma_row_emulated(mma_exchange, v))
+#define mma_row_sum(v) mma_sum_of(mma_row_emulated(mma_exchange, v))
+
 #endif
 
 // What a device is asked before it is trusted with mma(): d[warp, 16, 8] = a[warp, 16, k] b[warp, k, 8] + c[warp, 16, 8],
-// one work-group, one product for each of its warps, everything dense.
+// one work-group, one product for each of its warps, everything dense; and in rows[warp, lane, 2] the largest value and the sum
+// of the lane's row g.
 #define MMA_CHECK_WARPS 4
 __kernel __attribute__((reqd_work_group_size(MMA_CHECK_WARPS * MMA_WARP, 1, 1))) void mma_check(
-    __global const float *a, __global const float *b, __global const float *c, __global float *d) {
+    __global const float *a, __global const float *b, __global const float *c, __global float *d, __global float *rows) {
   MMA_LOCAL(MMA_CHECK_WARPS);
   const int warp = get_local_id(0) / MMA_WARP, lane = get_local_id(0) % MMA_WARP, g = lane / 4, t = lane % 4;
   const int k = MMA_WORDS * MMA_PACK;
@@ -143,6 +170,8 @@ __kernel __attribute__((reqd_work_group_size(MMA_CHECK_WARPS * MMA_WARP, 1, 1)))
   d[upper + 1] = sum.y;
   d[lower] = sum.z;
   d[lower + 1] = sum.w;
+  rows[2 * get_local_id(0)] = mma_row_max(fmax(sum.x, sum.y));
+  rows[2 * get_local_id(0) + 1] = mma_row_sum(sum.x + sum.y);
 }
 
 #endif

@@ -9,7 +9,7 @@ struct DeviceOptions: ParsableArguments {
     @Option(help: "Device: its number in `driftgpu devices`, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
     var device: String?
 
-    @Option(help: "Matrix products: clblast or native. Default: clblast on GPUs, native on CPUs.")
+    @Option(help: "Matrix products: clblast or native; with --precision, those that tensor cores do not take. Default: clblast on GPUs, native on CPUs.")
     var gemm: String?
 
     @Option(help: "Inputs of matrix products: fp32, or tf32 or bf16 on tensor cores. Default: fp32; a resumed run's own.")

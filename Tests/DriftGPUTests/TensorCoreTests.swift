@@ -32,12 +32,12 @@ import Testing
         let check = TensorCoreCheck(precision)
         let inexact = check.a.filter { precision.rounded($0) != $0 }
         #expect(inexact.count > check.a.count / 3)
-        let isWhole = check.expected.allSatisfy { value in value.magnitude < 0x1p24 && value == value.rounded() }
+        let isWhole = check.products.allSatisfy { value in value.magnitude < 0x1p24 && value == value.rounded() }
         #expect(isWhole)
         for warp in 0..<TensorCoreCheck.warps {
             let first = warp * 128
-            let rows = Set((0..<16).map { row in Array(check.expected[(first + row * 8)..<(first + row * 8 + 8)]) })
-            let columns = Set((0..<8).map { column in (0..<16).map { check.expected[first + $0 * 8 + column] } })
+            let rows = Set((0..<16).map { row in Array(check.products[(first + row * 8)..<(first + row * 8 + 8)]) })
+            let columns = Set((0..<8).map { column in (0..<16).map { check.products[first + $0 * 8 + column] } })
             #expect(rows.count == 16 && columns.count == 8)
         }
     }

@@ -62,11 +62,12 @@ public struct OperationCase: Sendable, CustomTestStringConvertible {
 
     /// Runs the case, its matrix products by `gemm`, and records an issue for every disagreement.
     public func check(
-        _ shape: TeamShape, gemm: String = "native", sourceLocation: SourceLocation = #_sourceLocation
+        _ shape: TeamShape, gemm: String = "native", precision: Precision = .fp32,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         // What a device with an interpreter does in a second or so.
         if TestDevice.isSmall, inputs.reduce(0, { $0 + $1.shape.reduce(1, *) }) > 4096 { return }
-        try TestDevice.with(shape, gemm: gemm) { device in
+        try TestDevice.with(shape, gemm: gemm, precision: precision) { device in
             var random = TestRandom(UInt64(name.utf8.reduce(7) { ($0 &* 31 &+ Int($1)) & 0xFFFF_FFFF }))
             let graph = Graph()
             var tensors: [Tensor] = []

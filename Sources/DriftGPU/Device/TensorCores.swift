@@ -28,15 +28,18 @@ extension Device {
 
     private func computes(_ cores: TensorCores, _ precision: Precision) -> Bool {
         let check = TensorCoreCheck(precision)
-        let result = try? run(check, defines: cores.defines(precision))
-        return result == check.expected
+        guard let result = try? run(check, defines: cores.defines(precision)) else { return false }
+        return result.products == check.products && result.rows == check.rows
     }
 
-    private func run(_ check: TensorCoreCheck, defines: [String: String]) throws -> [Float] {
+    private func run(
+        _ check: TensorCoreCheck, defines: [String: String]
+    ) throws -> (products: [Float], rows: [Float]) {
         let kernel = try makeKernel("mma_check", family: "mma", defines: defines)
         defer { clReleaseKernel(kernel) }
-        var result = [Float](repeating: .nan, count: check.c.count)
-        let buffers = try [check.a, check.b, check.c, result].map { values in
+        var products = [Float](repeating: .nan, count: check.products.count)
+        var rows = [Float](repeating: .nan, count: check.rows.count)
+        let buffers = try [check.a, check.b, check.c, products, rows].map { values in
             let buffer = try Buffer(self, name: "mma_check", byteCount: 4 * values.count)
             try values.withUnsafeBytes { try write($0, to: buffer, at: 0) }
             return buffer
@@ -49,9 +52,10 @@ extension Device {
         let items = TensorCoreCheck.warps * 32
         try OpenCLError.check(
             clEnqueueNDRangeKernel(queue, kernel, 1, nil, [items], [items], 0, nil, nil), "kernel mma_check")
-        try result.withUnsafeMutableBytes { try read(buffers[3], at: 0, into: $0) }
+        try products.withUnsafeMutableBytes { try read(buffers[3], at: 0, into: $0) }
+        try rows.withUnsafeMutableBytes { try read(buffers[4], at: 0, into: $0) }
         try finish()
-        return result
+        return (products, rows)
     }
 }
 
@@ -64,7 +68,10 @@ struct TensorCoreCheck {
     let a: [Float]
     let b: [Float]
     let c: [Float]
-    let expected: [Float]
+    /// [warp, 16, 8].
+    let products: [Float]
+    /// [warp, lane, 2]: the largest value and the sum of row lane / 4.
+    let rows: [Float]
 
     init(_ precision: Precision) {
         let k = precision == .bf16 ? 16 : 8
@@ -78,17 +85,22 @@ struct TensorCoreCheck {
         a = (0..<Self.warps * 16 * k).map { _ in next(first..<2 * first) * (next(0..<2) == 0 ? 1 : -1) }
         b = (0..<Self.warps * k * 8).map { _ in next(-3..<4) }
         c = (0..<Self.warps * 16 * 8).map { _ in next(-100..<101) }
-        var expected = c
+        var products = c
         for warp in 0..<Self.warps {
             for row in 0..<16 {
                 for column in 0..<8 {
                     for step in 0..<k {
-                        expected[(warp * 16 + row) * 8 + column] +=
+                        products[(warp * 16 + row) * 8 + column] +=
                             precision.rounded(a[(warp * 16 + row) * k + step]) * b[(warp * k + step) * 8 + column]
                     }
                 }
             }
         }
-        self.expected = expected
+        self.products = products
+        rows = (0..<Self.warps * 32).flatMap { item in
+            let first = (item / 32 * 16 + item % 32 / 4) * 8
+            let row = products[first..<first + 8]
+            return [row.reduce(-.infinity, max), row.reduce(0, +)]
+        }
     }
 }

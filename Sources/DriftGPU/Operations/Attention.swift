@@ -133,6 +133,7 @@ struct Attention: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let command = tensorCommand(context) { return [command] }
         let sizes = layout.known(context.inputs)
         let rows = sizes.batch * layout.heads * ((sizes.queries + ownRows(context) - 1) / ownRows(context))
         return [
