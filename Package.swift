@@ -24,15 +24,17 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "DriftAR", "DriftGPU",
+                "DriftAR", "DriftBench", "DriftGPU",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(name: "TestSupport", dependencies: ["DriftGPU"], path: "Tests/TestSupport"),
         .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"]),
         .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

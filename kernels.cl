@@ -28,6 +28,7 @@
 #include "memory_bank.cl"
 #include "mma.cl"
 #include "modulate.cl"
+#include "multiply_add.cl"
 #include "optimizer.cl"
 #include "pairwise_distance.cl"
 #include "patchify.cl"

@@ -82,6 +82,9 @@ static const char mma_text[] = {
 static const char modulate_text[] = {
 #embed "modulate.cl"
 };
+static const char multiply_add_text[] = {
+#embed "multiply_add.cl"
+};
 static const char optimizer_text[] = {
 #embed "optimizer.cl"
 };
@@ -146,6 +149,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(memory_bank),
     SOURCE(mma),
     SOURCE(modulate),
+    SOURCE(multiply_add),
     SOURCE(optimizer),
     SOURCE(pairwise_distance),
     SOURCE(patchify),

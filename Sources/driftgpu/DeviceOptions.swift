@@ -1,6 +1,7 @@
 import ArgumentParser
 import DriftGPU
 import Logging
+import Synchronization
 
 extension Precision: ExpressibleByArgument {}
 
@@ -17,13 +18,18 @@ struct DeviceOptions: ParsableArguments {
 
     @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false
 
+    /// Logging may be set up once only, while a command may open several devices.
+    private static let isLogging = Atomic(false)
+
     /// `precision` is for when none was asked for.
     func open(profiling: Bool = false, precision usual: Precision = .fp32) throws -> Device {
-        let level: Logger.Level = verbose ? .debug : .warning
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
+        if !Self.isLogging.exchange(true, ordering: .relaxed) {
+            let level: Logger.Level = verbose ? .debug : .warning
+            LoggingSystem.bootstrap { label in
+                var handler = StreamLogHandler.standardError(label: label)
+                handler.logLevel = level
+                return handler
+            }
         }
         var options = Device.Options()
         options.profiling = profiling

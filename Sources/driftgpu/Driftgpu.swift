@@ -6,5 +6,5 @@ struct Driftgpu: ParsableCommand {
         commandName: "driftgpu",
         abstract: "Train and sample Drift-AR, a one-pass class-conditional image generator, on any OpenCL device.",
         version: "0.1.0",
-        subcommands: [Train.self, Sample.self, Eval.self, Devices.self])
+        subcommands: [Train.self, Sample.self, Eval.self, Bench.self, Devices.self])
 }

@@ -58,7 +58,19 @@ public final class Trainer {
     }
 
     /// What the next step's schedule looks like.
-    public func schedule() throws -> Schedule { try current().executor.schedule }
+    public func schedule() throws -> Schedule { try executor().schedule }
+
+    /// The next step's executor: for timing its parts.
+    public func executor() throws -> Executor { try current().executor }
+
+    /// The schedule of a first-phase step on a device that need not be there.
+    public static func plannedSchedule(
+        _ configuration: Configuration, traits: DeviceTraits, gemm: any GEMMProvider
+    ) throws -> Schedule {
+        let model = try DriftARModel(DriftARModel.Shape(configuration))
+        let training = try TrainingGraph(model, configuration, imageCount: configuration.classes, isSecondPhase: false)
+        return try Schedule(training.graph, traits: traits, gemm: gemm)
+    }
 
     private func current() throws -> (graph: TrainingGraph, executor: Executor) {
         let isSecond = phases.isSecondPhase(Double(step))

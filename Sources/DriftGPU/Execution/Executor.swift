@@ -17,6 +17,8 @@ public final class Executor {
     private let device: Device
     private var arena: Buffer?
     private var entries: [Entry] = []
+    /// Where the entries of each step begin, and after the last of them.
+    private var firstEntries = [0]
     /// Receives the times of every launch when the device was opened for profiling.
     public var profiler: Profiler?
 
@@ -45,6 +47,7 @@ public final class Executor {
         }
         for (index, step) in schedule.steps.enumerated() {
             for command in step.commands { entries.append(try bind(command, step: step, index: index)) }
+            firstEntries.append(entries.count)
         }
     }
 
@@ -124,9 +127,12 @@ public final class Executor {
     }
 
     /// Issues every launch once. Returns before the device is done.
-    public func run() throws {
+    public func run() throws { try run(steps: schedule.steps.indices) }
+
+    /// Issues the launches of some of the schedule's steps: for timing them.
+    public func run(steps: Range<Int>) throws {
         let isProfiling = profiler != nil
-        for entry in entries {
+        for entry in entries[firstEntries[steps.lowerBound]..<firstEntries[steps.upperBound]] {
             var event: cl_event?
             switch entry {
             case .kernel(let kernel, let dimensions, let global, let local, let name, let step):

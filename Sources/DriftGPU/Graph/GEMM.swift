@@ -33,7 +33,7 @@ public struct GEMMEpilogue: Sendable, Hashable {
 }
 
 /// C = alpha * op(A) op(B) (+ C if `accumulate`), then the epilogue; row-major, [m, k] x [k, n] -> [m, n], `batch` times.
-public struct GEMM: Sendable, Hashable {
+public struct GEMM: Sendable, Hashable, CustomStringConvertible {
     public var m: Int
     public var n: Int
     public var k: Int
@@ -54,6 +54,12 @@ public struct GEMM: Sendable, Hashable {
         self.a = a
         self.b = b
         self.c = c
+    }
+
+    /// As m x n x k, with the operands that are transposed.
+    public var description: String {
+        let entries = batch > 1 ? "\(batch) times " : ""
+        return entries + "\(m) x \(n) x \(k)" + (transposeA ? " A^T" : "") + (transposeB ? " B^T" : "")
     }
 
     /// Each matrix once over the bus, two operations a multiply-add.

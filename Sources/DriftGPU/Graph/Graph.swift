@@ -136,6 +136,11 @@ struct Copy: Operation {
     }
 }
 
+extension Graph {
+    /// `x` in memory of its own.
+    public func copy(_ x: Tensor) throws -> Tensor { try apply(Copy(), x)[0] }
+}
+
 /// The same memory, through which no gradient flows.
 struct Detach: Operation {
     var name: String { "detach" }

@@ -104,7 +104,7 @@ struct MatrixMultiply: Operation {
         context.gemm.commands(product(context), scratch: .scratch(0), traits: context.traits)
     }
 
-    private func product(_ context: LaunchContext) -> GEMM {
+    func product(_ context: LaunchContext) -> GEMM {
         let extents = extents(context.inputs)
         let (m, n, k) = (extents.m, extents.n, extents.k)
         let isBatched = extents.batch > 1

@@ -6,6 +6,24 @@ public struct Schedule: Sendable {
         public let node: Node
         public let commands: [Command]
         public let scratch: [TensorType]
+        /// The matrix product, of a node that is one.
+        public let product: GEMM?
+
+        init(_ node: Node, traits: DeviceTraits, gemm: any GEMMProvider) {
+            self.node = node
+            let context = LaunchContext(
+                inputs: node.inputs.map(\.type), outputs: node.outputs.map(\.type), traits: traits, gemm: gemm)
+            let isView = node.operation.isView
+            commands = isView ? [] : node.operation.commands(context)
+            scratch = isView ? [] : node.operation.scratch(context)
+            product = (node.operation as? MatrixMultiply)?.product(context)
+        }
+
+        /// Operation and output shapes, or the product's m x n x k.
+        public var label: String {
+            if let product { return node.operation.name + " " + product.description }
+            return ([node.operation.name] + node.outputs.map(\.type.description)).joined(separator: " ")
+        }
     }
 
     public struct Options: Sendable {
@@ -38,14 +56,7 @@ public struct Schedule: Sendable {
         var nodes: [Node?] = Self.needed(graph, kept: kept)
         nodeCount = nodes.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
         if options.fuse { Self.fuse(&nodes, pinned: kept.union(graph.places.keys)) }
-        steps = nodes.compactMap { $0 }.map { node in
-            let bare = LaunchContext(
-                inputs: node.inputs.map(\.type), outputs: node.outputs.map(\.type), traits: traits, gemm: gemm)
-            let isView = node.operation.isView
-            return Step(
-                node: node, commands: isView ? [] : node.operation.commands(bare),
-                scratch: isView ? [] : node.operation.scratch(bare))
-        }
+        steps = nodes.compactMap { $0 }.map { Step($0, traits: traits, gemm: gemm) }
         plan = MemoryPlan(
             steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse && options.guardBytes == 0,
             guardBytes: options.guardBytes)
@@ -117,6 +128,16 @@ public struct Schedule: Sendable {
     /// What was decided, for `--print-plan`.
     public var summary: String {
         "\(nodeCount) nodes, \(launches) launches, arena \(plan.arenaBytes) bytes, \(plan.bytesWithoutReuse) without reuse"
+    }
+
+    /// What the launches of some steps do, added up.
+    public func traffic(of range: Range<Int>) -> Traffic {
+        steps[range].reduce(into: Traffic()) { sum, step in
+            for command in step.commands {
+                sum.bytes += command.traffic.bytes
+                sum.flops += command.traffic.flops
+            }
+        }
     }
 
     /// One line per launch: operation, kernel, output shapes.

@@ -1,0 +1,129 @@
+import DriftAR
+import DriftGPU
+
+/// Every operation of a model's training step, forward and backward, timed by itself at the model's own shapes.
+///
+/// The cases are the distinct steps of the schedule that training runs, so nothing that training launches is missing and
+/// nothing else is timed. Each is timed with flushed caches and as soon as it has been run before; beside each repetition,
+/// on what may be a busy machine, a copy of as many bytes and as many multiply-adds in registers are timed the same way.
+/// So a share of 1 is as fast as the device moves such data, or computes that much, launch included.
+public struct KernelBenchmark: Codable, Sendable {
+    /// What keeps a case from being faster: the larger of the two times beside it, or the launch if both are hardly more.
+    public enum Limit: String, Codable, Sendable { case memory, arithmetic, launch }
+
+    /// One operation at one size.
+    public struct Case: Codable, Sendable {
+        /// Operation and output shapes; a product as m x n x k with its transposes.
+        public let name: String
+        /// How often a training step does it.
+        public let perStep: Int
+        public let launches: Int
+        /// With flushed caches.
+        public let timing: Timing
+        /// Right after another run.
+        public let warm: Timing
+        /// The copy of as many bytes, with flushed caches.
+        public let copy: Timing
+        /// As many multiply-adds in registers.
+        public let multiplyAdd: Timing
+        public let bytes: Int
+        public let flops: Int
+        public let limit: Limit
+
+        /// Bytes a second, with flushed caches.
+        public var bandwidth: Double { Double(bytes) / timing.median }
+        /// Operations a second, from warm caches.
+        public var arithmetic: Double { Double(flops) / warm.median }
+        public var bandwidthShare: Double { copy.median / timing.median }
+        public var arithmeticShare: Double { multiplyAdd.median / warm.median }
+    }
+
+    public let size: String
+    public let cases: [Case]
+}
+
+extension KernelBenchmark {
+    /// Times the cases of a training step of `configuration`.
+    ///
+    /// - Parameters:
+    ///   - filter: part of the names of the cases to time.
+    ///   - progress: is told each case as it is done.
+    public init(
+        _ configuration: Configuration, device: Device, peaks: Peaks, repetitions: Int, filter: String = "",
+        progress: (Case) -> Void
+    ) throws {
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        try state.initialize(seed: 1)
+        // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
+        var options = Schedule.Options()
+        let planned = try Trainer.plannedSchedule(configuration, traits: device.traits, gemm: device.gemm)
+        let limit = min(device.about.maxAllocation, device.about.globalMemory / 2)
+        options.reuse = planned.plan.bytesWithoutReuse > limit
+        let trainer = try Trainer(configuration, state: state, data: configuration.randomImages(), options: options)
+        try trainer.advance()
+        try device.finish()
+        let executor = try trainer.executor()
+        let flush = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("flush", [16 << 20]))) }
+
+        var cases: [Case] = []
+        for group in Self.distinct(executor.schedule) where filter.isEmpty || group.name.contains(filter) {
+            let step = group.step..<(group.step + 1)
+            let traffic = executor.schedule.traffic(of: step)
+            let copy = try TimedGraph(device) { graph in
+                let count = max(traffic.bytes / 8, 1)
+                graph.output(try graph.copy(graph.input("copied_\(count)", [count])))
+            }
+            let multiplyAdd = try TimedGraph(device) { graph in
+                graph.output(try graph.apply(MultiplyAdd(flops: traffic.flops, traits: device.traits), [])[0])
+            }
+            func once() throws -> Double {
+                try seconds {
+                    try executor.run(steps: step)
+                    try device.finish()
+                }
+            }
+            func cold(_ body: () throws -> Double) throws -> Double {
+                try flush.run()
+                try device.finish()
+                return try body()
+            }
+            var times: (cold: [Double], warm: [Double], copy: [Double], multiplyAdd: [Double]) = ([], [], [], [])
+            // The first run binds and compiles.
+            _ = try once()
+            for _ in 0..<repetitions {
+                times.cold.append(try cold(once))
+                times.warm.append(try once())
+                times.multiplyAdd.append(try multiplyAdd.time())
+                times.copy.append(try cold(copy.time))
+            }
+            let (copyTime, multiplyAddTime) = (Timing(times.copy), Timing(times.multiplyAdd))
+            let least = max(copyTime.median, multiplyAddTime.median)
+            let result = Case(
+                name: group.name, perStep: group.count, launches: executor.schedule.steps[group.step].commands.count,
+                timing: Timing(times.cold), warm: Timing(times.warm), copy: copyTime, multiplyAdd: multiplyAddTime,
+                bytes: traffic.bytes, flops: traffic.flops,
+                limit: least < 3 * peaks.launch
+                    ? .launch : multiplyAddTime.median > copyTime.median ? .arithmetic : .memory)
+            progress(result)
+            cases.append(result)
+        }
+        self.init(size: configuration.preset, cases: cases)
+    }
+
+    /// The first step of each kind, with its name and how many there are. Kinds are told apart by operation and shapes.
+    static func distinct(_ schedule: Schedule) -> [(name: String, step: Int, count: Int)] {
+        var places: [String: Int] = [:]
+        var groups: [(name: String, step: Int, count: Int)] = []
+        for (index, step) in schedule.steps.enumerated() where !step.commands.isEmpty {
+            let name = step.label
+            let inputs = step.node.inputs.map(\.type.description).joined(separator: " ")
+            if let place = places[name + inputs] {
+                groups[place].count += 1
+            } else {
+                places[name + inputs] = groups.count
+                groups.append((name, index, 1))
+            }
+        }
+        return groups
+    }
+}

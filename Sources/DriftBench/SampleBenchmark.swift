@@ -1,0 +1,87 @@
+import DriftAR
+import DriftGPU
+
+/// Images drawn from a model, from labels to tokens on the host.
+public struct SampleBenchmark: Codable, Sendable {
+    public let size: String
+    public let labels: Int
+    public let perLabel: Int
+    public let isGuided: Bool
+    /// Each distinct label encoded once, or every image as the reference does.
+    public let encodeOnce: Bool
+    public let timing: Timing
+
+    public var imagesPerSecond: Double { Double(labels * perLabel) / timing.median }
+
+    /// Draws `perLabel` images of each of `labels` labels, again and again. Nothing is kept from one time to the next but
+    /// the bound graphs.
+    public init(
+        _ configuration: Configuration, labels: Int, perLabel: Int, isGuided: Bool, encodeOnce: Bool, repetitions: Int,
+        device: Device
+    ) throws {
+        size = configuration.preset
+        self.labels = labels
+        self.perLabel = perLabel
+        self.isGuided = isGuided
+        self.encodeOnce = encodeOnce
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        try state.initialize(seed: 1)
+        let chosen = (0..<labels).map { $0 % configuration.classes }
+        let draw =
+            encodeOnce
+            ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, isGuided: isGuided)
+            : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: isGuided)
+        for _ in 0..<2 { try draw() }
+        timing = Timing(try (0..<repetitions).map { _ in try seconds(draw) })
+    }
+
+    private static let strength: Float = 3
+
+    private static func encodingOnce(
+        _ sampler: Sampler, _ labels: [Int], perLabel: Int, isGuided: Bool
+    ) -> () throws -> Void {
+        return {
+            sampler.reset()
+            _ = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: isGuided ? strength : 1, seed: 1)
+        }
+    }
+
+    /// Encoder and decoder for every image, and once more without a label for guidance, in batches as the sampler's.
+    private static func encodingEach(
+        _ state: ModelState, _ labels: [Int], perLabel: Int, isGuided: Bool
+    ) throws -> () throws -> Void {
+        let (model, memory) = (state.model, state.memory)
+        let all = labels.flatMap { Array(repeating: Int32($0), count: perLabel) }
+        let count = min(all.count, 256)
+        let graph = Graph()
+        let scope = ParameterScope(graph, model.layout, storage: "ema")
+        let input = try graph.input("bench_labels", [count], .int32)
+        let clock = try graph.input("bench_clock", [4], .uint32)
+        let noise = try graph.randomNormal([count, model.shape.tokens, model.shape.tokenWidth], clock: clock)
+        func generated(isDropped: Bool) throws -> Tensor {
+            let drop = try graph.constant(
+                isDropped ? "bench_dropped" : "bench_kept", [Float](repeating: isDropped ? 0 : 1, count: count), [count])
+            let (z, entropy) = try model.encode(
+                model.embed(input, dropUniform: drop, dropProbability: 0.5, scope), scope)
+            return try model.generate(z: z, entropy: entropy, noise: noise, scope)
+        }
+        var tokens = try generated(isDropped: false)
+        if isGuided {
+            tokens = try graph.add(
+                graph.scale(tokens, by: strength), graph.scale(generated(isDropped: true), by: 1 - strength))
+        }
+        graph.output(tokens)
+        let device = memory.device
+        let executor = try Executor(
+            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        return {
+            for start in stride(from: 0, to: all.count, by: count) {
+                let part = Array(all[start..<min(start + count, all.count)])
+                try executor.write(part + Array(repeating: 0, count: count - part.count), to: input)
+                try executor.write([1, 0, UInt32(start), 0], to: clock)
+                try executor.run()
+                let _: [Float] = try executor.read(tokens)
+            }
+        }
+    }
+}

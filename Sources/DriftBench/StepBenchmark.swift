@@ -1,0 +1,65 @@
+import DriftAR
+import DriftGPU
+
+/// Training steps of a model as a whole.
+public struct StepBenchmark: Codable, Sendable {
+    public let size: String
+    public let encodeOnce: Bool
+    /// Images generated in a step.
+    public let batch: Int
+    public let launches: Int
+    public let arenaBytes: Int
+    /// Wall clock of a step, over runs of several steps without waiting between them.
+    public let timing: Timing
+    /// Seconds of a step that the device spent in kernels, by its own clock.
+    public let inKernels: Double
+    /// Floating-point operations of a step.
+    public let flops: Int
+
+    /// Part of a profiled step that is not in kernels: launching, and waiting for the host.
+    public let outsideKernels: Double
+
+    public var imagesPerSecond: Double { Double(batch) / timing.median }
+}
+
+extension StepBenchmark {
+    /// Times at least `repetitions` runs. `open` opens the device, with or without profiling: the times are taken without.
+    public init(
+        _ configuration: Configuration, repetitions: Int, open: (_ isProfiling: Bool) throws -> Device
+    ) throws {
+        func prepared(_ isProfiling: Bool) throws -> (Trainer, Device) {
+            let device = try open(isProfiling)
+            let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+            try state.initialize(seed: 1)
+            let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
+            for _ in 0..<3 { try trainer.advance() }
+            try device.finish()
+            return (trainer, device)
+        }
+        func time(_ trainer: Trainer, _ device: Device, steps: Int) throws -> Double {
+            try seconds {
+                for _ in 0..<steps { try trainer.advance() }
+                try device.finish()
+            } / Double(steps)
+        }
+        let schedule: Schedule
+        let timing: Timing
+        do {
+            let (trainer, device) = try prepared(false)
+            schedule = try trainer.schedule()
+            // Runs of about a tenth of a second, so that waiting for the end of one counts little.
+            let steps = max(1, min(50, Int(0.1 / (try time(trainer, device, steps: 1)))))
+            timing = Timing(try (0..<repetitions).map { _ in try time(trainer, device, steps: steps) })
+        }
+        let (trainer, device) = try prepared(true)
+        let profiler = Profiler()
+        trainer.profiler = profiler
+        let steps = 5
+        let wall = try time(trainer, device, steps: steps)
+        let inKernels = try profiler.totals().reduce(0) { $0 + $1.milliseconds } / 1000 / Double(steps)
+        self.init(
+            size: configuration.preset, encodeOnce: configuration.encodeOnce, batch: configuration.batch,
+            launches: schedule.launches, arenaBytes: schedule.plan.arenaBytes, timing: timing, inKernels: inKernels,
+            flops: schedule.traffic(of: schedule.steps.indices).flops, outsideKernels: max(0, 1 - inKernels / wall))
+    }
+}

@@ -1,0 +1,33 @@
+import DriftGPU
+
+/// One small graph, bound to a device and timed as a whole.
+final class TimedGraph {
+    private let executor: Executor
+    private let device: Device
+
+    init(_ device: Device, _ build: (Graph) throws -> Void) throws {
+        self.device = device
+        let graph = Graph()
+        try build(graph)
+        executor = try Executor(
+            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+        // The first runs compile, and touch memory for the first time.
+        for _ in 0..<2 { try executor.run() }
+        try device.finish()
+    }
+
+    /// What its launches do.
+    var traffic: Traffic { executor.schedule.traffic(of: 0..<executor.schedule.steps.count) }
+
+    func run() throws { try executor.run() }
+
+    /// Wall clock from handing over the work to the end of the queue.
+    func time() throws -> Double {
+        try seconds {
+            try executor.run()
+            try device.finish()
+        }
+    }
+
+    func measure(repetitions: Int) throws -> Timing { Timing(try (0..<repetitions).map { _ in try time() }) }
+}

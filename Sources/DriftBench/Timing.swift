@@ -1,0 +1,34 @@
+/// Times of repetitions of the same work, in seconds.
+public struct Timing: Codable, Sendable, Equatable {
+    public let median: Double
+    public let minimum: Double
+    /// A quarter of the repetitions were faster than this, and a quarter slower than `upperQuartile`.
+    public let lowerQuartile: Double
+    public let upperQuartile: Double
+    public let repetitions: Int
+
+    public init(_ seconds: [Double]) {
+        let sorted = seconds.sorted()
+        func quantile(_ part: Double) -> Double {
+            guard let last = sorted.indices.last else { return 0 }
+            let place = part * Double(last)
+            let low = Int(place)
+            let high = min(low + 1, last)
+            return sorted[low] + (place - Double(low)) * (sorted[high] - sorted[low])
+        }
+        median = quantile(0.5)
+        minimum = sorted.first ?? 0
+        lowerQuartile = quantile(0.25)
+        upperQuartile = quantile(0.75)
+        repetitions = sorted.count
+    }
+
+    /// Distance of the quartiles in parts of the median.
+    public var spread: Double { median > 0 ? (upperQuartile - lowerQuartile) / median : 0 }
+}
+
+/// Seconds `body` takes.
+func seconds(_ body: () throws -> Void) rethrows -> Double {
+    let (seconds, attoseconds) = try ContinuousClock().measure(body).components
+    return Double(seconds) + Double(attoseconds) * 1e-18
+}

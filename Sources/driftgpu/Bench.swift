@@ -1,0 +1,190 @@
+import ArgumentParser
+import DriftAR
+import DriftBench
+import DriftGPU
+import Foundation
+
+extension BenchmarkSize: ExpressibleByArgument {}
+
+struct Bench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Time kernels, training steps and sampling against the device's own peaks.",
+        discussion: "Every figure is wall clock around a finished queue. Peaks are measured first in the same run.",
+        subcommands: [Kernels.self, Step.self, Sample.self, Peak.self])
+
+    /// What all of them take.
+    struct Common: ParsableArguments {
+        @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large.", valueName: "size,..."))
+        var size: String = "digits"
+        @Option(help: ArgumentHelp("Repetitions of each measurement.", valueName: "n")) var repetitions: Int = 15
+        @Option(help: ArgumentHelp("Keep what was measured in this file.", valueName: "file")) var json: String?
+        @Option(help: ArgumentHelp("Compare with a file that --json wrote.", valueName: "file")) var compare: String?
+        @OptionGroup var deviceOptions: DeviceOptions
+
+        func validate() throws {
+            if repetitions < 1 || repetitions > 10_000 { throw ValidationError("--repetitions \(repetitions): take 1 to 10000") }
+            _ = try sizes()
+        }
+
+        func sizes() throws -> [BenchmarkSize] {
+            try size.split(separator: ",").map { name in
+                guard let size = BenchmarkSize(rawValue: String(name)) else {
+                    let known = BenchmarkSize.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw ValidationError("--size \(name): unknown; there is \(known)")
+                }
+                return size
+            }
+        }
+
+        /// Runs `body` on an open device, then keeps and compares what it put into the report.
+        func report(_ body: (Device, inout BenchmarkReport) throws -> Void) throws {
+            try reporting {
+                let before = try compare.map { try BenchmarkReport(file: $0) }
+                let device = try deviceOptions.open()
+                var report = BenchmarkReport(device)
+                Output.line("\(report.device), driver \(report.driver), GEMM \(device.gemm.name)")
+                try body(device, &report)
+                if let json { try AtomicFile.write([UInt8](report.json()), to: json) }
+                guard let before else { return }
+                Output.line("against \(compare ?? ""): time now over time then")
+                for line in report.compared(with: before) {
+                    let mark = line.isRegression ? "  SLOWER" : line.isGain ? "  faster" : ""
+                    Output.line(String(format: "%8.2f  ", line.ratio) + line.name + mark)
+                }
+            }
+        }
+
+        static func measurePeaks(_ device: Device, _ report: inout BenchmarkReport) throws -> Peaks {
+            let peaks = try Peaks(device)
+            report.peaks = peaks
+            Output.line(
+                String(
+                    format: "peaks: copy %.1f GB/s, multiply-add %.1f GFLOP/s, GEMM %.1f GFLOP/s, launch %.1f us",
+                    peaks.copyBandwidth / 1e9, peaks.multiplyAdd / 1e9, peaks.gemm / 1e9, peaks.launch * 1e6))
+            return peaks
+        }
+    }
+
+    struct Kernels: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Every operation of a training step, forward and backward, at the model's shapes.")
+        @Option(help: "Only cases whose name contains this.") var filter: String = ""
+        @Flag(help: "The step in which every image is encoded, instead of each label once.") var everyImage = false
+        @OptionGroup var common: Common
+
+        func run() throws {
+            try common.report { device, report in
+                let peaks = try Common.measurePeaks(device, &report)
+                for size in try common.sizes() {
+                    var configuration = size.configuration
+                    configuration.encodeOnce = !everyImage
+                    Output.line("\(size.rawValue): shares are of a copy of as many bytes (flushed caches), and of as many multiply-adds (warm)")
+                    Output.line(" flushed us  spread      GB/s  share     warm us   GFLOP/s  share  limit         x  case")
+                    report.kernels.append(
+                        try KernelBenchmark(
+                            configuration, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
+                        ) { Output.line(Self.line($0)) })
+                }
+            }
+        }
+
+        private static func line(_ entry: KernelBenchmark.Case) -> String {
+            let limit = entry.limit.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+            return String(
+                format: "%11.1f  %4.0f %%  %8.1f  %3.0f %%  %10.1f  %8.1f  %3.0f %%  ", entry.timing.median * 1e6,
+                100 * entry.timing.spread, entry.bandwidth / 1e9, 100 * entry.bandwidthShare, entry.warm.median * 1e6,
+                entry.arithmetic / 1e9, 100 * entry.arithmeticShare) + limit
+                + String(format: "%3d  ", entry.perStep) + entry.name
+        }
+    }
+
+    struct Step: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Whole training steps.")
+        @Option(help: ArgumentHelp("Encode each distinct label once (true) or every image (false); both when not given.", valueName: "bool"))
+        var encodeOnce: Bool?
+        @Option(help: ArgumentHelp("Generated images in a step; a multiple of the labels in a step.", valueName: "n")) var batch: Int?
+        @Flag(help: "Print the settings of the size as JSON and stop.") var printConfig = false
+        @OptionGroup var common: Common
+
+        func run() throws {
+            if printConfig {
+                try reporting {
+                    for size in try common.sizes() {
+                        Output.line(String(decoding: try size.configuration.json().dropLast(), as: UTF8.self))
+                    }
+                }
+                return
+            }
+            try common.report { _, report in
+                Output.line("  median ms  spread  images/s  GFLOP/s  in kernels  outside  launches  arena MB  case")
+                for size in try common.sizes() {
+                    for once in encodeOnce.map({ [$0] }) ?? [true, false] {
+                        var configuration = size.configuration
+                        configuration.encodeOnce = once
+                        if let batch {
+                            guard batch > 0, batch.isMultiple(of: configuration.labelsInStep) else {
+                                throw ConfigurationError("--batch \(batch): must be a multiple of the \(configuration.labelsInStep) labels of \(size.rawValue)")
+                            }
+                            configuration.samplesPerLabel = batch / configuration.labelsInStep
+                        }
+                        try configuration.validate()
+                        let step = try StepBenchmark(configuration, repetitions: common.repetitions) {
+                            try common.deviceOptions.open(profiling: $0)
+                        }
+                        report.step.append(step)
+                        Output.line(Self.line(step))
+                    }
+                }
+            }
+        }
+
+        private static func line(_ step: StepBenchmark) -> String {
+            String(
+                format: "%11.2f  %4.0f %%  %8.0f  %7.0f  %7.2f ms  %5.1f %%  %8d  %8.1f  ", step.timing.median * 1e3,
+                100 * step.timing.spread, step.imagesPerSecond, Double(step.flops) / step.timing.median / 1e9,
+                step.inKernels * 1e3, 100 * step.outsideKernels, step.launches, Double(step.arenaBytes) / 1e6)
+                + "\(step.size), \(step.encodeOnce ? "labels once" : "every image"), batch \(step.batch)"
+        }
+    }
+
+    struct Sample: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Drawing images: plain and guided, each label encoded once or every image.")
+        @Option(help: ArgumentHelp("Labels.", valueName: "n")) var labels: Int = 10
+        @Option(help: ArgumentHelp("Images of each label.", valueName: "n")) var perLabel: Int = 16
+        @OptionGroup var common: Common
+
+        func validate() throws {
+            if labels < 1 || perLabel < 1 || labels > 100_000 || perLabel > 100_000 {
+                throw ValidationError("--labels \(labels) --per-label \(perLabel): take 1 to 100000")
+            }
+        }
+
+        func run() throws {
+            try common.report { device, report in
+                Output.line("  median ms  spread  images/s  case")
+                for size in try common.sizes() {
+                    for (isGuided, once) in [(false, true), (false, false), (true, true), (true, false)] {
+                        let sample = try SampleBenchmark(
+                            size.configuration, labels: labels, perLabel: perLabel, isGuided: isGuided, encodeOnce: once,
+                            repetitions: common.repetitions, device: device)
+                        report.sample.append(sample)
+                        Output.line(
+                            String(
+                                format: "%11.2f  %4.0f %%  %8.0f  ", sample.timing.median * 1e3, 100 * sample.timing.spread,
+                                sample.imagesPerSecond)
+                                + "\(size.rawValue), \(isGuided ? "guided" : "plain"), \(once ? "labels once" : "every image")")
+                    }
+                }
+            }
+        }
+    }
+
+    struct Peak: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "devices", abstract: "The device's peaks: copy bandwidth, multiply-add, GEMM, launch.")
+        @OptionGroup var common: Common
+
+        func run() throws { try common.report { _ = try Common.measurePeaks($0, &$1) } }
+    }
+}
