@@ -46,7 +46,7 @@ static inline uint mma_word_bf16(float first, float second) {
 }
 static inline uint mma_word_tf32(float value) { return mma_round(value, 13); }
 
-// The words of PACK floats at each of four places: bf16 takes first and second for the lower and the upper half.
+// The word of this precision: bf16 takes both values, tf32, whose words hold one, the first.
 #ifdef MMA_BF16
 #define MMA_WORD_OF(first, second) mma_word_bf16(first, second)
 #else

@@ -19,7 +19,7 @@ public struct TrainingRun {
         try configuration.validate()
         guard device.precision == configuration.precision else {
             throw ConfigurationError(
-                "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it for the run's")
+                "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
         }
         folder = RunFolder(path, keep: configuration.keepCheckpoints)
         let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
