@@ -99,11 +99,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
 #endif
     // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
     // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it. A row's GELUs are side by side to hide their latency.
-    float tile[GEMM_TILE_M * GEMM_TILE_N];
+    floatL tile[GEMM_TILE_M * GEMM_VECTORS];
 #pragma unroll
     for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) vstoreL(alpha * sum[r][v], r * GEMM_VECTORS + v, tile);
+      for (int v = 0; v < GEMM_VECTORS; ++v) tile[r * GEMM_VECTORS + v] = alpha * sum[r][v];
     if ((p + 1) * GEMM_TILE_N <= n) {
       for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
         const int i = tile_row + r;
@@ -111,7 +111,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
 #pragma unroll
         for (int v = 0; v < GEMM_VECTORS; ++v) {
           const int j = p * GEMM_TILE_N + v * LANES;
-          EPILOGUE_STORE(vloadL(r * GEMM_VECTORS + v, tile), i, at, j, j + LANES);
+          EPILOGUE_STORE(tile[r * GEMM_VECTORS + v], i, at, j, j + LANES);
         }
       }
       continue;
@@ -120,7 +120,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
       const int i = tile_row + r;
       const size_t at = entry * stride_c + (size_t)i * ldc;
       for (int j = p * GEMM_TILE_N, v = 0; v < GEMM_VECTORS && j < n; ++v, j += LANES)
-        EPILOGUE_STORE(vloadL(r * GEMM_VECTORS + v, tile), i, at, j, n);
+        EPILOGUE_STORE(tile[r * GEMM_VECTORS + v], i, at, j, n);
     }
   }
 }
@@ -163,16 +163,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
       }
       if (rows == LANES) {
 #pragma unroll
-        for (int r = 0; r < LANES; ++r) vstoreL(x[r], v, packed + (size_t)(step + r) * GEMM_TILE_N);
+        for (int r = 0; r < LANES; ++r) STORE_PACKED(x[r], packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
       } else {
 #pragma unroll
         for (int r = 0; r < LANES; ++r)
-          if (r < rows) vstoreL(x[r], v, packed + (size_t)(step + r) * GEMM_TILE_N);
+          if (r < rows) STORE_PACKED(x[r], packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
       }
 #else
       for (int r = 0; r < rows; ++r) {
         const floatL value = column < n ? lanes_load(b + (size_t)(step + r) * ldb, column, n) : (floatL)(0.0f);
-        vstoreL(value, v, packed + (size_t)(step + r) * GEMM_TILE_N);
+        STORE_PACKED(value, packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
       }
 #endif
     }

@@ -105,6 +105,8 @@ __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias
 
 // Rows that backward takes together: eight sums then cost one reduction, and a partial sum is touched once for four rows.
 #define LAYER_NORM_ROWS 4
+// The first `count` of them, a constant where this has been inlined: unrolled, so that what is summed is in registers.
+#define LAYER_NORM_EACH_OF(r, count) _Pragma("unroll") for (int r = 0; r < LAYER_NORM_ROWS; ++r) if (r < (count))
 
 // The eight values summed over the team.
 #if TEAM_SIZE > 1
@@ -133,11 +135,11 @@ static inline float8 layer_norm_gradient_sums(__global const float *dy, __global
                                               __global const float *weight, __global const float *scale_row, int n,
                                               int modulated, int row, int step, const int count) {
   floatL sum[LAYER_NORM_ROWS], product[LAYER_NORM_ROWS];
-  for (int r = 0; r < LAYER_NORM_ROWS; ++r) sum[r] = product[r] = 0.0f;
+  LAYER_NORM_EACH_OF(r, LAYER_NORM_ROWS) sum[r] = product[r] = 0.0f;
   LAYER_NORM_COLUMNS(i, n, {
     floatL factor = column_load(weight, i, n, whole);
     if (modulated) factor = factor * column_load(scale_row, i, n, whole) + factor;
-    for (int r = 0; r < count; ++r) {
+    LAYER_NORM_EACH_OF(r, count) {
       const size_t start = (size_t)(row + r * step) * n;
       const floatL gradient = column_load(dy + start, i, n, whole) * factor;
       const floatL normal = (column_load(x + start, i, n, whole) - mean[row + r * step]) * rstd[row + r * step];
@@ -165,7 +167,7 @@ static inline void layer_norm_gradient(__global const float *dy, __global const 
       dscale = column_load(partial, i, n, whole);
       dshift = column_load(partial + n, i, n, whole);
     }
-    for (int r = 0; r < count; ++r) {
+    LAYER_NORM_EACH_OF(r, count) {
       const size_t start = (size_t)(row + r * step) * n;
       const float inverse = rstd[row + r * step];
       const floatL gradient = column_load(dy + start, i, n, whole);

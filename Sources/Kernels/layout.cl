@@ -163,9 +163,9 @@ __kernel void transpose_forward(IN(float, x), OUT(float, y), int batch, int m, i
 #else
     floatL v[LANES];
     if (height == LANES && width == LANES) {
-      for (int r = 0; r < LANES; ++r) v[r] = vloadL(0, from + (size_t)r * n);
+      for (int r = 0; r < LANES; ++r) v[r] = LOAD_PACKED(from + (size_t)r * n);
       transpose_lanes(v);
-      for (int r = 0; r < LANES; ++r) vstoreL(v[r], 0, to + (size_t)r * m);
+      for (int r = 0; r < LANES; ++r) STORE_PACKED(v[r], to + (size_t)r * m);
     } else {
       for (int r = 0; r < width; ++r)
         for (int c = 0; c < height; ++c) to[(size_t)r * m + c] = from[(size_t)c * n + r];

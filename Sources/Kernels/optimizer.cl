@@ -24,7 +24,7 @@ __kernel void gradient_norm_partial(IN(float, gradient), IN(int, flags), OUT(flo
     __global const float *g = gradient + (size_t)begin * OPTIMIZER_BLOCK;
     floatL sum = (floatL)(0.0f);
     TEAM_FOR(i, n * OPTIMIZER_BLOCK) {
-      floatL v = vloadL(0, g + i);
+      floatL v = LOAD_PACKED(g + i);
       if (flags[begin + i / OPTIMIZER_BLOCK] & OPTIMIZER_ACTIVE) sum += v * v;
     }
     float total = team_sum(sum);
@@ -82,20 +82,20 @@ __kernel void adamw_forward(OUT(float, parameter), IN(float, gradient), OUT(floa
   float step = lr / adamw_correction(rate1, t), root = 1.0f / sqrt(adamw_correction(rate2, t));
   FLAT_FOR(i, (size_t)blocks * OPTIMIZER_BLOCK) {
     int flag = flags[i / OPTIMIZER_BLOCK];
-    floatL p = vloadL(0, parameter + i);
+    floatL p = LOAD_PACKED(parameter + i);
     if (flag & OPTIMIZER_ACTIVE) {
-      floatL g = clip * vloadL(0, gradient + i), m = vloadL(0, first + i), v = vloadL(0, second + i);
+      floatL g = clip * LOAD_PACKED(gradient + i), m = LOAD_PACKED(first + i), v = LOAD_PACKED(second + i);
       m += rate1 * (g - m);
       v += rate2 * (g * g - v);
       if (flag & OPTIMIZER_DECAY) p *= 1.0f - lr * decay;
       p -= step * m / (sqrt(v) * root + epsilon);
-      vstoreL(m, 0, first + i);
-      vstoreL(v, 0, second + i);
-      vstoreL(p, 0, parameter + i);
+      STORE_PACKED(m, first + i);
+      STORE_PACKED(v, second + i);
+      STORE_PACKED(p, parameter + i);
     }
     if (ema_rate != 0.0f) {
-      floatL e = vloadL(0, ema + i);
-      vstoreL(e + ema_rate * (p - e), 0, ema + i);
+      floatL e = LOAD_PACKED(ema + i);
+      STORE_PACKED(e + ema_rate * (p - e), ema + i);
     }
   }
 }

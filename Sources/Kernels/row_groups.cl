@@ -82,11 +82,11 @@ static inline int chunks_of_group(int span, int inner, int chunk) { return (span
 
 // A vector of a tile; `whole` (a constant after inlining) says that all its columns lie inside the row.
 static inline floatL column_load(__global const float *p, int i, int n, int whole) {
-  return whole ? vloadL(0, p + i) : lanes_load(p, i, n);
+  return whole ? LOAD_PACKED(p + i) : lanes_load(p, i, n);
 }
 static inline void column_store(__global float *p, int i, int n, floatL v, int whole) {
   if (whole)
-    vstoreL(v, 0, p + i);
+    STORE_PACKED(v, p + i);
   else
     lanes_store(p, i, n, v);
 }
