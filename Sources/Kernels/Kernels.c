@@ -40,6 +40,9 @@ static const char attention_lanes_text[] = {
 static const char attention_local_text[] = {
 #embed "attention_local.cl"
 };
+static const char attention_mma_text[] = {
+#embed "attention_mma.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
 };
@@ -70,6 +73,9 @@ static const char gemm_text[] = {
 static const char gemm_epilogue_text[] = {
 #embed "gemm_epilogue.cl"
 };
+static const char gemm_mma_text[] = {
+#embed "gemm_mma.cl"
+};
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
 };
@@ -78,6 +84,9 @@ static const char layout_text[] = {
 };
 static const char memory_bank_text[] = {
 #embed "memory_bank.cl"
+};
+static const char mma_text[] = {
+#embed "mma.cl"
 };
 static const char modulate_text[] = {
 #embed "modulate.cl"
@@ -135,6 +144,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_flash_backward),
     SOURCE(attention_lanes),
     SOURCE(attention_local),
+    SOURCE(attention_mma),
     SOURCE(attention_shape),
     SOURCE(attention_tile),
     SOURCE(doubly_stochastic),
@@ -145,9 +155,11 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(flat),
     SOURCE(gemm),
     SOURCE(gemm_epilogue),
+    SOURCE(gemm_mma),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
+    SOURCE(mma),
     SOURCE(modulate),
     SOURCE(multiply_add),
     SOURCE(optimizer),

@@ -134,6 +134,7 @@ struct Attention: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let command = tensorCommand(context) { return [command] }
         let sizes = layout.known(context.inputs)
         let arguments =
             layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes) + draw(layout.tensorCount)
