@@ -34,8 +34,17 @@ static const char attention_lanes_text[] = {
 static const char attention_local_text[] = {
 #embed "attention_local.cl"
 };
+static const char attention_rows_text[] = {
+#embed "attention_rows.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
+};
+static const char attention_short_text[] = {
+#embed "attention_short.cl"
+};
+static const char attention_short_backward_text[] = {
+#embed "attention_short_backward.cl"
 };
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
@@ -124,7 +133,10 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_backward),
     SOURCE(attention_lanes),
     SOURCE(attention_local),
+    SOURCE(attention_rows),
     SOURCE(attention_shape),
+    SOURCE(attention_short),
+    SOURCE(attention_short_backward),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
     SOURCE(drift_loss),

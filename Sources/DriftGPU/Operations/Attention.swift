@@ -133,6 +133,7 @@ struct Attention: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let short = ShortAttention(self, inputs: context.inputs, traits: context.traits) { return [short.forward(context)] }
         let sizes = layout.known(context.inputs)
         let rows = sizes.batch * layout.heads * ((sizes.queries + ownRows(context) - 1) / ownRows(context))
         return [
@@ -192,6 +193,9 @@ struct AttentionGradient: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let short = ShortAttention(forward, inputs: context.inputs, traits: context.traits) {
+            return [short.backward(context, first: first)]
+        }
         let sizes = layout.known(context.inputs)
         let inputs = layout.tensors { .input($0) }
         let outputs = layout.tensors { .output($0) }
