@@ -37,24 +37,18 @@
 #endif
 
 // Sums that are accumulated at once beside their operands: half of the registers.
-#ifndef ROW_SUMS
 #define ROW_SUMS (LANES == 16 ? 16 : 8)
-#endif
-#define AT_MOST(limit, n) ((n) < (limit) ? (n) : (limit))
-#ifndef DOT_UNROLL
-#define DOT_UNROLL (HEAD_DIM * QUERY_VECTORS > 16 ? 4 : 16)
-#endif
-#ifndef SUM_UNROLL
-#define SUM_UNROLL 4
-#endif
+// Rows at once when `n` rows are split evenly into blocks of at most `limit`: a short last block would wait for its sums.
+#define ROW_BLOCKS(n, limit) (((n) + (limit) - 1) / (limit))
+#define BLOCK_ROWS(n, limit) (((n) + ROW_BLOCKS(n, limit) - 1) / ROW_BLOCKS(n, limit))
 
 // dots[j] = sum_d columns[d] * rows[j][d], for DOT_ROWS rows at once.
-#define DOT_ROWS AT_MOST(ROW_SUMS / QUERY_VECTORS, KEYS)
+#define DOT_ROWS BLOCK_ROWS(KEYS, ROW_SUMS / QUERY_VECTORS)
 INLINE void dot_block(const floatL *columns, __global const float *rows, const int count, floatL *dots) {
   floatL sum[DOT_ROWS][QUERY_VECTORS];
 #pragma unroll
   for (int i = 0; i < count; ++i) FOR_VECTORS sum[i][v] = (floatL)(0.0f);
-#pragma unroll DOT_UNROLL
+#pragma unroll 4
   for (int d = 0; d < HEAD_DIM; ++d)
 #pragma unroll
     for (int i = 0; i < count; ++i) {
@@ -82,7 +76,7 @@ INLINE void sum_block(const float *weights, const int term_step, const int row_s
   for (int r = 0; r < count; ++r)
 #pragma unroll
     for (int c = 0; c < CHUNKS; ++c) sum[r][c] = add ? LOAD_PACKED(out + r * out_stride + c * LANES) : (floatL)(0.0f);
-#pragma unroll SUM_UNROLL
+#pragma unroll 2
   for (int t = 0; t < terms; ++t)
 #pragma unroll
     for (int r = 0; r < count; ++r) {
@@ -99,10 +93,10 @@ INLINE void sum_block(const float *weights, const int term_step, const int row_s
 INLINE void sum_rows(const float *weights, const int term_step, const int row_step, const int terms,
                      __global const float *rows, const int stride, __global float *out, const int out_stride,
                      const int count, const int add) {
-  const int left = count % SUM_ROWS, whole = count - left;
+  const int block = BLOCK_ROWS(count, SUM_ROWS), left = count % block, whole = count - left;
 #pragma unroll 1
-  for (int r = 0; r < whole; r += SUM_ROWS)
-    sum_block(weights + r * row_step, term_step, row_step, terms, rows, stride, out + r * out_stride, out_stride, SUM_ROWS,
+  for (int r = 0; r < whole; r += block)
+    sum_block(weights + r * row_step, term_step, row_step, terms, rows, stride, out + r * out_stride, out_stride, block,
               add);
   if (left)
     sum_block(weights + whole * row_step, term_step, row_step, terms, rows, stride, out + whole * out_stride, out_stride,
