@@ -34,6 +34,7 @@ let package = Package(
             ]),
         .target(name: "TestSupport", dependencies: ["DriftGPU"], path: "Tests/TestSupport"),
         .testTarget(name: "DriftGPUTests", dependencies: ["DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"]),
         .testTarget(name: "DriftARTests", dependencies: ["DriftAR", "DriftGPU", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],

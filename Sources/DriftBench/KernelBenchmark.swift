@@ -40,7 +40,11 @@ public struct KernelBenchmark: Codable, Sendable {
 
     public let size: String
     public let cases: [Case]
+}
 
+extension KernelBenchmark {
+    /// Times the cases of a training step of `configuration`.
+    ///
     /// - Parameters:
     ///   - filter: part of the names of the cases to time.
     ///   - progress: is told each case as it is done.
@@ -61,7 +65,6 @@ public struct KernelBenchmark: Codable, Sendable {
         let executor = try trainer.executor()
         let flush = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("flush", [16 << 20]))) }
 
-        size = configuration.preset
         var cases: [Case] = []
         for group in Self.distinct(executor.schedule) where filter.isEmpty || group.name.contains(filter) {
             let step = group.step..<(group.step + 1)
@@ -104,7 +107,7 @@ public struct KernelBenchmark: Codable, Sendable {
             progress(result)
             cases.append(result)
         }
-        self.cases = cases
+        self.init(size: configuration.preset, cases: cases)
     }
 
     /// The first step of each kind, with its name and how many there are. Kinds are told apart by operation and shapes.

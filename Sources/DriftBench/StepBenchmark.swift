@@ -16,18 +16,17 @@ public struct StepBenchmark: Codable, Sendable {
     /// Floating-point operations of a step.
     public let flops: Int
 
-    public var imagesPerSecond: Double { Double(batch) / timing.median }
     /// Part of a profiled step that is not in kernels: launching, and waiting for the host.
     public let outsideKernels: Double
 
+    public var imagesPerSecond: Double { Double(batch) / timing.median }
+}
+
+extension StepBenchmark {
     /// Times at least `repetitions` runs. `open` opens the device, with or without profiling: the times are taken without.
     public init(
         _ configuration: Configuration, repetitions: Int, open: (_ isProfiling: Bool) throws -> Device
     ) throws {
-        size = configuration.preset
-        encodeOnce = configuration.encodeOnce
-        batch = configuration.batch
-
         func prepared(_ isProfiling: Bool) throws -> (Trainer, Device) {
             let device = try open(isProfiling)
             let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
@@ -43,12 +42,11 @@ public struct StepBenchmark: Codable, Sendable {
                 try device.finish()
             } / Double(steps)
         }
+        let schedule: Schedule
+        let timing: Timing
         do {
             let (trainer, device) = try prepared(false)
-            let schedule = try trainer.schedule()
-            launches = schedule.launches
-            arenaBytes = schedule.plan.arenaBytes
-            flops = schedule.traffic(of: schedule.steps.indices).flops
+            schedule = try trainer.schedule()
             // Runs of about a tenth of a second, so that waiting for the end of one counts little.
             let steps = max(1, min(50, Int(0.1 / (try time(trainer, device, steps: 1)))))
             timing = Timing(try (0..<repetitions).map { _ in try time(trainer, device, steps: steps) })
@@ -58,7 +56,10 @@ public struct StepBenchmark: Codable, Sendable {
         trainer.profiler = profiler
         let steps = 5
         let wall = try time(trainer, device, steps: steps)
-        inKernels = try profiler.totals().reduce(0) { $0 + $1.milliseconds } / 1000 / Double(steps)
-        outsideKernels = max(0, 1 - inKernels / wall)
+        let inKernels = try profiler.totals().reduce(0) { $0 + $1.milliseconds } / 1000 / Double(steps)
+        self.init(
+            size: configuration.preset, encodeOnce: configuration.encodeOnce, batch: configuration.batch,
+            launches: schedule.launches, arenaBytes: schedule.plan.arenaBytes, timing: timing, inKernels: inKernels,
+            flops: schedule.traffic(of: schedule.steps.indices).flops, outsideKernels: max(0, 1 - inKernels / wall))
     }
 }

@@ -25,6 +25,8 @@
 #define GEMM_VECTORS 2
 #endif
 #define GEMM_TILE_N (GEMM_VECTORS * LANES)
+// Steps of k from a prefetch to its use.
+#define GEMM_AHEAD 12
 
 // One work-item a group. It computes tiles of GEMM_TILE_M rows and GEMM_TILE_N columns with all sums in registers: a
 // step of k is GEMM_VECTORS loads of B and GEMM_TILE_M broadcasts of A for GEMM_TILE_M * GEMM_VECTORS multiply-adds.
@@ -53,10 +55,23 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     __global const float *column = b + entry * stride_b + (size_t)p * panel;
     floatL sum[GEMM_TILE_M][GEMM_VECTORS];
 #pragma unroll
-    for (int r = 0; r < GEMM_TILE_M; ++r)
+    for (int r = 0; r < GEMM_TILE_M; ++r) {
+      const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N;
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] = 0.0f;
+      for (int v = 0; v < GEMM_VECTORS; ++v) {
+        EPILOGUE_AHEAD(at + v * LANES);
+        sum[r][v] = 0.0f;
+      }
+    }
     for (int step = 0; step < steps; ++step) {
+      // Short rows give a hardware prefetcher nothing to go by. Transposed, the rows ahead; else, a piece of the next tile.
+#ifdef TRANSPOSE_A
+      PREFETCH(a + (size_t)(step + GEMM_AHEAD) * lda);
+#pragma unroll
+      for (int v = 0; v < GEMM_VECTORS; ++v) PREFETCH(column + (size_t)(step + GEMM_AHEAD) * ldb + v * LANES);
+#else
+      PREFETCH(a + (size_t)GEMM_TILE_M * lda + step * GEMM_TILE_M);
+#endif
       floatL right[GEMM_VECTORS];
 #pragma unroll
       for (int v = 0; v < GEMM_VECTORS; ++v) right[v] = vloadL(v, column + (size_t)step * ldb);
@@ -83,12 +98,24 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     }
 #endif
     // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
-    // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it.
+    // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it. A row's GELUs are side by side to hide their latency.
     float tile[GEMM_TILE_M * GEMM_TILE_N];
 #pragma unroll
     for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
       for (int v = 0; v < GEMM_VECTORS; ++v) vstoreL(alpha * sum[r][v], r * GEMM_VECTORS + v, tile);
+    if ((p + 1) * GEMM_TILE_N <= n) {
+      for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
+        const int i = tile_row + r;
+        const size_t at = entry * stride_c + (size_t)i * ldc;
+#pragma unroll
+        for (int v = 0; v < GEMM_VECTORS; ++v) {
+          const int j = p * GEMM_TILE_N + v * LANES;
+          EPILOGUE_STORE(vloadL(r * GEMM_VECTORS + v, tile), i, at, j, j + LANES);
+        }
+      }
+      continue;
+    }
     for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
       const int i = tile_row + r;
       const size_t at = entry * stride_c + (size_t)i * ldc;

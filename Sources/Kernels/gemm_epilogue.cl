@@ -15,8 +15,10 @@
 
 #ifdef ACCUMULATE
 #define APPLY_ACCUMULATE(at, j, n) value_ += lanes_load(c + (at), j, n);
+#define AHEAD_ACCUMULATE(at) PREFETCH(c + (at));
 #else
 #define APPLY_ACCUMULATE(at, j, n)
+#define AHEAD_ACCUMULATE(at)
 #endif
 
 #ifdef BIAS
@@ -49,7 +51,9 @@
 #define AUX_PARAMETER , IN(float, aux)
 #define AUX_USE USE_IN(float, aux);
 #define APPLY_AUX(at, j, n) value_ *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
+#define AHEAD_AUX(at) PREFETCH(aux + (at));
 #else
+#define AHEAD_AUX(at)
 #define AUX_PARAMETER
 #define AUX_USE
 #define APPLY_AUX(at, j, n)
@@ -59,7 +63,9 @@
 #define RESIDUAL_PARAMETER , IN(float, residual)
 #define RESIDUAL_USE USE_IN(float, residual);
 #define APPLY_RESIDUAL(at, j, n) value_ += lanes_load(residual + (at), j, n);
+#define AHEAD_RESIDUAL(at) PREFETCH(residual + (at));
 #else
+#define AHEAD_RESIDUAL(at)
 #define RESIDUAL_PARAMETER
 #define RESIDUAL_USE
 #define APPLY_RESIDUAL(at, j, n)
@@ -78,6 +84,14 @@
 
 #define EPILOGUE_PARAMETERS BIAS_PARAMETER INTERMEDIATE_PARAMETER AUX_PARAMETER RESIDUAL_PARAMETER GATE_PARAMETER
 #define EPILOGUE_USE BIAS_USE INTERMEDIATE_USE AUX_USE RESIDUAL_USE GATE_USE
+
+// Asks for what EPILOGUE_STORE will read at element `at` of C's layout.
+#define EPILOGUE_AHEAD(at)  \
+  do {                      \
+    AHEAD_ACCUMULATE(at)    \
+    AHEAD_AUX(at)           \
+    AHEAD_RESIDUAL(at)      \
+  } while (0)
 
 // Finishes and writes LANES values of row i from column j on; `at` is the row's first element in C.
 #define EPILOGUE_STORE(sum, i, at, j, n)  \

@@ -43,9 +43,15 @@ static inline void layer_norm_row(__global const float *x_row, __global const fl
 #if TEAM_SIZE > 1
 #define LAYER_NORM_STEP 1
 #define LAYER_NORM_UNROLL
+#define LAYER_NORM_STATISTICS float
+#define layer_norm_step_sum(v) team_sum(v[0])
+#define layer_norm_of_row(statistics, r) (statistics)
 #else
 #define LAYER_NORM_STEP 4
 #define LAYER_NORM_UNROLL _Pragma("unroll")
+#define LAYER_NORM_STATISTICS float4
+#define layer_norm_step_sum(v) lanes_sum4(v[0], v[1], v[2], v[3])
+#define layer_norm_of_row(statistics, r) (((const float *)&(statistics))[r])
 #endif
 #define LAYER_NORM_EACH(r) LAYER_NORM_UNROLL for (int r = 0; r < LAYER_NORM_STEP; ++r)
 
@@ -68,7 +74,6 @@ __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias
     // Past the last row the last is taken again, and not stored.
     int row[LAYER_NORM_STEP];
     __global const float *x_row[LAYER_NORM_STEP];
-    float center[LAYER_NORM_STEP], inverse[LAYER_NORM_STEP];
     floatL sum[LAYER_NORM_STEP];
     LAYER_NORM_EACH(r) {
       row[r] = min(step * LAYER_NORM_STEP + r, rows - 1);
@@ -76,25 +81,23 @@ __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias
       sum[r] = 0.0f;
     }
     LAYER_NORM_COLUMNS(i, n, { LAYER_NORM_EACH(r) sum[r] += column_load(x_row[r], i, n, whole); })
-    LAYER_NORM_EACH(r) {
-      center[r] = team_sum(sum[r]) * inverse_n;
-      sum[r] = 0.0f;
-    }
+    const LAYER_NORM_STATISTICS center = layer_norm_step_sum(sum) * inverse_n;
+    LAYER_NORM_EACH(r) sum[r] = 0.0f;
     LAYER_NORM_COLUMNS(i, n, {
       LAYER_NORM_EACH(r) {
-        floatL d = column_load(x_row[r], i, n, whole) - center[r];
+        floatL d = column_load(x_row[r], i, n, whole) - layer_norm_of_row(center, r);
         if (!whole) d = lanes_keep(d, i, n, 0.0f);
         sum[r] = d * d + sum[r];
       }
     })
-    LAYER_NORM_EACH(r) inverse[r] = 1.0f / sqrt(team_sum(sum[r]) * inverse_n + eps);
+    const LAYER_NORM_STATISTICS inverse = 1.0f / sqrt(layer_norm_step_sum(sum) * inverse_n + eps);
     for (int r = 0; r < LAYER_NORM_STEP && step * LAYER_NORM_STEP + r < rows; ++r) {
       const int m = modulated ? group_of_row(row[r], span, inner) : 0;
       layer_norm_row(x_row[r], weight, bias, scale + (size_t)m * scale_stride, shift + (size_t)m * shift_stride,
-                     y + (size_t)row[r] * n, n, modulated, center[r], inverse[r]);
+                     y + (size_t)row[r] * n, n, modulated, layer_norm_of_row(center, r), layer_norm_of_row(inverse, r));
       if (TEAM_RANK == 0) {
-        mean[row[r]] = center[r];
-        rstd[row[r]] = inverse[r];
+        mean[row[r]] = layer_norm_of_row(center, r);
+        rstd[row[r]] = layer_norm_of_row(inverse, r);
       }
     }
   }
@@ -129,9 +132,8 @@ static inline float8 layer_norm_gradient_sums(__global const float *dy, __global
                                               __global const float *mean, __global const float *rstd,
                                               __global const float *weight, __global const float *scale_row, int n,
                                               int modulated, int row, int step, const int count) {
-  float sums[2 * LAYER_NORM_ROWS] = {0, 0, 0, 0, 0, 0, 0, 0};
   floatL sum[LAYER_NORM_ROWS], product[LAYER_NORM_ROWS];
-  for (int r = 0; r < count; ++r) sum[r] = product[r] = 0.0f;
+  for (int r = 0; r < LAYER_NORM_ROWS; ++r) sum[r] = product[r] = 0.0f;
   LAYER_NORM_COLUMNS(i, n, {
     floatL factor = column_load(weight, i, n, whole);
     if (modulated) factor = factor * column_load(scale_row, i, n, whole) + factor;
@@ -143,11 +145,7 @@ static inline float8 layer_norm_gradient_sums(__global const float *dy, __global
       product[r] = gradient * normal + product[r];
     }
   })
-  for (int r = 0; r < count; ++r) {
-    sums[r] = lanes_sum(sum[r]);
-    sums[LAYER_NORM_ROWS + r] = lanes_sum(product[r]);
-  }
-  return vload8(0, sums);
+  return (float8)(lanes_sum4(sum[0], sum[1], sum[2], sum[3]), lanes_sum4(product[0], product[1], product[2], product[3]));
 }
 
 // dx of those rows from the means of g and g normal; their sums of dy normal and dy join `partial`, or start it.
@@ -240,7 +238,7 @@ __kernel void layer_norm_backward_parameters(IN(float, partial), IN(float, weigh
   USE_OUT(float, dscale);
   USE_OUT(float, dshift);
   COLUMN_LOCAL;
-  SHARE_FOR(tile, COLUMN_TILES(n)) COLUMN_EACH(v) {
+  SHARE_FOR(tile, COLUMN_TILES(n)) for (int v = 0; v < COLUMN_TILE_VECTORS; ++v) {
     const int i = COLUMN_FIRST(tile) + v * LANES;
     floatL weight_sum = 0.0f, bias_sum = 0.0f;
     if (i < n) {

@@ -3,6 +3,7 @@
 // Built-in exp, log and erf are scalar calls on some OpenCL CPU devices, ten times slower than the memory they feed from.
 // These are polynomials that stay in vector registers. Products and sums are written out: the compiler contracts them to
 // fused multiply-adds where the device has fast ones, while mad() is two instructions on some and fma() a call on others.
+// Long polynomials are cut into short ones that do not wait for each other.
 #ifndef MATH_CL
 #define MATH_CL
 #include "team.cl"
@@ -52,19 +53,12 @@ static inline floatL log_lanes(floatL x) {
 // erf(x), absolute error below 4e-7: an odd minimax polynomial x p(2 x^2 / 3.7^2 - 1) for |x| < 3.7, else +-1.
 static inline floatL erf_lanes(floatL x) {
   const floatL u = x * 0.146092042f * x - 1.0f;
-  floatL p = -0.00150467583f * u + 0.00392741337f;
-  p = p * u - 0.00364733674f;
-  p = p * u + 0.00522322161f;
-  p = p * u - 0.0141517026f;
-  p = p * u + 0.0251461528f;
-  p = p * u - 0.0362002514f;
-  p = p * u + 0.0514753535f;
-  p = p * u - 0.0704366416f;
-  p = p * u + 0.0906248912f;
-  p = p * u - 0.112645566f;
-  p = p * u + 0.140789539f;
-  p = p * u - 0.19046773f;
-  p = p * u + 0.382137537f;
+  const floatL u2 = u * u, u4 = u2 * u2;
+  const floatL p0 = (-0.112645566f * u + 0.140789539f) * u2 + (-0.19046773f * u + 0.382137537f);
+  const floatL p1 = (-0.0362002514f * u + 0.0514753535f) * u2 + (-0.0704366416f * u + 0.0906248912f);
+  const floatL p2 = (-0.00364733674f * u + 0.00522322161f) * u2 + (-0.0141517026f * u + 0.0251461528f);
+  const floatL p3 = -0.00150467583f * u + 0.00392741337f;
+  const floatL p = (p3 * u4 + p2) * (u4 * u4) + (p1 * u4 + p0);
   floatL y = x * p;
   y = x >= 3.7f ? (floatL)(1.0f) : y;
   return x <= -3.7f ? (floatL)(-1.0f) : y;
@@ -80,21 +74,12 @@ static inline floatL gelu_lanes(floatL x) {
 // one polynomial in 2 x^2 / 5.6^2 - 1 for |x| < 5.6, which spares both erf and exp; else 0 or 1.
 static inline floatL gelu_derivative_lanes(floatL x) {
   const floatL u = x * 0.0637755096f * x - 1.0f;
-  floatL p = -0.00676904619f * u + 0.0162352622f;
-  p = p * u - 0.00690468121f;
-  p = p * u + 0.00184468657f;
-  p = p * u - 0.032161355f;
-  p = p * u + 0.0575312413f;
-  p = p * u - 0.0558827557f;
-  p = p * u + 0.0600380339f;
-  p = p * u - 0.0721658096f;
-  p = p * u + 0.073201336f;
-  p = p * u - 0.0651848018f;
-  p = p * u + 0.0565010682f;
-  p = p * u - 0.050947234f;
-  p = p * u + 0.0518161096f;
-  p = p * u - 0.0642829016f;
-  p = p * u + 0.126416579f;
+  const floatL u2 = u * u, u4 = u2 * u2;
+  const floatL p0 = (-0.050947234f * u + 0.0518161096f) * u2 + (-0.0642829016f * u + 0.126416579f);
+  const floatL p1 = (-0.0721658096f * u + 0.073201336f) * u2 + (-0.0651848018f * u + 0.0565010682f);
+  const floatL p2 = (-0.032161355f * u + 0.0575312413f) * u2 + (-0.0558827557f * u + 0.0600380339f);
+  const floatL p3 = (-0.00676904619f * u + 0.0162352622f) * u2 + (-0.00690468121f * u + 0.00184468657f);
+  const floatL p = (p3 * u4 + p2) * (u4 * u4) + (p1 * u4 + p0);
   floatL y = x * p + 0.5f;
   y = x >= 5.6f ? (floatL)(1.0f) : y;
   return x <= -5.6f ? (floatL)(0.0f) : y;

@@ -25,28 +25,6 @@ __kernel void modulate_forward(IN(float, x), IN(float, scale), IN(float, shift),
   }
 }
 
-// One tile: dx of a chunk of rows, and the sums of dy x and of dy over it.
-static inline void modulate_backward_tile(__global const float *dy, __global const float *x,
-                                          __global const float *scale_row, __global float *dx, int n, int span, int inner,
-                                          int group, int first, int last, int i, floatL *dscale, floatL *dshift,
-                                          int whole) {
-  floatL factor[COLUMN_TILE_VECTORS];
-  COLUMN_EACH(v) {
-    factor[v] = 1.0f + column_load(scale_row, i + v * LANES, n, whole);
-    dscale[v] = dshift[v] = 0.0f;
-  }
-  for (int k = first + COLUMN_SLICE; k < last; k += COLUMN_SLICES) {
-    const size_t row = (size_t)row_of_group(group, k, span, inner) * n;
-    COLUMN_EACH(v) {
-      const int j = i + v * LANES;
-      const floatL gradient = column_load(dy + row, j, n, whole);
-      dscale[v] = gradient * column_load(x + row, j, n, whole) + dscale[v];
-      dshift[v] += gradient;
-      column_store(dx + row, j, n, gradient * factor[v], whole);
-    }
-  }
-}
-
 // dx = dy (1 + scale[m]);  dscale[c] = sum over the rows of chunk c of dy x;  dshift[c] = sum of dy.
 // With one chunk a group, dscale and dshift are the gradients; with more, they are partial sums for column_sum.
 // Traffic: 12 rows n bytes; 4 rows n FLOPs. dx may be dy (in place).
@@ -63,21 +41,35 @@ __kernel void modulate_backward(IN(float, dy), IN(float, x), IN(float, scale), O
   COLUMN_LOCAL;
   const int per_group = chunks_of_group(span, inner, chunk), tiles = COLUMN_TILES(n);
   SHARE_FOR(item, rows / span * inner * per_group * tiles) {
-    const int c = item / tiles, i = COLUMN_FIRST(item % tiles);
+    const int c = item / tiles;
     const int group = c / per_group, first = c % per_group * chunk, last = min(first + chunk, span / inner);
-    __global const float *scale_row = scale + (size_t)group * scale_stride;
-    floatL dscale_sum[COLUMN_TILE_VECTORS], dshift_sum[COLUMN_TILE_VECTORS];
-    if (i + COLUMN_TILE_VECTORS * LANES <= n)
-      modulate_backward_tile(dy, x, scale_row, dx, n, span, inner, group, first, last, i, dscale_sum, dshift_sum, 1);
-    else
-      modulate_backward_tile(dy, x, scale_row, dx, n, span, inner, group, first, last, i, dscale_sum, dshift_sum, 0);
-    COLUMN_EACH(v) {
-      const floatL a = column_slices_sum(dscale_sum[v]), b = column_slices_sum(dshift_sum[v]);
-      if (COLUMN_SLICE == 0) {
-        lanes_store(dscale + (size_t)c * dscale_stride, i + v * LANES, n, a);
-        lanes_store(dshift + (size_t)c * dshift_stride, i + v * LANES, n, b);
+    COLUMN_RUNS(i, COLUMN_FIRST(item % tiles), n, {
+      floatL factor[vectors];
+      floatL dscale_sum[vectors];
+      floatL dshift_sum[vectors];
+      COLUMN_EACH(v) {
+        factor[v] = 1.0f + column_load(scale + (size_t)group * scale_stride, i + v * LANES, n, whole);
+        dscale_sum[v] = dshift_sum[v] = 0.0f;
       }
-    }
+      for (int k = first + COLUMN_SLICE; k < last; k += COLUMN_SLICES) {
+        const size_t row = (size_t)row_of_group(group, k, span, inner) * n;
+        COLUMN_EACH(v) {
+          const int j = i + v * LANES;
+          const floatL gradient = column_load(dy + row, j, n, whole);
+          dscale_sum[v] = gradient * column_load(x + row, j, n, whole) + dscale_sum[v];
+          dshift_sum[v] += gradient;
+          column_store(dx + row, j, n, gradient * factor[v], whole);
+        }
+      }
+      COLUMN_EACH(v) {
+        const floatL a = column_slices_sum(dscale_sum[v]);
+        const floatL b = column_slices_sum(dshift_sum[v]);
+        if (COLUMN_SLICE == 0) {
+          column_store(dscale + (size_t)c * dscale_stride, i + v * LANES, n, a, whole);
+          column_store(dshift + (size_t)c * dshift_stride, i + v * LANES, n, b, whole);
+        }
+      }
+    })
   }
 }
 

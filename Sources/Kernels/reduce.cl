@@ -3,12 +3,6 @@
 #define REDUCE_CL
 #include "row_groups.cl"
 
-static inline void column_sum_tile(__global const float *x, int n, int first, int last, int i, floatL *sum, int whole) {
-  COLUMN_EACH(v) sum[v] = 0.0f;
-  for (int row = first + COLUMN_SLICE; row < last; row += COLUMN_SLICES)
-    COLUMN_EACH(v) sum[v] += column_load(x + (size_t)row * n, i + v * LANES, n, whole);
-}
-
 // y[c] = sum of x[row] over row = c chunk ..< min((c + 1) chunk, rows).  x [rows, n] -> y [ceil(rows / chunk), n], its rows
 // at stride y_stride. Sums of many rows take two launches, the second over the chunks of the first.
 // Traffic: 4 rows n bytes; rows n FLOPs.
@@ -18,16 +12,17 @@ __kernel void column_sum(IN(float, x), OUT(float, y), const int rows, const int 
   COLUMN_LOCAL;
   const int tiles = COLUMN_TILES(n);
   SHARE_FOR(item, (rows + chunk - 1) / chunk * tiles) {
-    const int c = item / tiles, i = COLUMN_FIRST(item % tiles), last = min((c + 1) * chunk, rows);
-    floatL sum[COLUMN_TILE_VECTORS];
-    if (i + COLUMN_TILE_VECTORS * LANES <= n)
-      column_sum_tile(x, n, c * chunk, last, i, sum, 1);
-    else
-      column_sum_tile(x, n, c * chunk, last, i, sum, 0);
-    COLUMN_EACH(v) {
-      const floatL total = column_slices_sum(sum[v]);
-      if (COLUMN_SLICE == 0) lanes_store(y + (size_t)c * y_stride, i + v * LANES, n, total);
-    }
+    const int c = item / tiles, last = min((c + 1) * chunk, rows);
+    COLUMN_RUNS(i, COLUMN_FIRST(item % tiles), n, {
+      floatL sum[vectors];
+      COLUMN_EACH(v) sum[v] = 0.0f;
+      for (int row = c * chunk + COLUMN_SLICE; row < last; row += COLUMN_SLICES)
+        COLUMN_EACH(v) sum[v] += column_load(x + (size_t)row * n, i + v * LANES, n, whole);
+      COLUMN_EACH(v) {
+        const floatL total = column_slices_sum(sum[v]);
+        if (COLUMN_SLICE == 0) column_store(y + (size_t)c * y_stride, i + v * LANES, n, total, whole);
+      }
+    })
   }
 }
 

@@ -53,48 +53,37 @@ __kernel void residual_dropout_forward(IN(float, x), IN(float, h), IN(float, gat
   }
 }
 
-// One tile of the gradient: dh of a chunk of rows, and the sum of dy h keep over it.
-static inline void residual_backward_tile(__global const float *dy, __global const float *h,
-                                          __global const float *gate_row, __global float *dh, int n, int span, int inner,
-                                          int group, int first, int last, int i, floatL *dgate, int dropout, uint4 clock,
-                                          int stream, float probability, int whole) {
-  floatL gate[COLUMN_TILE_VECTORS];
-  COLUMN_EACH(v) {
-    gate[v] = column_load(gate_row, i + v * LANES, n, whole);
-    dgate[v] = 0.0f;
-  }
-  for (int k = first + COLUMN_SLICE; k < last; k += COLUMN_SLICES) {
-    const int row = row_of_group(group, k, span, inner);
-    const size_t start = (size_t)row * n;
-    COLUMN_EACH(v) {
-      const int j = i + v * LANES;
-      floatL gradient = column_load(dy + start, j, n, whole);
-      if (dropout) gradient *= dropout_lanes(clock, stream, (ulong)row * RESIDUAL_ROW(n) + j, probability);
-      dgate[v] = gradient * column_load(h + start, j, n, whole) + dgate[v];
-      column_store(dh + start, j, n, gradient * gate[v], whole);
-    }
-  }
-}
-
-// All tiles of a gated residual's gradient; `dropout` is a constant at every call.
+// All tiles of a gated residual's gradient: dh of a chunk of rows, and the sum of dy h keep over it. `dropout` is a
+// constant at every use.
 #define RESIDUAL_BACKWARD(dropout, clock, stream, probability)                                                          \
   COLUMN_LOCAL;                                                                                                         \
   const int per_group = chunks_of_group(span, inner, chunk), tiles = COLUMN_TILES(n);                                   \
   SHARE_FOR(item, rows / span * inner * per_group * tiles) {                                                            \
-    const int c = item / tiles, i = COLUMN_FIRST(item % tiles);                                                         \
+    const int c = item / tiles;                                                                                         \
     const int group = c / per_group, first = c % per_group * chunk, last = min(first + chunk, span / inner);            \
-    __global const float *gate_row = gate + (size_t)group * gate_stride;                                                \
-    floatL sum[COLUMN_TILE_VECTORS];                                                                                    \
-    if (i + COLUMN_TILE_VECTORS * LANES <= n)                                                                           \
-      residual_backward_tile(dy, h, gate_row, dh, n, span, inner, group, first, last, i, sum, dropout, clock, stream,   \
-                             probability, 1);                                                                           \
-    else                                                                                                                \
-      residual_backward_tile(dy, h, gate_row, dh, n, span, inner, group, first, last, i, sum, dropout, clock, stream,   \
-                             probability, 0);                                                                           \
-    COLUMN_EACH(v) {                                                                                                    \
-      const floatL total = column_slices_sum(sum[v]);                                                                   \
-      if (COLUMN_SLICE == 0) lanes_store(dgate + (size_t)c * dgate_stride, i + v * LANES, n, total);                    \
-    }                                                                                                                   \
+    COLUMN_RUNS(i, COLUMN_FIRST(item % tiles), n, {                                                                     \
+      floatL gates[vectors];                                                                                            \
+      floatL sum[vectors];                                                                                              \
+      COLUMN_EACH(v) {                                                                                                  \
+        gates[v] = column_load(gate + (size_t)group * gate_stride, i + v * LANES, n, whole);                            \
+        sum[v] = 0.0f;                                                                                                  \
+      }                                                                                                                 \
+      for (int k = first + COLUMN_SLICE; k < last; k += COLUMN_SLICES) {                                                \
+        const int row = row_of_group(group, k, span, inner);                                                            \
+        const size_t start = (size_t)row * n;                                                                           \
+        COLUMN_EACH(v) {                                                                                                \
+          const int j = i + v * LANES;                                                                                  \
+          floatL gradient = column_load(dy + start, j, n, whole);                                                       \
+          if (dropout) gradient *= dropout_lanes(clock, stream, (ulong)row * RESIDUAL_ROW(n) + j, probability);         \
+          sum[v] = gradient * column_load(h + start, j, n, whole) + sum[v];                                             \
+          column_store(dh + start, j, n, gradient * gates[v], whole);                                                   \
+        }                                                                                                               \
+      }                                                                                                                 \
+      COLUMN_EACH(v) {                                                                                                  \
+        const floatL total = column_slices_sum(sum[v]);                                                                 \
+        if (COLUMN_SLICE == 0) column_store(dgate + (size_t)c * dgate_stride, i + v * LANES, n, total, whole);          \
+      }                                                                                                                 \
+    })                                                                                                                  \
   }
 
 // dh = dy gate[m];  dgate[c] = sum over the rows of chunk c of dy h (dx is dy itself). With one chunk a group, dgate is the

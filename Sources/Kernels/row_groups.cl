@@ -51,7 +51,34 @@ static inline int chunks_of_group(int span, int inner, int chunk) { return (span
 // Of this work-item: its first row in a tile, and its first column.
 #define COLUMN_SLICE (TEAM_RANK / (TEAM_SIZE / COLUMN_SLICES))
 #define COLUMN_FIRST(tile) ((tile) * COLUMN_WIDTH + TEAM_RANK % (TEAM_SIZE / COLUMN_SLICES) * COLUMN_TILE_VECTORS * LANES)
-#define COLUMN_EACH(v) for (int v = 0; v < COLUMN_TILE_VECTORS; ++v)
+
+// The statement for the vectors of a tile from column `first` on: `vectors` of them from column i, all inside a row of n
+// where `whole` is 1. Both are constants in the statement, so that its sums are registers and its loads are not looked at
+// one by one. On a GPU every work-item has one vector, which may lie outside the row.
+#if TEAM_SIZE > 1
+#define COLUMN_RUNS(i, first, n, ...)        \
+  {                                          \
+    const int i = (first);                   \
+    enum { vectors = 1, whole = 0 };         \
+    __VA_ARGS__                              \
+  }
+#else
+#define COLUMN_RUN(i, count, complete, ...)            \
+  {                                                    \
+    enum { vectors = (count), whole = (complete) };    \
+    __VA_ARGS__                                        \
+    i += (count) * LANES;                              \
+  }
+#define COLUMN_RUNS(i, first, n, ...)                                                                               \
+  for (int i = (first), i##_end = min(i + COLUMN_WIDTH, (int)(n)); i < i##_end;) {                                  \
+    const int left = i##_end - i;                                                                                   \
+    if (left >= COLUMN_TILE_VECTORS * LANES) COLUMN_RUN(i, COLUMN_TILE_VECTORS, 1, __VA_ARGS__)                     \
+    else if (left >= COLUMN_TILE_VECTORS / 2 * LANES) COLUMN_RUN(i, COLUMN_TILE_VECTORS / 2, 1, __VA_ARGS__)        \
+    else if (left >= LANES) COLUMN_RUN(i, 1, 1, __VA_ARGS__)                                                        \
+    else COLUMN_RUN(i, 1, 0, __VA_ARGS__)                                                                           \
+  }
+#endif
+#define COLUMN_EACH(v) _Pragma("unroll") for (int v = 0; v < vectors; ++v)
 
 // A vector of a tile; `whole` (a constant after inlining) says that all its columns lie inside the row.
 static inline floatL column_load(__global const float *p, int i, int n, int whole) {

@@ -63,6 +63,22 @@ static inline float lanes_sum(floatL v) {
   return c.x + c.y;
 }
 
+// The sums of four at a time, each in the order of lanes_sum: half the instructions.
+static inline float4 lanes_sum4(floatL v0, floatL v1, floatL v2, floatL v3) {
+#if LANES == 16
+  const float8 w0 = v0.lo + v0.hi, w1 = v1.lo + v1.hi, w2 = v2.lo + v2.hi, w3 = v3.lo + v3.hi;
+#elif LANES == 8
+  const float8 w0 = v0, w1 = v1, w2 = v2, w3 = v3;
+#endif
+#if LANES > 4
+  const float4 a = w0.lo + w0.hi, b = w1.lo + w1.hi, c = w2.lo + w2.hi, d = w3.lo + w3.hi;
+#else
+  const float4 a = v0, b = v1, c = v2, d = v3;
+#endif
+  const float4 ab = (float4)(a.lo, b.lo) + (float4)(a.hi, b.hi), cd = (float4)(c.lo, d.lo) + (float4)(c.hi, d.hi);
+  return (float4)(ab.even, cd.even) + (float4)(ab.odd, cd.odd);
+}
+
 static inline float lanes_max(floatL v) {
 #if LANES == 16
   float8 a = fmax(v.lo, v.hi);
@@ -85,6 +101,16 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #else
 #define LOAD_PACKED(p) vloadL(0, p)
 #define STORE_PACKED(v, p) vstoreL(v, 0, p)
+#endif
+
+// Asks for the cache line of an address that need not exist. A GPU hides latency by other means.
+#if TEAM_SIZE == 1 && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p)
 #endif
 
 // LANES values from p[i], `fill` from index n on; never reads at or past n.

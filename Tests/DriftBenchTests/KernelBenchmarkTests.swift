@@ -1,0 +1,91 @@
+import DriftAR
+import TestSupport
+import Testing
+
+@testable import DriftBench
+@testable import DriftGPU
+
+/// The cases that are timed are the steps of the training schedule; here the same cases are checked.
+@Suite struct KernelBenchmarkTests {
+    /// A model with every part, in sizes that are no multiple of a vector.
+    private static var tiny: Configuration {
+        var tiny = BenchmarkSize.digits.configuration
+        (tiny.embed, tiny.heads, tiny.encoderDepth, tiny.decoderDepth, tiny.draftDepth) = (20, 2, 1, 1, 1)
+        (tiny.buffer, tiny.labelsPerStep, tiny.samplesPerLabel, tiny.positives) = (3, 3, 2, 5)
+        tiny.features = .both
+        return tiny
+    }
+
+    /// The values of every tensor that a case writes, by the case's name, after one training step.
+    private func values(_ shape: TeamShape) throws -> [(name: String, values: [Float])] {
+        try TestDevice.with(shape) { device in
+            let configuration = Self.tiny
+            let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+            try state.initialize(seed: 1)
+            var options = Schedule.Options()
+            options.reuse = false
+            let count = configuration.classes * configuration.positives
+            let size = configuration.channels * configuration.height * configuration.width
+            var random = TestRandom(3)
+            let data = try Dataset(
+                images: (0..<(count * size)).map { _ in Float(random.uniform(-1, 1)) },
+                shape: [count, configuration.channels, configuration.height, configuration.width],
+                labels: (0..<count).map { Int32($0 / configuration.positives) },
+                classNames: (0..<configuration.classes).map(String.init))
+            let trainer = try Trainer(configuration, state: state, data: data, options: options)
+            try trainer.advance()
+            let executor = try trainer.executor()
+            return try KernelBenchmark.distinct(executor.schedule).flatMap { name, step, _ in
+                try executor.schedule.steps[step].node.outputs.filter { $0.type.element == .float32 }
+                    .map { (name, try executor.read($0)) }
+            }
+        }
+    }
+
+    @Test(.enabled(if: !TestDevice.isSmall), arguments: TestDevice.shapes.filter { $0 != .cpu16 })
+    func everyCaseAgreesAcrossShapes(_ shape: TeamShape) throws {
+        let (expected, got) = (try values(.cpu16), try values(shape))
+        #expect(expected.count == got.count && expected.count > 100)
+        for (want, have) in zip(expected, got) {
+            #expect(want.name == have.name)
+            let scale = want.values.map(abs).max() ?? 0
+            let error = zip(want.values, have.values).map { abs($0 - $1) }.max() ?? .infinity
+            #expect(error <= 1e-3 * max(scale, 1e-6), "\(want.name): \(error) of \(scale)")
+        }
+    }
+
+    @Test func everyKernelOfAStepIsACase() throws {
+        let schedule = try Trainer.plannedSchedule(
+            Self.tiny, traits: DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2), gemm: NativeGEMM())
+        let cases = KernelBenchmark.distinct(schedule)
+        #expect(cases.reduce(0) { $0 + $1.count } == schedule.steps.filter { !$0.commands.isEmpty }.count)
+        func kernels(_ steps: [Int]) -> Set<String> {
+            Set(steps.flatMap { schedule.steps[$0].commands }.compactMap { if case .kernel(let launch) = $0 { launch.kernel } else { nil } })
+        }
+        #expect(kernels(cases.map(\.step)) == kernels(Array(schedule.steps.indices)))
+        for name in ["attention ", "attention_backward ", "layer_norm ", "linear ", "drift_field ", "adamw"] {
+            #expect(cases.contains { $0.name.hasPrefix(name) }, "\(name)")
+        }
+    }
+
+    @Test(.enabled(if: TestDevice.shapes.contains(.cpu16) && !TestDevice.isSmall)) func timesAreReasonable() throws {
+        try TestDevice.with(.cpu16) { device in
+            let peaks = try Peaks(device)
+            #expect(peaks.copyBandwidth > 1e8 && peaks.multiplyAdd > 1e8 && peaks.gemm > 1e7 && peaks.launch > 0)
+            var names: [String] = []
+            let benchmark = try KernelBenchmark(
+                Self.tiny, device: device, peaks: peaks, repetitions: 2, filter: "layer_norm"
+            ) { names.append($0.name) }
+            #expect(!names.isEmpty && names == benchmark.cases.map(\.name))
+            for entry in benchmark.cases {
+                #expect(entry.name.contains("layer_norm") && entry.bytes > 0 && entry.flops > 0 && entry.perStep > 0)
+                #expect(entry.timing.repetitions == 2 && entry.timing.minimum > 0 && entry.bandwidthShare > 0)
+            }
+        }
+    }
+
+    @Test(arguments: BenchmarkSize.allCases) func sizesAreValid(_ size: BenchmarkSize) throws {
+        try size.configuration.validate()
+        #expect(size.configuration.preset == size.rawValue)
+    }
+}

@@ -1,0 +1,98 @@
+"""Runs `driftgpu bench` and reads what it measured."""
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class DriftgpuError(Exception):
+    """One line: what failed, and what driftgpu said."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work that both programs do; by it their times are brought together."""
+
+    kind: str
+    size: str
+    encode_once: bool
+    is_guided: bool = False
+    labels: int = 0
+    per_label: int = 0
+
+    @property
+    def name(self) -> str:
+        parts = [f"{self.kind} {self.size}", "label once" if self.encode_once else "every image"]
+        if self.kind == "sample":
+            parts += ["guided" if self.is_guided else "plain", f"{self.labels} x {self.per_label}"]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds."""
+
+    median: float
+    minimum: float
+
+
+class Driftgpu:
+    """The program at `path`, on the kind of device PyTorch uses and, on a CPU, with as many threads."""
+
+    def __init__(self, path: Path, device: str, threads: int, repetitions: int) -> None:
+        self.path, self.device, self.repetitions = path, device, repetitions
+        # PoCL's name for it up to version 4, and from 5 on.
+        limits = {"POCL_MAX_PTHREAD_COUNT": str(threads), "POCL_CPU_MAX_CU_COUNT": str(threads)}
+        self.environment = os.environ | (limits if device == "cpu" else {})
+        self.about = ""
+
+    def config(self, size: str) -> dict[str, Any]:
+        return self._parse(self._run("bench", "step", "--size", size, "--print-config"), "--print-config")
+
+    def steps(self, size: str) -> dict[Work, Timing]:
+        report = self._bench("step", size)
+        return {Work("step", size, entry["encodeOnce"]): self._timing(entry) for entry in report["step"]}
+
+    def samples(self, size: str, labels: int, per_label: int) -> dict[Work, Timing]:
+        report = self._bench("sample", size, "--labels", str(labels), "--per-label", str(per_label))
+        return {
+            Work("sample", size, entry["encodeOnce"], entry["isGuided"], entry["labels"], entry["perLabel"]):
+                self._timing(entry)
+            for entry in report["sample"]
+        }  # fmt: skip
+
+    def _timing(self, entry: dict[str, Any]) -> Timing:
+        return Timing(entry["timing"]["median"], entry["timing"]["minimum"])
+
+    def _bench(self, kind: str, size: str, *arguments: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "report.json"
+            self._run(
+                "bench", kind, "--size", size, "--json", str(file), "--repetitions", str(self.repetitions),
+                "--device", self.device, *arguments,
+            )  # fmt: skip
+            report = self._parse(file.read_text() if file.exists() else "", f"bench {kind} --json")
+        self.about = f"{report['device']}, driver {report['driver']}, {report['precision']}"
+        return report
+
+    def _run(self, *arguments: str) -> str:
+        try:
+            result = subprocess.run(
+                [self.path, *arguments], capture_output=True, text=True, env=self.environment, check=False
+            )
+        except OSError as error:
+            raise DriftgpuError(f"{self.path}: {error.strerror}; name the program with --driftgpu") from error
+        if result.returncode != 0:
+            said = (result.stderr.strip() or result.stdout.strip() or "nothing").splitlines()[0]
+            raise DriftgpuError(f"{self.path} {' '.join(arguments)}: exit {result.returncode}, said: {said}")
+        return result.stdout
+
+    def _parse(self, text: str, what: str) -> dict[str, Any]:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise DriftgpuError(f"{self.path} {what}: gave no JSON ({error})") from error
