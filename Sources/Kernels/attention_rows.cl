@@ -19,7 +19,7 @@
 #define DROP_STRIDE ((QUERIES + 15) / 16 * 16)
 
 #define FOR_KEYS(first) _Pragma("unroll") for (int j = first; j < KEYS; ++j)
-// Consecutive units for each team: heads that lie side by side in memory follow each other.
+// Consecutive units for each team, `unit`_end after the last: heads that lie side by side in memory follow each other.
 #define TEAM_RANGE(unit, units)                                                                                            \
   for (int unit = (int)((long)(units) * TEAM_INDEX / TEAM_COUNT),                                                          \
            unit##_end = (int)((long)(units) * (TEAM_INDEX + 1) / TEAM_COUNT);                                              \
@@ -27,14 +27,9 @@
 
 // Asks for the rows of a head ahead of their use: rows are far apart, and a head is over before the hardware has seen how
 // far.
-#if defined(__clang__)
 #define FETCH_ROWS(p, rows, stride)                                                                                        \
   _Pragma("unroll") for (int i = 0; i < rows; ++i)                                                                         \
-      _Pragma("unroll") for (int d = 0; d < HEAD_DIM; d += 16)                                                             \
-          __builtin_prefetch((const void *)(uintptr_t)((p) + i * stride + d))
-#else
-#define FETCH_ROWS(p, rows, stride)
-#endif
+      _Pragma("unroll") for (int d = 0; d < HEAD_DIM; d += 16) PREFETCH((p) + i * stride + d)
 
 // Sums that are accumulated at once beside their operands: half of the registers.
 #define ROW_SUMS (LANES == 16 ? 16 : 8)
