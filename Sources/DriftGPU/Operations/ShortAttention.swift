@@ -1,8 +1,9 @@
 /// Attention on a CPU over sequences so short that a head's scores stay in registers and L1: attention_short.cl and
 /// attention_short_backward.cl, made for the sizes of one operation.
 struct ShortAttention {
-    /// Vectors of queries a head may have, and keys: beyond that the scores of a head leave L1 and programs grow long.
-    private static let most = (queryVectors: 4, keys: 32)
+    /// Queries or keys, vectors of queries, and columns that a head may have. Beyond that a head outgrows L1 and the
+    /// unrolled program takes long to build.
+    private static let most = (length: 32, queryVectors: 4, headDim: 64)
 
     private let attention: Attention
     private let sizes: AttentionLayout.Sizes
@@ -15,8 +16,9 @@ struct ShortAttention {
         self.attention = attention
         sizes = attention.layout.known(inputs)
         queryVectors = (sizes.queries + traits.lanes - 1) / traits.lanes
-        guard !traits.isGPUShape, sizes.queries > 0, sizes.keys > 0, sizes.keyBatch > 0, queryVectors <= Self.most.queryVectors,
-            sizes.keys <= Self.most.keys, headDim > 0, headDim.isMultiple(of: traits.lanes), headDim <= 64
+        let lengths = 1...Self.most.length
+        guard !traits.isGPUShape, lengths ~= sizes.queries, lengths ~= sizes.keys, sizes.keyBatch > 0,
+            queryVectors <= Self.most.queryVectors, 1...Self.most.headDim ~= headDim, headDim.isMultiple(of: traits.lanes)
         else { return nil }
     }
 
