@@ -43,8 +43,17 @@ static const char attention_local_text[] = {
 static const char attention_mma_text[] = {
 #embed "attention_mma.cl"
 };
+static const char attention_rows_text[] = {
+#embed "attention_rows.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
+};
+static const char attention_short_text[] = {
+#embed "attention_short.cl"
+};
+static const char attention_short_backward_text[] = {
+#embed "attention_short_backward.cl"
 };
 static const char attention_tile_text[] = {
 #embed "attention_tile.cl"
@@ -145,7 +154,10 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_lanes),
     SOURCE(attention_local),
     SOURCE(attention_mma),
+    SOURCE(attention_rows),
     SOURCE(attention_shape),
+    SOURCE(attention_short),
+    SOURCE(attention_short_backward),
     SOURCE(attention_tile),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
