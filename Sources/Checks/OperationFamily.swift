@@ -16,8 +16,9 @@ public struct OperationFamily: Sendable {
     public static let all: [OperationFamily] = [
         .init("activation", ActivationCases.all), .init("add", AddCases.all), .init("add_periodic", AddPeriodicCases.all),
         .init("attention", AttentionCases.all), .init("attention_tile", AttentionCases.tiles, isForGPUShape: true),
-        .init("concat", ConcatCases.all), .init("drift_field", DriftFieldCases.all),
-        .init("drift_loss", DriftLossCases.all), .init("embedding", EmbeddingCases.all),
+        .init("attention_short", AttentionCases.short), .init("concat", ConcatCases.all),
+        .init("drift_field", DriftFieldCases.all), .init("drift_loss", DriftLossCases.all),
+        .init("embedding", EmbeddingCases.all),
         .init("gradients", GradientsCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
         .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),
         .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),

@@ -40,8 +40,20 @@ static const char attention_lanes_text[] = {
 static const char attention_local_text[] = {
 #embed "attention_local.cl"
 };
+static const char attention_mma_text[] = {
+#embed "attention_mma.cl"
+};
+static const char attention_rows_text[] = {
+#embed "attention_rows.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention_shape.cl"
+};
+static const char attention_short_text[] = {
+#embed "attention_short.cl"
+};
+static const char attention_short_backward_text[] = {
+#embed "attention_short_backward.cl"
 };
 static const char attention_tile_text[] = {
 #embed "attention_tile.cl"
@@ -70,6 +82,9 @@ static const char gemm_text[] = {
 static const char gemm_epilogue_text[] = {
 #embed "gemm_epilogue.cl"
 };
+static const char gemm_mma_text[] = {
+#embed "gemm_mma.cl"
+};
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
 };
@@ -78,6 +93,9 @@ static const char layout_text[] = {
 };
 static const char memory_bank_text[] = {
 #embed "memory_bank.cl"
+};
+static const char mma_text[] = {
+#embed "mma.cl"
 };
 static const char modulate_text[] = {
 #embed "modulate.cl"
@@ -135,7 +153,11 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_flash_backward),
     SOURCE(attention_lanes),
     SOURCE(attention_local),
+    SOURCE(attention_mma),
+    SOURCE(attention_rows),
     SOURCE(attention_shape),
+    SOURCE(attention_short),
+    SOURCE(attention_short_backward),
     SOURCE(attention_tile),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
@@ -145,9 +167,11 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(flat),
     SOURCE(gemm),
     SOURCE(gemm_epilogue),
+    SOURCE(gemm_mma),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
+    SOURCE(mma),
     SOURCE(modulate),
     SOURCE(multiply_add),
     SOURCE(optimizer),

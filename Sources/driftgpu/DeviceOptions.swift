@@ -3,21 +3,27 @@ import DriftGPU
 import Logging
 import Synchronization
 
+extension Precision: ExpressibleByArgument {}
+
 /// The device a command runs on.
 struct DeviceOptions: ParsableArguments {
     @Option(help: "Device: its number in `driftgpu devices`, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
     var device: String?
 
-    @Option(help: "Matrix products: clblast or native. Default: clblast on GPUs, native on CPUs.")
+    @Option(help: "Matrix products: clblast or native; with --precision, those that tensor cores do not take. Default: clblast on GPUs, native on CPUs.")
     var gemm: String?
+
+    @Option(help: "Inputs of matrix products: fp32, or tf32 or bf16 on tensor cores. Default: fp32; a resumed run's own.")
+    var precision: Precision?
 
     @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false
 
     /// Logging may be set up once only, while a command may open several devices.
     private static let isLogging = Atomic(false)
 
-    /// Opens the device. `forTuning`: with CLBlast, and with CLBlast's own parameters.
-    func open(profiling: Bool = false, forTuning: Bool = false) throws -> Device {
+    /// Opens the device. `precision` is for when none was asked for; `forTuning`: with CLBlast, and with CLBlast's own
+    /// parameters.
+    func open(profiling: Bool = false, precision usual: Precision = .fp32, forTuning: Bool = false) throws -> Device {
         if !Self.isLogging.exchange(true, ordering: .relaxed) {
             let level: Logger.Level = verbose ? .debug : .warning
             LoggingSystem.bootstrap { label in
@@ -30,6 +36,7 @@ struct DeviceOptions: ParsableArguments {
         options.profiling = profiling
         options.gemm = forTuning ? gemm ?? "clblast" : gemm
         if forTuning { options.tuning = nil }
+        options.precision = precision ?? usual
         return try Device(DeviceDescription.choose(device), options: options)
     }
 }

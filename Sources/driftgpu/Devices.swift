@@ -26,13 +26,24 @@ struct Devices: ParsableCommand {
         }
     }
 
+    /// The precisions whose products passed their check.
+    private static func tensorCores(_ device: Device) -> String {
+        let found = Precision.allCases.compactMap { precision in
+            device.tensorCores(for: precision).map { precision.rawValue + ($0 == .emulation ? " (emulated)" : "") }
+        }
+        return found.isEmpty ? "no tensor cores" : found.joined(separator: ", ")
+    }
+
     /// What compiling small kernels shows.
     private static func probes(_ about: DeviceDescription) -> [(String, String)] {
         do {
             let device = try Device(about)
             let traits = device.traits
             let found = DeviceProbe.allCases.map { "\($0.rawValue) \($0.isSupported(by: device) ? "yes" : "no")" }
-            return [("teams", "\(traits.shapeText), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", "))]
+            return [
+                ("teams", "\(traits.shapeText), GEMM \(device.gemm.name)"), ("probed", found.joined(separator: ", ")),
+                ("tensor", tensorCores(device)),
+            ]
         } catch {
             return [("unusable", "\(error)")]
         }

@@ -5,7 +5,7 @@ extension Configuration.Groups: ExpressibleByArgument {}
 extension Configuration.Features: ExpressibleByArgument {}
 extension Configuration.LearningRateSchedule: ExpressibleByArgument {}
 
-/// Every setting of a run as a flag. What is not given comes from `--config`, then from the preset.
+/// Every setting of a run but its precision (a device option) as a flag. What is not given comes from `--config`, then from the preset.
 struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Colour channels of the images.", valueName: "n")) var channels: Int?
     @Option(help: ArgumentHelp("Height of the images.", valueName: "n")) var height: Int?

@@ -38,8 +38,9 @@ struct Train: ParsableCommand {
                 settings = try settings.merging(json: data, from: config)
             }
             try hyperparameters.apply(to: &settings)
+            if let precision = deviceOptions.precision { settings.precision = precision }
             try settings.validate()
-            let device = try deviceOptions.open(profiling: profile != nil)
+            let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
             let data = try OptDigits.split().training
             if printPlan || profile != nil {
                 try inspect(settings, data: data, device: device)
@@ -59,8 +60,9 @@ struct Train: ParsableCommand {
                 "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path)")
             return
         }
+        let products = device.precision == .fp32 ? "" : ", \(device.precision.rawValue) products"
         Output.line(
-            "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)")
+            "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)\(products)")
         let interrupt = Interrupt()
         let progress = ProgressLine(from: run.trainer.step, total: steps)
         switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {

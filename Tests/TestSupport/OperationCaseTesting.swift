@@ -1,4 +1,5 @@
 import Checks
+import DriftGPU
 import Testing
 
 extension OperationCase: CustomTestStringConvertible {
@@ -6,9 +7,10 @@ extension OperationCase: CustomTestStringConvertible {
 
     /// Checks the case in a team shape, its matrix products by `gemm`, and records an issue for every disagreement.
     public func check(
-        _ shape: TeamShape, gemm: String = "native", sourceLocation: SourceLocation = #_sourceLocation
+        _ shape: TeamShape, gemm: String = "native", precision: Precision = .fp32,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
-        let report = try TestDevice.with(shape, gemm: gemm) { device in
+        let report = try TestDevice.with(shape, gemm: gemm, precision: precision) { device in
             try check(on: device, depth: TestDevice.isSmall ? .values : .full)
         }
         for failure in report.failures { Issue.record("\(name), \(shape): \(failure)", sourceLocation: sourceLocation) }

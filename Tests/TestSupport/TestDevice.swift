@@ -41,16 +41,21 @@ public enum TestDevice {
         return try body()
     }
 
+    /// DRIFTGPU_TEST_TENSOR=1: tests of tensor cores take the device's own instead of emulating them.
+    private static let hasTensorCores = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_TENSOR"] == "1"
+
     public static func with<Result>(
-        _ shape: TeamShape, gemm: String = "native", _ body: (Device) throws -> Result
+        _ shape: TeamShape, gemm: String = "native", precision: Precision = .fp32, _ body: (Device) throws -> Result
     ) throws -> Result {
         lock.lock()
         defer { lock.unlock() }
-        let key = shape.rawValue + gemm
+        let key = shape.rawValue + gemm + precision.rawValue
         if let device = devices[key] { return try body(device) }
         let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"]
         var options = shape.options
         options.gemm = gemm
+        options.precision = precision
+        options.tensor = hasTensorCores ? nil : "emulate"
         let device = try Device(DeviceDescription.choose(choice ?? "cpu"), options: options)
         devices[key] = device
         return try body(device)

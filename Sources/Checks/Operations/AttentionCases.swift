@@ -6,8 +6,11 @@ public enum AttentionCases {
     public static let all = differences.map { make($0, withGradients: false) }
         + (sizes + differences).map { make($0, withGradients: true) }
 
-    /// Cases for the tiles that only the GPU shape has.
+    /// Cases across the tiles of the GPU shape, with their gradients.
     public static let tiles = tileSizes.map { make($0, withGradients: true) }
+
+    /// Cases of short sequences, which a CPU has kernels of their own for, with their gradients.
+    public static let short = shortSizes.map { make($0, withGradients: true) }
 
     static func mask(_ reference: AttentionReference) -> AttentionMask {
         switch reference.prefix {
@@ -50,6 +53,15 @@ public enum AttentionCases {
         .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 96),
         .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
         .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
+    ]
+
+    /// Heads whose scores stay in L1 on a CPU: full and ragged blocks of queries and keys, each mask, shared keys.
+    static let shortSizes: [AttentionReference] = [
+        .init(batch: 5, queries: 16, keys: 16, heads: 3, headDim: 32, prefix: 0),
+        .init(batch: 6, queries: 7, keys: 19, heads: 2, headDim: 16, group: 3),
+        .init(batch: 2, queries: 32, keys: 32, heads: 1, headDim: 64),
+        .init(batch: 2, queries: 20, keys: 20, heads: 3, headDim: 16, prefix: 4),
+        .init(batch: 1, queries: 32, keys: 33, heads: 1, headDim: 16),
     ]
 
     static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }

@@ -1,3 +1,4 @@
+import DriftGPU
 import Foundation
 
 /// Everything that defines a training run: model, loss, schedule, optimiser. Written to config.json of a run, read with
@@ -79,6 +80,8 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// Part of the steps after which the encoder is frozen (phase II).
     public var freezeFraction = 0.8
     public var seed: UInt64 = 0
+    /// What the inputs of matrix products are rounded to in training; samples may be drawn in any other precision.
+    public var precision = Precision.fp32
 
     // MARK: Artefacts
 

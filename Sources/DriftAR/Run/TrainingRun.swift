@@ -17,6 +17,10 @@ public struct TrainingRun {
         _ configuration: Configuration, data: Dataset, path: String, existing: Existing, device: Device
     ) throws {
         try configuration.validate()
+        guard device.precision == configuration.precision else {
+            throw ConfigurationError(
+                "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
+        }
         folder = RunFolder(path, keep: configuration.keepCheckpoints)
         let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
         let latest = try folder.checkpoints.latest()

@@ -5,7 +5,7 @@ import Logging
 /// An open device: context, one in-order queue, built programs. All of a device's work is issued from one thread at a time.
 public final class Device {
     /// How an open device is shaped; the default comes from the device and from DRIFTGPU_TEAM (`cpu` or `gpu`) and
-    /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests.
+    /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests. DRIFTGPU_TENSOR=emulate does without tensor cores.
     public struct Options: Sendable {
         public var team: String?
         public var lanes: Int?
@@ -14,18 +14,25 @@ public final class Device {
         public var gemm: String?
         /// Where `driftgpu tune` stores CLBlast's parameters; nil leaves CLBlast its own.
         public var tuning: String?
+        /// What the inputs of matrix products are rounded to; other than fp32 takes tensor cores.
+        public var precision = Precision.fp32
+        /// `emulate` calculates in portable code what tensor cores would; nil asks for the device's own.
+        public var tensor: String?
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
             lanes = environment["DRIFTGPU_LANES"].flatMap { Int($0) }
             tuning = Tuning.folder(environment: environment)
+            tensor = environment["DRIFTGPU_TENSOR"].flatMap { $0.isEmpty ? nil : $0 }
         }
     }
 
     public let about: DeviceDescription
     public let traits: DeviceTraits
-    public let gemm: any GEMMProvider
+    public private(set) var gemm: any GEMMProvider
+    public let precision: Precision
     public let isProfiling: Bool
+    let emulatesTensorCores: Bool
     let context: cl_context
     let queue: cl_command_queue
     private let sources: KernelSource
@@ -47,6 +54,11 @@ public final class Device {
         case nil: gemm = about.kind == .gpu ? CLBlastGEMM() : NativeGEMM()
         case let other?: throw DeviceError("--gemm \(other): unknown; use native or clblast")
         }
+        if let tensor = options.tensor, tensor != "emulate" {
+            throw DeviceError("DRIFTGPU_TENSOR=\(tensor): unknown; use emulate, or unset it")
+        }
+        precision = options.precision
+        emulatesTensorCores = options.tensor != nil
         var status: cl_int = 0
         var id: cl_device_id? = about.id
         guard let context = clCreateContext(nil, 1, &id, nil, nil, &status) else {
@@ -57,11 +69,23 @@ public final class Device {
             clReleaseContext(context)
             throw OpenCLError(code: status, subject: "queue on \(about.name)")
         }
-        log.debug("opened \(about.name): teams of \(traits.teamSize), \(traits.lanes) lanes, GEMM \(gemm.name)")
         if gemm is CLBlastGEMM, let folder = options.tuning { Tuning.apply(from: folder, to: about, log: log) }
         isProfiling = options.profiling
         self.context = context
         self.queue = queue
+        if precision != .fp32 { gemm = try tensorGEMM() }
+        log.debug("opened \(about.name): teams of \(traits.teamSize), \(traits.lanes) lanes, GEMM \(gemm.name) \(precision)")
+    }
+
+    /// The provider for products of less than single precision; what it does not take stays with the present one.
+    private func tensorGEMM() throws -> any GEMMProvider {
+        guard let cores = tensorCores(for: precision) else {
+            let reason =
+                emulatesTensorCores && !traits.isGPUShape
+                ? "DRIFTGPU_TENSOR=emulate needs DRIFTGPU_TEAM=gpu too" : "no tensor cores for it were found"
+            throw DeviceError("--precision \(precision.rawValue): \(reason) on \(about.name); use --precision fp32")
+        }
+        return TensorCoreGEMM(precision: precision, cores: cores, fallback: gemm)
     }
 
     deinit {

@@ -72,7 +72,7 @@ public struct GEMM: Sendable, Hashable, CustomStringConvertible {
 
 /// Carries out matrix products on a device: our own kernels, or a library.
 public protocol GEMMProvider: Sendable {
-    /// `native` or `clblast`.
+    /// `native`, `clblast` or `tensor`.
     var name: String { get }
     /// Float elements of scratch that `commands` needs for this product.
     func scratchCount(_ gemm: GEMM, traits: DeviceTraits) -> Int

@@ -134,6 +134,8 @@ struct Attention: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let command = tensorCommand(context) { return [command] }
+        if let short = ShortAttention(self, inputs: context.inputs, traits: context.traits) { return [short.forward(context)] }
         let sizes = layout.known(context.inputs)
         let arguments =
             layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes) + draw(layout.tensorCount)
@@ -216,6 +218,9 @@ struct AttentionGradient: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
+        if let short = ShortAttention(forward, inputs: context.inputs, traits: context.traits) {
+            return [short.backward(context, first: first)]
+        }
         let sizes = layout.known(context.inputs)
         let inputs = layout.tensors { .input($0) }
         let outputs = layout.tensors { .output($0) }

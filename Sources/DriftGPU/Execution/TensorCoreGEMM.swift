@@ -1,0 +1,108 @@
+import COpenCL
+
+/// Matrix products of rounded inputs by the kernel of gemm_mma.cl, which runs on tensor cores. Those too small for it are
+/// left to another provider.
+struct TensorCoreGEMM: LibraryGEMM {
+    let precision: Precision
+    let cores: TensorCores
+    let fallback: any GEMMProvider
+
+    var name: String { "tensor" }
+
+    /// Whether the product is as large as one block of an mma each way; smaller ones would multiply mostly zeros.
+    func takes(_ gemm: GEMM) -> Bool { gemm.m >= 16 && gemm.n >= 16 && gemm.k >= 16 }
+
+    func scratchCount(_ gemm: GEMM, traits: DeviceTraits) -> Int {
+        guard takes(gemm) else { return fallback.scratchCount(gemm, traits: traits) }
+        let tiling = tiling(gemm, traits)
+        return tiling.splits > 1 ? tiling.splits * gemm.m * gemm.n : 0
+    }
+
+    func commands(_ gemm: GEMM, scratch: Argument, traits: DeviceTraits) -> [Command] {
+        guard takes(gemm) else { return fallback.commands(gemm, scratch: scratch, traits: traits) }
+        let tiling = tiling(gemm, traits)
+        let isSplit = tiling.splits > 1
+        var (a, b, c) = (gemm.a, gemm.b, gemm.c)
+        if isSplit {
+            a.batchStride = tiling.splitK * (gemm.transposeA ? a.leadingDimension : 1)
+            b.batchStride = tiling.splitK * (gemm.transposeB ? 1 : b.leadingDimension)
+            c = GEMMOperand(scratch, leadingDimension: gemm.n, batchStride: gemm.m * gemm.n)
+        }
+        var defines = cores.defines(precision).merging(isSplit ? [:] : gemm.epilogueDefines) { $1 }
+        if gemm.transposeA { defines["TRANSPOSE_A"] = "1" }
+        if gemm.transposeB { defines["TRANSPOSE_B"] = "1" }
+        defines["MMA_TILE_M"] = "\(tiling.tile.m)"
+        defines["MMA_TILE_N"] = "\(tiling.tile.n)"
+        let product = Command.kernel(
+            Launch(
+                kernel: "gemm_mma_forward", family: "gemm_mma", defines: defines,
+                arguments: [
+                    a.argument, b.argument, c.argument, .int(gemm.m), .int(gemm.n), .int(tiling.splitK),
+                    .int(gemm.batch * gemm.k), .int(a.leadingDimension), .int(b.leadingDimension),
+                    .int(c.leadingDimension), .int(a.batchStride), .int(b.batchStride), .int(c.batchStride),
+                    .float(isSplit ? 1 : gemm.alpha),
+                ] + (isSplit ? [] : gemm.epilogueArguments),
+                global: [
+                    (gemm.m + tiling.tile.m - 1) / tiling.tile.m * tiling.tile.items,
+                    (gemm.n + tiling.tile.n - 1) / tiling.tile.n, isSplit ? tiling.splits : gemm.batch,
+                ],
+                local: [tiling.tile.items, 1, 1], traffic: gemm.traffic))
+        guard isSplit else { return [product] }
+        return [
+            product,
+            gemm.epilogueLaunch(
+                of: c, parts: tiling.splits, alpha: gemm.alpha, accumulates: gemm.accumulate, traits: traits),
+        ]
+    }
+
+    func enqueue(
+        _ gemm: GEMM, on device: Device, resolve: (Argument) throws -> (buffer: cl_mem, offset: Int),
+        event: UnsafeMutablePointer<cl_event?>?
+    ) throws {
+        guard let library = fallback as? any LibraryGEMM else {
+            throw GraphError("\(gemm.m) x \(gemm.n) x \(gemm.k): scheduled for a BLAS library, but the device has none")
+        }
+        try library.enqueue(gemm, on: device, resolve: resolve, event: event)
+    }
+
+    /// The tile of a work-group.
+    struct Tile: Equatable {
+        let m: Int
+        let n: Int
+        /// Two rows of warps of 32 columns.
+        var items: Int { 2 * n }
+        /// Bytes of two slices of A and B, and of what an emulated mma exchanges.
+        func localBytes(_ cores: TensorCores) -> Int { 2 * (m + n) * 20 * 4 + (cores == .emulation ? items / 32 * 768 : 0) }
+    }
+
+    /// How a product is cut.
+    struct Tiling: Equatable {
+        var tile: Tile
+        var splits = 1
+        /// Values of k in one split; k itself without splits.
+        var splitK: Int
+    }
+
+    /// The largest tile that keeps every compute unit busy and wastes little at the edges. What still has too few tiles is
+    /// split over K, each part long enough to pay for its partial sums.
+    func tiling(_ gemm: GEMM, _ traits: DeviceTraits) -> Tiling {
+        func computed(_ tile: Tile) -> Int {
+            (gemm.m + tile.m - 1) / tile.m * tile.m * ((gemm.n + tile.n - 1) / tile.n * tile.n)
+        }
+        func groups(_ tile: Tile) -> Int { computed(tile) / (tile.m * tile.n) * gemm.batch }
+        let small = Tile(m: 64, n: 64)
+        let large = [Tile(m: 128, n: 128), Tile(m: 128, n: 64)].first { tile in
+            tile.localBytes(cores) <= traits.localMemory && groups(tile) >= traits.computeUnits
+                && 8 * computed(tile) <= 9 * computed(small)
+        }
+        let tile = large ?? small
+        var tiling = Tiling(tile: tile, splitK: gemm.k)
+        let wanted = 2 * traits.computeUnits
+        let count = min((wanted + groups(tile) - 1) / groups(tile), gemm.k / 256)
+        guard gemm.batch == 1, count > 1 else { return tiling }
+        // Whole slices of 32 values.
+        tiling.splitK = ((gemm.k + count - 1) / count + 31) / 32 * 32
+        tiling.splits = (gemm.k + tiling.splitK - 1) / tiling.splitK
+        return tiling
+    }
+}
