@@ -10,7 +10,8 @@ public final class Sampler {
     public let memory: DeviceMemory
     private let weights: String
     private let batchLimit: Int
-    private var encoder: (labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor, executor: Executor)?
+    /// Encoders by the number of labels they take.
+    private var encoders: [Int: Encoder] = [:]
     private var decoders: [Batch: Decoder] = [:]
     private var conditions: [Int?: (z: [Float], entropy: [Float])] = [:]
 
@@ -18,6 +19,14 @@ public final class Sampler {
         let labels: Int
         let perLabel: Int
         let isGuided: Bool
+    }
+
+    private struct Encoder {
+        let labels: Tensor
+        let drop: Tensor
+        let z: Tensor
+        let entropy: Tensor
+        let executor: Executor
     }
 
     private struct Decoder {
@@ -87,16 +96,14 @@ public final class Sampler {
     private func encode(_ labels: [Int?]) throws {
         var missing: [Int?] = []
         for label in labels where conditions[label] == nil && !missing.contains(label) { missing.append(label) }
-        // A fixed number of labels a pass keeps it to one graph, however many are asked for.
-        let capacity = 16
-        for start in stride(from: 0, to: missing.count, by: capacity) {
-            let part = Array(missing[start..<min(start + capacity, missing.count)])
-            let (labels, drop, z, entropy, executor) = try encoder ?? makeEncoder(capacity)
-            let padded = part + Array(repeating: part[0], count: capacity - part.count)
-            try executor.write(padded.map { Int32($0 ?? 0) }, to: labels)
-            try executor.write(padded.map { $0 == nil ? Float(0) : 1 }, to: drop)
+        for start in stride(from: 0, to: missing.count, by: Self.labelLimit) {
+            let part = Array(missing[start..<min(start + Self.labelLimit, missing.count)])
+            let encoder = try encoders[part.count] ?? makeEncoder(part.count)
+            let executor = encoder.executor
+            try executor.write(part.map { Int32($0 ?? 0) }, to: encoder.labels)
+            try executor.write(part.map { $0 == nil ? Float(0) : 1 }, to: encoder.drop)
             try executor.run()
-            let (zs, entropies) = (try executor.read(z), try executor.read(entropy))
+            let (zs, entropies) = (try executor.read(encoder.z), try executor.read(encoder.entropy))
             let (zSize, tokens) = (model.shape.tokens * model.shape.embed, model.shape.tokens)
             for (row, label) in part.enumerated() {
                 conditions[label] = (
@@ -107,18 +114,22 @@ public final class Sampler {
         }
     }
 
-    private func makeEncoder(_ capacity: Int) throws -> (labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor, executor: Executor) {
+    /// Most labels in one encoder pass; more are encoded in several, so that few graphs serve any number.
+    private static let labelLimit = 16
+
+    private func makeEncoder(_ count: Int) throws -> Encoder {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
-        let labels = try graph.input("sample_labels", [capacity], .int32)
-        let drop = try graph.input("sample_drop", [capacity])
+        // Names carry the count: storages are shared by name.
+        let labels = try graph.input("sample_labels_\(count)", [count], .int32)
+        let drop = try graph.input("sample_drop_\(count)", [count])
         let (z, entropy) = try model.encode(
             model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
         graph.output(z)
         graph.output(entropy)
-        let made = (labels, drop, z, entropy, try executor(graph))
-        encoder = made
-        return made
+        let encoder = Encoder(labels: labels, drop: drop, z: z, entropy: entropy, executor: try executor(graph))
+        encoders[count] = encoder
+        return encoder
     }
 
     private func executor(_ graph: Graph) throws -> Executor {
