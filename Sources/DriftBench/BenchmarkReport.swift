@@ -14,7 +14,7 @@ public struct BenchmarkReport: Codable, Sendable {
     public init(_ device: Device) {
         self.device = device.about.name
         driver = device.about.driver
-        precision = "fp32"
+        precision = device.precision.rawValue
     }
 
     /// Reads a report. Throws a one-line error that names the file.

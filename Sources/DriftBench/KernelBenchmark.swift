@@ -52,14 +52,21 @@ extension KernelBenchmark {
         _ configuration: Configuration, device: Device, peaks: Peaks, repetitions: Int, filter: String = "",
         progress: (Case) -> Void
     ) throws {
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        // A few blocks have every shape that many have: what is counted is the whole model's step, what is run is not.
+        let whole = try Trainer.plannedSchedule(configuration, traits: device.traits, gemm: device.gemm)
+        let counts = Dictionary(uniqueKeysWithValues: Self.distinct(whole).map { ($0.kind, $0.count) })
+        var shallow = configuration
+        shallow.encoderDepth = min(configuration.encoderDepth, 2)
+        shallow.decoderDepth = min(configuration.decoderDepth, 2)
+        shallow.draftDepth = min(configuration.draftDepth, 2)
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(shallow)), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
         // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
         var options = Schedule.Options()
-        let planned = try Trainer.plannedSchedule(configuration, traits: device.traits, gemm: device.gemm)
+        let planned = try Trainer.plannedSchedule(shallow, traits: device.traits, gemm: device.gemm)
         let limit = min(device.about.maxAllocation, device.about.globalMemory / 2)
         options.reuse = planned.plan.bytesWithoutReuse > limit
-        let trainer = try Trainer(configuration, state: state, data: configuration.randomImages(), options: options)
+        let trainer = try Trainer(shallow, state: state, data: shallow.randomImages(), options: options)
         try trainer.advance()
         try device.finish()
         let executor = try trainer.executor()
@@ -99,7 +106,7 @@ extension KernelBenchmark {
             let (copyTime, multiplyAddTime) = (Timing(times.copy), Timing(times.multiplyAdd))
             let least = max(copyTime.median, multiplyAddTime.median)
             let result = Case(
-                name: group.name, perStep: group.count, launches: executor.schedule.steps[group.step].commands.count,
+                name: group.name, perStep: counts[group.kind] ?? group.count, launches: executor.schedule.steps[group.step].commands.count,
                 timing: Timing(times.cold), warm: Timing(times.warm), copy: copyTime, multiplyAdd: multiplyAddTime,
                 bytes: traffic.bytes, flops: traffic.flops,
                 limit: least < 3 * peaks.launch
@@ -110,18 +117,27 @@ extension KernelBenchmark {
         self.init(size: configuration.preset, cases: cases)
     }
 
-    /// The first step of each kind, with its name and how many there are. Kinds are told apart by operation and shapes.
-    static func distinct(_ schedule: Schedule) -> [(name: String, step: Int, count: Int)] {
+    /// Steps of the same operation on the same shapes.
+    struct Group {
+        let name: String
+        /// Name and input shapes: what tells groups apart.
+        let kind: String
+        /// The first of them.
+        let step: Int
+        var count: Int
+    }
+
+    /// The distinct steps of a schedule, in the order of their first.
+    static func distinct(_ schedule: Schedule) -> [Group] {
         var places: [String: Int] = [:]
-        var groups: [(name: String, step: Int, count: Int)] = []
+        var groups: [Group] = []
         for (index, step) in schedule.steps.enumerated() where !step.commands.isEmpty {
-            let name = step.label
-            let inputs = step.node.inputs.map(\.type.description).joined(separator: " ")
-            if let place = places[name + inputs] {
+            let kind = ([step.label] + step.node.inputs.map(\.type.description)).joined(separator: " ")
+            if let place = places[kind] {
                 groups[place].count += 1
             } else {
-                places[name + inputs] = groups.count
-                groups.append((name, index, 1))
+                places[kind] = groups.count
+                groups.append(Group(name: step.label, kind: kind, step: index, count: 1))
             }
         }
         return groups

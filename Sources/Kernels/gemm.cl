@@ -1,9 +1,10 @@
 // gemm: C[m, n] = alpha * op(A)[m, k] op(B)[k, n], row-major, then the epilogue of gemm_epilogue.cl.
 //
 // -D values: TRANSPOSE_A (A is stored [k, m]), TRANSPOSE_B (B is stored [n, k]), the epilogue's switches; in the CPU
-// shape GEMM_TILE_M (rows of a tile, at most m) and GEMM_VECTORS (its columns in vectors).
+// shape GEMM_TILE_M (rows of a tile, at most m), GEMM_VECTORS (its columns in vectors) and GEMM_PACKED (floats of B that a
+// group copies into panels for itself).
 //
-// Grid: (tiles of m, groups of column panels, batch) work-groups. Batch entry s multiplies the k values from s * k to
+// Grid: (groups of row tiles, groups of column panels, batch) work-groups. Batch entry s multiplies the k values from s * k to
 // min((s + 1) * k, k_total): a plain batch passes k_total = batch * k; a product split over K passes its own K, strides
 // of one split and C = [splits, m, n], partial sums that gemm_epilogue_forward adds up.
 //
@@ -28,31 +29,114 @@
 // Steps of k from a prefetch to its use.
 #define GEMM_AHEAD 12
 
+#ifdef GEMM_PACKED
+#define GEMM_SPACE __local
+#else
+#define GEMM_SPACE __global
+#endif
+#define GEMM_STORE(value, p) (*(GEMM_SPACE float_packed *)(p) = (value))
+
+// packed[step, 0..GEMM_TILE_N) = op(B)[step, p * GEMM_TILE_N + ...] for the k values of some chunks of LANES, zero beyond
+// column n.
+static inline void gemm_pack_panel(__global const float *b, GEMM_SPACE float *packed, int p, int n, int k, int ldb,
+                                   int first_chunk, int last_chunk) {
+  for (int v = 0; v < GEMM_VECTORS; ++v) {
+    const int column = p * GEMM_TILE_N + v * LANES;
+    for (int chunk = first_chunk; chunk < last_chunk; ++chunk) {
+      const int step = chunk * LANES, rows = min(LANES, k - step);
+#ifdef TRANSPOSE_B
+      // Rows of B become lanes: log2(LANES) perfect shuffles transpose a square of vectors.
+      floatL x[LANES], y[LANES];
+#pragma unroll
+      for (int r = 0; r < LANES; ++r)
+        x[r] = column + r < n ? lanes_load(b + (size_t)(column + r) * ldb, step, k) : (floatL)(0.0f);
+#pragma unroll
+      for (int width = 1; width < LANES; width *= 2) {
+#pragma unroll
+        for (int r = 0; r < LANES / 2; ++r) {
+          y[2 * r].even = x[r].lo;
+          y[2 * r].odd = x[r + LANES / 2].lo;
+          y[2 * r + 1].even = x[r].hi;
+          y[2 * r + 1].odd = x[r + LANES / 2].hi;
+        }
+#pragma unroll
+        for (int r = 0; r < LANES; ++r) x[r] = y[r];
+      }
+      if (rows == LANES) {
+#pragma unroll
+        for (int r = 0; r < LANES; ++r) GEMM_STORE(x[r], packed + (step + r) * GEMM_TILE_N + v * LANES);
+      } else {
+#pragma unroll
+        for (int r = 0; r < LANES; ++r)
+          if (r < rows) GEMM_STORE(x[r], packed + (step + r) * GEMM_TILE_N + v * LANES);
+      }
+#else
+      for (int r = 0; r < rows; ++r) {
+        const floatL value = column < n ? lanes_load(b + (size_t)(step + r) * ldb, column, n) : (floatL)(0.0f);
+        GEMM_STORE(value, packed + (step + r) * GEMM_TILE_N + v * LANES);
+      }
+#endif
+    }
+  }
+}
+
+#ifndef GEMM_PACKED
+// packed[entry, p, step, 0..GEMM_TILE_N) from op(B).
+// Groups: (chunks of LANES k values, panels, batch). Traffic: 8 * k * n bytes a batch entry.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
+    IN(float, b), OUT(float, packed), const int n, const int k, const int ldb, const int stride_b,
+    const int chunks_per_group) {
+  USE_IN(float, b);
+  USE_OUT(float, packed);
+  const int p = get_group_id(1);
+  const size_t entry = get_group_id(2);
+  const int first_chunk = get_group_id(0) * chunks_per_group;
+  const int last_chunk = min((k + LANES - 1) / LANES, first_chunk + chunks_per_group);
+  gemm_pack_panel(b + entry * stride_b, packed + (entry * get_num_groups(1) + p) * (size_t)k * GEMM_TILE_N, p, n, k, ldb,
+                  first_chunk, last_chunk);
+}
+#endif
+
 // One work-item a group. It computes tiles of GEMM_TILE_M rows and GEMM_TILE_N columns with all sums in registers: a
 // step of k is GEMM_VECTORS loads of B and GEMM_TILE_M broadcasts of A for GEMM_TILE_M * GEMM_VECTORS multiply-adds.
 // B is read in column panels: panel p starts at p * panel, its rows are ldb apart. A matrix as it stands has panel =
 // GEMM_TILE_N and its own ldb (n a multiple of GEMM_TILE_N); one that gemm_pack has copied has panel = k_total *
-// GEMM_TILE_N and ldb = GEMM_TILE_N.
+// GEMM_TILE_N and ldb = GEMM_TILE_N. With GEMM_PACKED, the panels of a group are copied first: that spares a launch, and
+// costs little where a group has several tiles of rows.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     IN(float, a), IN(float, b), OUT(float, c), const int m, const int n, const int k, const int k_total, const int lda,
     const int ldb, const int panel, const int ldc, const int stride_a, const int stride_b, const int stride_c,
-    const int panels_per_group, const float alpha EPILOGUE_PARAMETERS) {
+    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS) {
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, c);
   EPILOGUE_USE
   const size_t entry = get_group_id(2);
   const int steps = (int)min((size_t)k, (size_t)k_total - entry * k);
-  const int first_row = get_group_id(0) * GEMM_TILE_M;
-  // The last tile starts early enough to be full; it does not write the rows of its neighbour a second time.
-  const int tile_row = min(first_row, m - GEMM_TILE_M);
   const int panels = (n + GEMM_TILE_N - 1) / GEMM_TILE_N;
   const int first_panel = get_group_id(1) * panels_per_group;
   const int last_panel = min(panels, first_panel + panels_per_group);
-  a += entry * stride_a + GEMM_A_AT(tile_row, 0);
+  b += entry * stride_b;
+#ifdef GEMM_PACKED
+  __local float packed[GEMM_PACKED];
+  for (int p = first_panel; p < last_panel; ++p)
+    gemm_pack_panel(b, packed + (p - first_panel) * k * GEMM_TILE_N, p, n, k, ldb, 0, (k + LANES - 1) / LANES);
+#define GEMM_COLUMN(p) (packed + ((p) - first_panel) * k * GEMM_TILE_N)
+#define GEMM_COLUMN_STEP GEMM_TILE_N
+#else
+#define GEMM_COLUMN(p) (b + (size_t)(p) * panel)
+#define GEMM_COLUMN_STEP ldb
+#endif
+  const int tiles = (m + GEMM_TILE_M - 1) / GEMM_TILE_M;
+  const int first_tile = get_group_id(0) * tiles_per_group, last_tile = min(tiles, first_tile + tiles_per_group);
 
-  for (int p = first_panel; p < last_panel; ++p) {
-    __global const float *column = b + entry * stride_b + (size_t)p * panel;
+  for (int work = 0; work < (last_tile - first_tile) * (last_panel - first_panel); ++work) {
+    const int p = first_panel + work % (last_panel - first_panel);
+    const int first_row = (first_tile + work / (last_panel - first_panel)) * GEMM_TILE_M;
+    // The last tile starts early enough to be full; it does not write the rows of its neighbour a second time.
+    const int tile_row = min(first_row, m - GEMM_TILE_M);
+    __global const float *row = a + entry * stride_a + GEMM_A_AT(tile_row, 0);
+    GEMM_SPACE const float *column = GEMM_COLUMN(p);
     floatL sum[GEMM_TILE_M][GEMM_VECTORS];
 #pragma unroll
     for (int r = 0; r < GEMM_TILE_M; ++r) {
@@ -66,18 +150,18 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     for (int step = 0; step < steps; ++step) {
       // Short rows give a hardware prefetcher nothing to go by. Transposed, the rows ahead; else, a piece of the next tile.
 #ifdef TRANSPOSE_A
-      PREFETCH(a + (size_t)(step + GEMM_AHEAD) * lda);
+      PREFETCH(row + (size_t)(step + GEMM_AHEAD) * lda);
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) PREFETCH(column + (size_t)(step + GEMM_AHEAD) * ldb + v * LANES);
+      for (int v = 0; v < GEMM_VECTORS; ++v) PREFETCH(column + (size_t)(step + GEMM_AHEAD) * GEMM_COLUMN_STEP + v * LANES);
 #else
-      PREFETCH(a + (size_t)GEMM_TILE_M * lda + step * GEMM_TILE_M);
+      PREFETCH(row + (size_t)GEMM_TILE_M * lda + step * GEMM_TILE_M);
 #endif
       floatL right[GEMM_VECTORS];
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) right[v] = vloadL(v, column + (size_t)step * ldb);
+      for (int v = 0; v < GEMM_VECTORS; ++v) right[v] = vloadL(v, column + (size_t)step * GEMM_COLUMN_STEP);
 #pragma unroll
       for (int r = 0; r < GEMM_TILE_M; ++r) {
-        const float left = a[GEMM_A_AT(r, step)];
+        const float left = row[GEMM_A_AT(r, step)];
 #pragma unroll
         for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] += left * right[v];
       }
@@ -125,64 +209,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
   }
 }
 
-// packed[entry, p, step, 0..GEMM_TILE_N) = op(B)[step, p * GEMM_TILE_N + ...], zero beyond column n.
-// Groups: (chunks of LANES k values, panels, batch). Traffic: 8 * k * n bytes a batch entry.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
-    IN(float, b), OUT(float, packed), const int n, const int k, const int ldb, const int stride_b,
-    const int chunks_per_group) {
-  USE_IN(float, b);
-  USE_OUT(float, packed);
-  const int p = get_group_id(1);
-  const size_t entry = get_group_id(2);
-  const int chunks = (k + LANES - 1) / LANES;
-  const int first_chunk = get_group_id(0) * chunks_per_group;
-  const int last_chunk = min(chunks, first_chunk + chunks_per_group);
-  b += entry * stride_b;
-  packed += (entry * get_num_groups(1) + p) * (size_t)k * GEMM_TILE_N;
-  for (int v = 0; v < GEMM_VECTORS; ++v) {
-    const int column = p * GEMM_TILE_N + v * LANES;
-    for (int chunk = first_chunk; chunk < last_chunk; ++chunk) {
-      const int step = chunk * LANES, rows = min(LANES, k - step);
-#ifdef TRANSPOSE_B
-      // Rows of B become lanes: log2(LANES) perfect shuffles transpose a square of vectors.
-      floatL x[LANES], y[LANES];
-#pragma unroll
-      for (int r = 0; r < LANES; ++r)
-        x[r] = column + r < n ? lanes_load(b + (size_t)(column + r) * ldb, step, k) : (floatL)(0.0f);
-#pragma unroll
-      for (int width = 1; width < LANES; width *= 2) {
-#pragma unroll
-        for (int r = 0; r < LANES / 2; ++r) {
-          y[2 * r].even = x[r].lo;
-          y[2 * r].odd = x[r + LANES / 2].lo;
-          y[2 * r + 1].even = x[r].hi;
-          y[2 * r + 1].odd = x[r + LANES / 2].hi;
-        }
-#pragma unroll
-        for (int r = 0; r < LANES; ++r) x[r] = y[r];
-      }
-      if (rows == LANES) {
-#pragma unroll
-        for (int r = 0; r < LANES; ++r) STORE_PACKED(x[r], packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
-      } else {
-#pragma unroll
-        for (int r = 0; r < LANES; ++r)
-          if (r < rows) STORE_PACKED(x[r], packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
-      }
-#else
-      for (int r = 0; r < rows; ++r) {
-        const floatL value = column < n ? lanes_load(b + (size_t)(step + r) * ldb, column, n) : (floatL)(0.0f);
-        STORE_PACKED(value, packed + (size_t)(step + r) * GEMM_TILE_N + v * LANES);
-      }
-#endif
-    }
-  }
-}
-
 #else
 
 // GPU shape: 256 work-items compute a 64 x 64 tile, 4 x 4 each, over slices of 16 k values in local memory. The
-// argument list is that of the CPU shape; B stands as it is, so panel and panels_per_group are not used.
+// argument list is that of the CPU shape; B stands as it is, so panel and the counts per group are not used.
 #define GEMM_TILE 64
 #define GEMM_SLICE 16
 // A row of local memory is one float4 longer than the tile, so that the transposing writes spread over the banks.
@@ -197,7 +227,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gemm_forward(
     IN(float, a), IN(float, b), OUT(float, c), const int m, const int n, const int k, const int k_total, const int lda,
     const int ldb, const int panel, const int ldc, const int stride_a, const int stride_b, const int stride_c,
-    const int panels_per_group, const float alpha EPILOGUE_PARAMETERS) {
+    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS) {
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, c);

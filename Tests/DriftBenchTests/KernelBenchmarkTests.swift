@@ -35,9 +35,9 @@ import Testing
             let trainer = try Trainer(configuration, state: state, data: data, options: options)
             try trainer.advance()
             let executor = try trainer.executor()
-            return try KernelBenchmark.distinct(executor.schedule).flatMap { name, step, _ in
-                try executor.schedule.steps[step].node.outputs.filter { $0.type.element == .float32 }
-                    .map { (name, try executor.read($0)) }
+            return try KernelBenchmark.distinct(executor.schedule).flatMap { group in
+                try executor.schedule.steps[group.step].node.outputs.filter { $0.type.element == .float32 }
+                    .map { (group.name, try executor.read($0)) }
             }
         }
     }

@@ -29,7 +29,7 @@ struct NativeGEMM: GEMMProvider {
                         gemm.a.argument, gemm.b.argument, gemm.c.argument, .int(gemm.m), .int(gemm.n), .int(gemm.k),
                         .int(gemm.batch * gemm.k), .int(gemm.a.leadingDimension), .int(gemm.b.leadingDimension), .int(0),
                         .int(gemm.c.leadingDimension), .int(gemm.a.batchStride), .int(gemm.b.batchStride),
-                        .int(gemm.c.batchStride), .int(1), .float(gemm.alpha),
+                        .int(gemm.c.batchStride), .int(1), .int(1), .float(gemm.alpha),
                     ] + gemm.epilogueArguments,
                     global: [(gemm.m + tile - 1) / tile * group, (gemm.n + tile - 1) / tile, gemm.batch],
                     local: [group, 1, 1], traffic: gemm.traffic))
@@ -62,6 +62,10 @@ struct NativeGEMM: GEMMProvider {
         if gemm.transposeA { defines["TRANSPOSE_A"] = "1" }
         defines["GEMM_TILE_M"] = "\(tiling.tileM)"
         defines["GEMM_VECTORS"] = "\(tiling.vectors)"
+        if tiling.packsInGroup {
+            defines["GEMM_PACKED"] = "\(Tiling.groupCapacity)"
+            if gemm.transposeB { defines["TRANSPOSE_B"] = "1" }
+        }
         commands.append(
             .kernel(
                 Launch(
@@ -70,9 +74,9 @@ struct NativeGEMM: GEMMProvider {
                         a.argument, b.argument, c.argument, .int(gemm.m), .int(gemm.n), .int(tiling.splitK),
                         .int(gemm.batch * gemm.k), .int(a.leadingDimension), .int(b.leadingDimension), .int(panelStride),
                         .int(c.leadingDimension), .int(a.batchStride), .int(b.batchStride), .int(c.batchStride),
-                        .int(tiling.panelsPerGroup), .float(isSplit ? 1 : gemm.alpha),
+                        .int(tiling.tilesPerGroup), .int(tiling.panelsPerGroup), .float(isSplit ? 1 : gemm.alpha),
                     ] + (isSplit ? [] : gemm.epilogueArguments),
-                    global: [tiling.tilesOfM, tiling.panelGroups, entries], local: [1, 1, 1], traffic: gemm.traffic)))
+                    global: [tiling.tileGroups, tiling.panelGroups, entries], local: [1, 1, 1], traffic: gemm.traffic)))
         if isSplit {
             commands.append(
                 gemm.epilogueLaunch(
@@ -105,7 +109,10 @@ struct NativeGEMM: GEMMProvider {
         let tilesOfM: Int
         let panels: Int
         let panelsPerGroup: Int
+        let tilesPerGroup: Int
+        /// B is copied into panels by a launch before the product, or by each group of the product for itself.
         let packs: Bool
+        let packsInGroup: Bool
         let splits: Int
         /// Values of k in one split; k itself without splits.
         let splitK: Int
@@ -115,6 +122,9 @@ struct NativeGEMM: GEMMProvider {
         /// Floats of all partial products.
         private let partialCount: Int
 
+        /// Floats of B that a group copies at most: with a tile of A they stay in the first-level cache.
+        static let groupCapacity = 8 << 10
+        var tileGroups: Int { (tilesOfM + tilesPerGroup - 1) / tilesPerGroup }
         var panelGroups: Int { (panels + panelsPerGroup - 1) / panelsPerGroup }
         var packedTotal: Int { packs ? packedCount * packedEntries : 0 }
         var scratchCount: Int { packedTotal + partialCount }
@@ -130,7 +140,11 @@ struct NativeGEMM: GEMMProvider {
             // pays for packing instead.
             let isLong = gemm.batch == 1 && gemm.k >= 2048 && gemm.n >= 256 && gemm.m * gemm.n <= 1 << 17
             let isLarge = !isLong && gemm.k * gemm.n >= 1 << 18 && gemm.m >= 8 * tileM
-            packs = gemm.transposeB || gemm.n % tileN != 0 || isLarge
+            let needsPanels = gemm.transposeB || gemm.n % tileN != 0 || isLarge
+            packsInGroup =
+                needsPanels && !gemm.transposeA && gemm.k * tileN <= Self.groupCapacity
+                && 4 * Self.groupCapacity <= traits.localMemory
+            packs = needsPanels && !packsInGroup
             packedCount = panels * gemm.k * tileN
             packedEntries = gemm.b.batchStride == 0 ? 1 : gemm.batch
 
@@ -138,15 +152,27 @@ struct NativeGEMM: GEMMProvider {
             let wanted = 8 * traits.computeUnits
             let tiles = tilesOfM * panels
             var count = isLong ? gemm.k / 640 : 1
-            if gemm.batch == 1, tiles < wanted { count = max(count, min((wanted + tiles - 1) / tiles, gemm.k / 256)) }
+            if gemm.batch == 1, !packsInGroup, tiles < wanted {
+                count = max(count, min((wanted + tiles - 1) / tiles, gemm.k / 256))
+            }
             splitK = (gemm.k + count - 1) / count
             splits = (gemm.k + splitK - 1) / splitK
             partialCount = splits > 1 ? splits * gemm.m * gemm.n : 0
 
-            // Consecutive panels keep the rows of A close; together they stay within the first-level cache.
-            let fitting = max(1, (32 << 10) / (splitK * tileN * 4))
-            let spare = max(1, tiles * gemm.batch * splits / wanted)
-            panelsPerGroup = min(panels, fitting, spare)
+            if packsInGroup {
+                // As many panels as a group holds, unless that leaves compute units idle; at least four tiles pay for them.
+                let fitting = Self.groupCapacity / (gemm.k * tileN)
+                panelsPerGroup = max(1, min(fitting, panels, panels * gemm.batch * max(1, tilesOfM / 4) / wanted))
+                let groups = (panels + panelsPerGroup - 1) / panelsPerGroup * gemm.batch
+                tilesPerGroup = max(min(tilesOfM, 4), tilesOfM * groups / (2 * wanted))
+            } else {
+                // Consecutive panels keep the rows of A close; together they stay within the first-level cache.
+                let fitting = max(1, (32 << 10) / (splitK * tileN * 4))
+                let spare = max(1, tiles * gemm.batch * splits / wanted)
+                panelsPerGroup = min(panels, fitting, spare)
+                let groups = (panels + panelsPerGroup - 1) / panelsPerGroup * gemm.batch * splits
+                tilesPerGroup = max(1, tilesOfM * groups / (8 * wanted))
+            }
         }
 
         /// The tallest tile whose sums fit the registers, or a lower one where the last tile would repeat many rows.
