@@ -4,13 +4,13 @@
 // queries or keys takes its scalars from weights [KEYS, QUERY_BLOCK] in L1 and its vectors from rows, and ends in rows.
 //
 // -D QUERIES, KEYS             at most 32; HEAD_DIM is a multiple of LANES
-// -D HEADS, KV_GROUP           heads of a row; query batches that share the keys of one
+// -D HEADS, KV_SHARED          heads of a row; 1 where several query batches share the keys of one (kv_group of them)
 // -D QUERY_STRIDE, KEY_STRIDE  floats from row to row of the query, and of both key and value
 #if defined(KEYS) && !TEAM_GPU
 #ifndef ATTENTION_ROWS_CL
 #define ATTENTION_ROWS_CL
 
-#define SHORT_SHAPE int batch, int query_column, int key_column, int value_column, int prefix, float scale
+#define SHORT_SHAPE int batch, int query_column, int key_column, int value_column, int prefix, float scale, int kv_group
 // The names that the macros of attention_shape.cl take.
 #define USE_SHORT_SHAPE                                                                                                    \
   const int heads = HEADS, queries = QUERIES, keys = KEYS, query_stride = QUERY_STRIDE, key_stride = KEY_STRIDE,           \
@@ -104,7 +104,7 @@ INLINE void sum_over_keys(const floatL *weights, __global const float *rows, __g
 }
 // out[j] = sum_i weights[j][i] * rows[i], added up over the query batches of the keys.
 INLINE void sum_over_queries(const floatL *weights, __global const float *rows, const int stride, __global float *out) {
-  sum_rows((const float *)weights, 1, QUERY_BLOCK, QUERIES, rows, stride, out, KEY_STRIDE, KEYS, KV_GROUP > 1);
+  sum_rows((const float *)weights, 1, QUERY_BLOCK, QUERIES, rows, stride, out, KEY_STRIDE, KEYS, KV_SHARED);
 }
 #endif
 #endif

@@ -55,12 +55,12 @@ __kernel void attention_short_forward(IN(float, query), IN(float, key), IN(float
   USE_DROPOUT;
   USE_SHORT_SHAPE;
   TEAM_RANGE(unit, batch * heads) {
-    const int b = unit / heads, h = unit % heads, bk = b / KV_GROUP;
+    const int b = unit / heads, h = unit % heads, bk = b / kv_group;
     if (unit + 1 < unit_end) {
       const int next_b = (unit + 1) / heads, next_h = (unit + 1) % heads;
       FETCH_ROWS(QUERY_ROWS(query, next_b, next_h, 0), QUERIES, QUERY_STRIDE);
-      FETCH_ROWS(KEY_ROWS(key, next_b / KV_GROUP, next_h, 0), KEYS, KEY_STRIDE);
-      FETCH_ROWS(VALUE_ROWS(value, next_b / KV_GROUP, next_h, 0), KEYS, KEY_STRIDE);
+      FETCH_ROWS(KEY_ROWS(key, next_b / kv_group, next_h, 0), KEYS, KEY_STRIDE);
+      FETCH_ROWS(VALUE_ROWS(value, next_b / kv_group, next_h, 0), KEYS, KEY_STRIDE);
     }
     ulong drop_block = 0;
 #if DROPOUT

@@ -60,18 +60,18 @@ __kernel void attention_short_backward(IN(float, query), IN(float, key), IN(floa
   USE_OUT(float, dvalue);
   USE_DROPOUT;
   USE_SHORT_SHAPE;
-  TEAM_RANGE(unit, batch / KV_GROUP * heads) {
+  TEAM_RANGE(unit, batch / kv_group * heads) {
     const int bk = unit / heads, h = unit % heads;
-    if (KV_GROUP > 1) {
+    if (KV_SHARED) {
       zero_rows(KEY_ROWS(dkey, bk, h, 0), KEY_STRIDE, KEYS);
       zero_rows(VALUE_ROWS(dvalue, bk, h, 0), KEY_STRIDE, KEYS);
     }
-    for (int b = bk * KV_GROUP; b < (bk + 1) * KV_GROUP; ++b) {
-      const int next_b = KV_GROUP > 1 ? b + 1 : (unit + 1) / heads, next_h = KV_GROUP > 1 ? h : (unit + 1) % heads;
+    for (int b = bk * kv_group; b < (bk + 1) * kv_group; ++b) {
+      const int next_b = KV_SHARED ? b + 1 : (unit + 1) / heads, next_h = KV_SHARED ? h : (unit + 1) % heads;
       if (next_b < batch) {
         FETCH_ROWS(QUERY_ROWS(query, next_b, next_h, 0), QUERIES, QUERY_STRIDE);
         FETCH_ROWS(OUT_ROWS(dout, next_b, next_h, 0), QUERIES, OUT_STRIDE);
-        if (KV_GROUP == 1) {
+        if (!KV_SHARED) {
           FETCH_ROWS(KEY_ROWS(key, next_b, next_h, 0), KEYS, KEY_STRIDE);
           FETCH_ROWS(VALUE_ROWS(value, next_b, next_h, 0), KEYS, KEY_STRIDE);
         }

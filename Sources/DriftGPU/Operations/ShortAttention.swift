@@ -22,9 +22,11 @@ struct ShortAttention {
         else { return nil }
     }
 
+    private var kvGroup: Int { sizes.batch / sizes.keyBatch }
+
     private var defines: [String: String] {
         [
-            "HEAD_DIM": headDim, "HEADS": attention.layout.heads, "KV_GROUP": sizes.batch / sizes.keyBatch,
+            "HEAD_DIM": headDim, "HEADS": attention.layout.heads, "KV_SHARED": kvGroup > 1 ? 1 : 0,
             "QUERIES": sizes.queries, "KEYS": sizes.keys, "QUERY_STRIDE": stride, "KEY_STRIDE": stride,
             "QUERY_VECTORS": queryVectors, "DROPOUT": attention.dropout == nil ? 0 : 1,
         ].mapValues(String.init)
@@ -34,7 +36,7 @@ struct ShortAttention {
         let step = attention.layout.isPacked ? sizes.width : 0
         return [
             .int(sizes.batch), .int(0), .int(step), .int(2 * step), .int(attention.mask.prefix(keys: sizes.keys)),
-            .float(1 / Float(headDim).squareRoot()),
+            .float(1 / Float(headDim).squareRoot()), .int(kvGroup),
         ] + attention.draw(attention.layout.tensorCount)
     }
 
