@@ -153,9 +153,9 @@ static inline float8 layer_norm_gradient_sums(__global const float *dy, __global
 // dx of those rows from the means of g and g normal; their sums of dy normal and dy join `partial`, or start it.
 static inline void layer_norm_gradient(__global const float *dy, __global const float *x, __global const float *mean,
                                        __global const float *rstd, __global const float *weight,
-                                       __global const float *scale_row, __global float *dx, __global float *partial,
-                                       int n, int modulated, int row, int step, const int count, int starts,
-                                       float8 row_means) {
+                                       __global const float *scale_row, __global const float *residual,
+                                       __global float *dx, __global float *partial, int n, int modulated, int adds,
+                                       int row, int step, const int count, int starts, float8 row_means) {
   float means[2 * LAYER_NORM_ROWS];
   vstore8(row_means, 0, means);
   LAYER_NORM_COLUMNS(i, n, {
@@ -174,8 +174,9 @@ static inline void layer_norm_gradient(__global const float *dy, __global const 
       const floatL normal = (column_load(x + start, i, n, whole) - mean[row + r * step]) * inverse;
       dscale = gradient * normal + dscale;
       dshift += gradient;
-      const floatL change = gradient * factor - (normal * means[LAYER_NORM_ROWS + r] + means[r]);
-      column_store(dx + start, i, n, change * inverse, whole);
+      floatL change = (gradient * factor - (normal * means[LAYER_NORM_ROWS + r] + means[r])) * inverse;
+      if (adds) change += column_load(residual + start, i, n, whole);
+      column_store(dx + start, i, n, change, whole);
     }
     column_store(partial, i, n, dscale, whole);
     column_store(partial + n, i, n, dshift, whole);
@@ -187,21 +188,24 @@ static inline void layer_norm_gradient(__global const float *dy, __global const 
   const int row = row_of_group(group, k, span, inner);                                                               \
   const float8 means = layer_norm_sums(layer_norm_gradient_sums(dy, x, mean, rstd, weight, scale_row, n, modulated,  \
                                                                 row, inner, count)) / (float)n;                      \
-  layer_norm_gradient(dy, x, mean, rstd, weight, scale_row, dx, sums, n, modulated, row, inner, count, k == first, means)
+  layer_norm_gradient(dy, x, mean, rstd, weight, scale_row, residual, dx, sums, n, modulated, adds, row, inner, count, \
+                      k == first, means)
 
 // dx, and for layer_norm_backward_parameters the sums over each chunk of rows (row_groups.cl) of dy normal and dy:
-// partial [chunks, 2, n]. dx may be dy or x.
-// Traffic: 12 rows n bytes (dy and x are read twice, the second time from the cache); 14 rows n FLOPs.
+// partial [chunks, 2, n]. Where `adds` is not 0, residual [rows, n] is added to dx; else any tensor may stand for it. dx may
+// be dy, x or residual.
+// Traffic: 12 rows n bytes (dy and x are read twice, the second time from the cache), 16 with a residual; 14 rows n FLOPs.
 __kernel void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
-                                  IN(float, scale), OUT(float, dx), OUT(float, partial), const int rows, const int n,
-                                  const int modulated, const int span, const int inner, const int chunk,
-                                  const int scale_stride) {
+                                  IN(float, scale), IN(float, residual), OUT(float, dx), OUT(float, partial),
+                                  const int rows, const int n, const int modulated, const int adds, const int span,
+                                  const int inner, const int chunk, const int scale_stride) {
   USE_IN(float, dy);
   USE_IN(float, x);
   USE_IN(float, mean);
   USE_IN(float, rstd);
   USE_IN(float, weight);
   USE_IN(float, scale);
+  USE_IN(float, residual);
   USE_OUT(float, dx);
   USE_OUT(float, partial);
   LAYER_NORM_LOCAL;

@@ -30,6 +30,18 @@ import Testing
         #expect(try schedule(graph).launches == 1)
     }
 
+    /// The sum of the two gradients of a residual branch is made where the norm's gradient is, and keeps its parameters'.
+    @Test func residualOfANormIsFused() throws {
+        let graph = Graph()
+        let (x, weight) = (try graph.input("x", [6, 10]), try graph.input("weight", [10]))
+        let y = try graph.add(x, graph.layerNorm(x, weight: weight, bias: weight, epsilon: 1e-6))
+        let gradients = try graph.gradients(of: [(y, graph.input("seed", [6, 10]))], withRespectTo: [x, weight])
+        gradients.compactMap { $0 }.forEach(graph.output)
+        let names = try schedule(graph).steps.map(\.node.operation.name)
+        #expect(names.contains("layer_norm_backward_add") && !names.contains("layer_norm_backward"))
+        #expect(try schedule(graph, fuse: false).steps.map(\.node.operation.name).contains("layer_norm_backward"))
+    }
+
     /// A perceptron with its gradients; the wanted tensors last.
     private func perceptron(_ graph: Graph) throws -> (inputs: [Tensor], wanted: [Tensor]) {
         let inputs = [

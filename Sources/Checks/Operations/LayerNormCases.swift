@@ -3,7 +3,7 @@ import DriftGPU
 /// LayerNorm, plain and with a modulation behind it.
 public enum LayerNormCases {
     /// Every case.
-    public static let all = plain + modulated
+    public static let all = plain + modulated + residual
 
     static let epsilon = 1e-3
 
@@ -59,4 +59,12 @@ public enum LayerNormCases {
                     ]
                 })
         }
+
+    /// x + LayerNorm(x), plain and modulated: the gradient that goes past the norm is added to the one through it.
+    static let residual = (plain.filter { $0.name.contains("9 x 50") || $0.name.contains("70 x 11") } + modulated.prefix(2)).map { inner in
+        OperationCase(
+            name: inner.name + ", residual", inputs: inner.inputs,
+            build: { graph, x in [try graph.add(x[0], inner.build(graph, x)[0])] },
+            reference: { x in [zip(x[0], inner.reference(x)[0]).map { $0 + $1 }] })
+    }
 }

@@ -36,7 +36,7 @@ public protocol Operation: Sendable {
 
     /// The operation that does this one and then `consumer`, whose input `index` is this one's output 0; nil when the
     /// two do not fuse. The fused node's inputs are this node's, then the consumer's without input `index`; its outputs
-    /// are the consumer's, then, if `keepsIntermediate`, this node's output 0.
+    /// are the consumer's, then this node's from output 1 on, then, if `keepsIntermediate`, this node's output 0.
     func fused(
         with consumer: any Operation, at index: Int, inputs: [TensorType], consumerInputs: [TensorType],
         keepsIntermediate: Bool) -> (any Operation)?

@@ -45,14 +45,26 @@ struct LayerNorm: Operation {
     }
 }
 
-/// Gradients of LayerNorm. Inputs: dy, x, mean, rstd, weight, bias, then scale with a map. Outputs: dx; then, with
-/// parameters, dweight, dbias and, with a map, dscale and dshift.
+/// Gradients of LayerNorm. Inputs: dy, x, mean, rstd, weight, bias, then scale with a map, then a residual if one is added
+/// to dx. Outputs: dx; then, with parameters, dweight, dbias and, with a map, dscale and dshift.
 struct LayerNormGradient: Operation {
     let map: RowMap?
     let hasParameters: Bool
+    var hasResidual = false
 
-    var name: String { "layer_norm_backward" }
-    var inPlace: [(input: Int, output: Int)] { [(0, 0), (1, 0)] }
+    var name: String { hasResidual ? "layer_norm_backward_add" : "layer_norm_backward" }
+    private var residualIndex: Int { map == nil ? 6 : 7 }
+    var inPlace: [(input: Int, output: Int)] { [(0, 0), (1, 0)] + (hasResidual ? [(residualIndex, 0)] : []) }
+    /// The gradient that reaches x past the normalised branch is added where dx is written.
+    func fused(
+        with consumer: any Operation, at index: Int, inputs: [TensorType], consumerInputs: [TensorType],
+        keepsIntermediate: Bool
+    ) -> (any Operation)? {
+        guard consumer is Add, !hasResidual, !keepsIntermediate, consumerInputs[1 - index].count == inputs[1].count else {
+            return nil
+        }
+        return LayerNormGradient(map: map, hasParameters: hasParameters, hasResidual: true)
+    }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         guard hasParameters else { return [inputs[1]] }
         return [inputs[1], inputs[4], inputs[5]] + (map == nil ? [] : [inputs[6], inputs[6]])
@@ -72,11 +84,12 @@ struct LayerNormGradient: Operation {
         let isModulated = self.map != nil
         let scale: Argument = isModulated ? .input(6) : .input(1)
         let first = context.rowLaunch(
-            name, family: "layer_norm", rows: chunks.count,
-            arguments: [.input(0), .input(1), .input(2), .input(3), .input(4), scale, .output(0), .scratch(0)]
-                + [.int(x.rows), .int(x.columns), .int(isModulated ? 1 : 0)] + map.arguments
+            "layer_norm_backward", family: "layer_norm", rows: chunks.count,
+            arguments: [.input(0), .input(1), .input(2), .input(3), .input(4), scale]
+                + [.input(hasResidual ? residualIndex : 0), .output(0), .scratch(0)]
+                + [.int(x.rows), .int(x.columns), .int(isModulated ? 1 : 0), .int(hasResidual ? 1 : 0)] + map.arguments
                 + [.int(chunks.chunk), .int(x.columns)],
-            traffic: Traffic(bytes: 12 * x.count, flops: 14 * x.count))
+            traffic: Traffic(bytes: (hasResidual ? 16 : 12) * x.count, flops: 14 * x.count))
         guard hasParameters else { return [first] }
         let modulation: [Argument] = isModulated ? [.output(3), .output(4)] : [.output(1), .output(2)]
         let units = isModulated ? (chunks.groups, chunks.perGroup) : (chunks.count, 1)

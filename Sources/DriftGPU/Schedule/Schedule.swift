@@ -93,8 +93,8 @@ public struct Schedule: Sendable {
             for id in Set(node?.inputs.map(\.id) ?? []) { users[id, default: []].append(index) }
         }
         for index in nodes.indices {
-            guard let producer = nodes[index], producer.outputs.count == 1, !producer.operation.isView else { continue }
-            let id = producer.outputs[0].id
+            guard let producer = nodes[index], let result = producer.outputs.first, !producer.operation.isView else { continue }
+            let id = result.id
             guard let first = users[id]?.first, let consumer = nodes[first], !consumer.operation.isView else { continue }
             let positions = consumer.inputs.indices.filter { consumer.inputs[$0].id == id }
             guard positions.count == 1, let position = positions.first else { continue }
@@ -104,17 +104,20 @@ public struct Schedule: Sendable {
                 return between.operation.mutatedInputs.contains { inputIDs.contains(between.inputs[$0].id) }
             }
             if isOverwritten { continue }
+            // The fused node comes later than the producer: nobody in between may wait for its other results.
+            let others = Set(producer.outputs.dropFirst().map(\.id))
+            if others.contains(where: { users[$0]?.contains { $0 <= first } == true }) { continue }
             let keeps = pinned.contains(id) || (users[id]?.count ?? 0) > 1
             guard
                 let fused = producer.operation.fused(
                     with: consumer.operation, at: position, inputs: producer.inputs.map(\.type),
                     consumerInputs: consumer.inputs.map(\.type), keepsIntermediate: keeps)
             else { continue }
-            var others = consumer.inputs
-            others.remove(at: position)
+            var remaining = consumer.inputs
+            remaining.remove(at: position)
             nodes[first] = Node(
-                operation: fused, inputs: producer.inputs + others,
-                outputs: consumer.outputs + (keeps ? producer.outputs : []))
+                operation: fused, inputs: producer.inputs + remaining,
+                outputs: consumer.outputs + producer.outputs.dropFirst() + (keeps ? [result] : []))
             nodes[index] = nil
             for input in inputIDs {
                 var list = (users[input] ?? []).filter { $0 != index && $0 != first }
