@@ -19,7 +19,7 @@ digits: build
 test:
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
 	swift build $(FLAGS) --build-tests
-	swift test $(FLAGS) --skip-build
+	Scripts/test-suites
 	Scripts/test-launcher
 	Scripts/test-oclgrind
 
