@@ -12,9 +12,9 @@
 
 #if defined(HEAD_DIM) && TEAM_GPU
 
-// Own words and sums stay in registers while they are few enough. Words that do not are read again for each tile, which is
-// then taken as one part, so that a read serves four products.
-#define OWN_STAYS(sides, sums) (4 * HEAD_STEPS * (sides) + 8 * HEAD_PAIRS * (sums) <= 168)
+// The own words of one side, or of both, stay in registers while there is room beside sums and scores. Otherwise they are
+// read again for each tile, which is then taken as one part, so that a read serves four products.
+#define OWN_STAYS(sides, sums) (4 * HEAD_STEPS * (sides) + 8 * HEAD_PAIRS * (sums) + ((sides) == 2 ? 16 : 32) <= 184)
 #define QUERY_PART (OWN_STAYS(2, 1) ? 16 : TILE_ROWS)
 #define KEY_PART (OWN_STAYS(2, 2) ? 16 : TILE_ROWS)
 

@@ -93,18 +93,24 @@ INLINE void load_tile(__local uint *tile, __global const float *rows, int stride
   }
 }
 
-// dots[j] += own rows . rows 8 j ... 8 j + 7 from `tile` on. `words` are those of `rows`; where they do not stay in
-// registers they are read again.
+// dots[j] += own rows . rows 8 j ... 8 j + 7 from `tile` on, a step along the head.
+INLINE void add_dots_of(uint4 own, int step, float4 *dots, const int blocks, __local const uint *tile MMA_TAKE) {
+  MMA_UNROLL
+  for (int j = 0; j < blocks; ++j) {
+    __local const uint *at = tile + (j * MMA_N + LANE_G) * TILE_ROW + step * MMA_WORDS + LANE_T;
+    dots[j] = mma(own, ((uint2)(at[0], at[4])), dots[j]);
+  }
+}
+
+// All steps. `words` are those of `rows`; where they do not stay in registers they are read again, not many at a time.
 INLINE void add_dots(float4 *dots, const int blocks, const uint4 *words, const int words_stay, OwnRows rows,
                      __local const uint *tile MMA_TAKE) {
-  MMA_UNROLL
-  for (int step = 0; step < HEAD_STEPS; ++step) {
-    const uint4 own = words_stay ? words[step] : own_words(rows, step);
+  if (words_stay) {
     MMA_UNROLL
-    for (int j = 0; j < blocks; ++j) {
-      __local const uint *at = tile + (j * MMA_N + LANE_G) * TILE_ROW + step * MMA_WORDS + LANE_T;
-      dots[j] = mma(own, ((uint2)(at[0], at[4])), dots[j]);
-    }
+    for (int step = 0; step < HEAD_STEPS; ++step) add_dots_of(words[step], step, dots, blocks, tile MMA_PASS);
+  } else {
+#pragma unroll 2
+    for (int step = 0; step < HEAD_STEPS; ++step) add_dots_of(own_words(rows, step), step, dots, blocks, tile MMA_PASS);
   }
 }
 

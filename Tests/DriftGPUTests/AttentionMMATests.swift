@@ -32,25 +32,20 @@ import Testing
         }
     }
 
-    /// One warp and several, tails of queries, keys and columns, every mask, packed and shared keys; with dropout several
-    /// blocks and tiles.
-    static let cases: [Case] =
-        [
-            Case(size: .init(batch: 2, queries: 20, keys: 20, heads: 2, headDim: 8, prefix: 4)),
-            Case(size: .init(batch: 1, queries: 18, keys: 17, heads: 2, headDim: 17), probability: 0.25),
-        ]
-        + (TestDevice.isSmall
-            ? []
-            : [
-                Case(size: .init(batch: 2, queries: 16, keys: 16, heads: 3, headDim: 16)),
-                Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 2, headDim: 32, prefix: 0)),
-                Case(size: .init(batch: 4, queries: 37, keys: 45, heads: 2, headDim: 9, group: 2)),
-                Case(size: .init(batch: 1, queries: 33, keys: 100, heads: 1, headDim: 64)),
-                Case(size: .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 128, prefix: 34)),
-                Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 80, prefix: 0), probability: 0.25),
-                Case(size: .init(batch: 4, queries: 37, keys: 45, heads: 2, headDim: 50, group: 2), probability: 0.5),
-                Case(size: .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 128, prefix: 5), probability: 0.1),
-            ])
+    /// One warp and several, tails of queries, keys and columns, every mask, packed and shared keys; several blocks and tiles,
+    /// own rows that stay in registers and that do not. Each head size is a program of its own for each kernel: few of them.
+    static let cases: [Case] = [
+        Case(size: .init(batch: 2, queries: 20, keys: 20, heads: 2, headDim: 8, prefix: 4)),
+        Case(size: .init(batch: 1, queries: 18, keys: 17, heads: 1, headDim: 17), probability: 0.25),
+    ] + (TestDevice.isSmall ? [] : [
+        Case(size: .init(batch: 2, queries: 16, keys: 16, heads: 3, headDim: 16)),
+        Case(size: .init(batch: 4, queries: 37, keys: 45, heads: 2, headDim: 9, group: 2)),
+        Case(size: .init(batch: 4, queries: 20, keys: 17, heads: 2, headDim: 17, group: 2), probability: 0.5),
+        Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 2, headDim: 64, prefix: 0)),
+        Case(size: .init(batch: 1, queries: 65, keys: 100, heads: 1, headDim: 64)),
+        Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 80, prefix: 0), probability: 0.25),
+        Case(size: .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 128, prefix: 34), probability: 0.1),
+    ])
 
     /// What the device computes for a case.
     struct Results: Equatable {
@@ -156,7 +151,7 @@ import Testing
     /// What the rounding of the inputs changes is in proportion to their scores.
     @Test(.enabled(if: !TestDevice.isSmall), arguments: TensorCoreGEMMTests.precisions)
     func staysNearSinglePrecision(_ precision: Precision) throws {
-        for test in [Self.cases[0], Self.cases[2], Self.cases[4]] {
+        for test in Self.cases.prefix(4) where test.probability == 0 {
             var operation = AttentionCases.make(test.size, withGradients: true)
             // Scores of this size move by about two units when their inputs are rounded, weights in proportion.
             operation.tolerance = 8 * exp2(-Double(precision.significantBits))
