@@ -20,6 +20,7 @@
 #include "attention_short.cl"
 #include "attention_short_backward.cl"
 #include "attention_tile.cl"
+#include "cross_entropy.cl"
 #include "doubly_stochastic.cl"
 #include "drift_field.cl"
 #include "drift_loss.cl"

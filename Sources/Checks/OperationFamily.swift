@@ -17,6 +17,7 @@ public struct OperationFamily: Sendable {
         .init("activation", ActivationCases.all), .init("add", AddCases.all), .init("add_periodic", AddPeriodicCases.all),
         .init("attention", AttentionCases.all), .init("attention_tile", AttentionCases.tiles, isForGPUShape: true),
         .init("attention_short", AttentionCases.short), .init("concat", ConcatCases.all),
+        .init("cross_entropy", CrossEntropyCases.all),
         .init("drift_field", DriftFieldCases.all), .init("drift_loss", DriftLossCases.all),
         .init("embedding", EmbeddingCases.all),
         .init("gradients", GradientsCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),

@@ -58,6 +58,9 @@ static const char attention_short_backward_text[] = {
 static const char attention_tile_text[] = {
 #embed "attention_tile.cl"
 };
+static const char cross_entropy_text[] = {
+#embed "cross_entropy.cl"
+};
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
 };
@@ -159,6 +162,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_short),
     SOURCE(attention_short_backward),
     SOURCE(attention_tile),
+    SOURCE(cross_entropy),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
     SOURCE(drift_loss),
