@@ -16,17 +16,19 @@ public struct OperationFamily: Sendable {
     public static let all: [OperationFamily] = [
         .init("activation", ActivationCases.all), .init("add", AddCases.all), .init("add_periodic", AddPeriodicCases.all),
         .init("attention", AttentionCases.all), .init("attention_tile", AttentionCases.tiles, isForGPUShape: true),
-        .init("attention_short", AttentionCases.short), .init("concat", ConcatCases.all),
+        .init("attention_short", AttentionCases.short), .init("attention_wide", WideAttentionCases.all),
+        .init("concat", ConcatCases.all), .init("convolution", ConvolutionCases.all),
         .init("cross_entropy", CrossEntropyCases.all),
         .init("drift_field", DriftFieldCases.all), .init("drift_loss", DriftLossCases.all),
         .init("embedding", EmbeddingCases.all),
-        .init("gradients", GradientsCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
+        .init("gradients", GradientsCases.all), .init("group_norm", GroupNormCases.all),
+        .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
         .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),
         .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),
-        .init("permute", PermuteCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
+        .init("permute", PermuteCases.all), .init("posterior", PosteriorCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
         .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all), .init("scale", ScaleCases.all),
         .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
         .init("softmax_entropy", SoftmaxEntropyCases.all), .init("split", SplitCases.all),
-        .init("transpose", TransposeCases.all),
+        .init("transpose", TransposeCases.all), .init("upsample", UpsampleCases.all),
     ]
 }

@@ -165,6 +165,16 @@ public final class SafeTensorsFile: Sendable {
         try file.read(at: dataStart + entry.range.lowerBound, into: buffer)
     }
 
+    /// Bytes of a tensor, as they lie in the file, from its byte `offset` on.
+    func read(_ name: String, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let range = try entry(name).range
+        guard offset >= 0, offset <= range.count, buffer.count <= range.count - offset else {
+            throw DataError("tensor '\(name)' has \(range.count) bytes, not \(buffer.count) from \(offset) on", at: path,
+                            fix: "check that the file belongs to this model")
+        }
+        try file.read(at: dataStart + range.lowerBound + offset, into: buffer)
+    }
+
     /// The tensor; every floating type becomes floats, BOOL becomes bytes.
     public func tensor(_ name: String) throws -> NamedTensor {
         let entry = try entry(name)

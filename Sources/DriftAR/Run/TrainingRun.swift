@@ -14,7 +14,7 @@ public struct TrainingRun {
 
     /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint.
     public init(
-        _ configuration: Configuration, data: Dataset, path: String, existing: Existing, device: Device
+        _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device
     ) throws {
         try configuration.validate()
         guard device.precision == configuration.precision else {
@@ -57,11 +57,12 @@ public struct TrainingRun {
             try trainer.advance()
             isSaved = false
             let step = trainer.step
+            trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.steps
             if step == 1 || step % configuration.logEvery == 0 || isLast {
                 let metrics = try trainer.metrics()
                 try log.append(step: step, values: metrics)
-                let wanted = ["loss", "scale", "entropy", "gradient_norm"]
+                let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
                 shown = metrics.filter { wanted.contains($0.0) }
                 if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
                     progress.message("step \(step): the loss is not finite; the step was skipped")

@@ -42,7 +42,15 @@ public struct TrainingGraph {
     /// Storage of the images [count, values] the run trains on.
     public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
 
-    public init(_ model: DriftARModel, _ configuration: Configuration, imageCount: Int, isSecondPhase: Bool) throws {
+    /// - Parameters:
+    ///   - imageCount: rows of the image storage, of which a step's indices choose.
+    ///   - form: what a row holds.
+    public init(
+        _ model: DriftARModel, _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, isSecondPhase: Bool
+    ) throws {
+        guard form == .pixels else {
+            throw ConfigurationError("data: latents cannot be trained on yet; name a folder of images with --data")
+        }
         let graph = Graph()
         self.graph = graph
         let shape = model.shape
