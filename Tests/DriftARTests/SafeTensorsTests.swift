@@ -62,8 +62,8 @@ import Testing
     @Test func convertsHalfTypes() throws {
         let halves: [UInt16] = [0x3C00, 0xC000, 0x0001, 0x7BFF, 0x8000, 0x7C00, 0x0400]
         let expected: [Float] = [1, -2, 0x1p-24, 65504, -0.0, .infinity, 0x1p-14]
-        #expect(halves.map(SafeTensorsFile.float(half:)) == expected)
-        #expect(SafeTensorsFile.float(half: 0x7E00).isNaN)
+        #expect(halves.map(HalfPrecision.float(half:)) == expected)
+        #expect(HalfPrecision.float(half: 0x7E00).isNaN)
         let file = try open(#"{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]},"u":{"dtype":"U16","shape":[1],"data_offsets":[6,8]}}"#, data: 8)
         #expect(try file.tensor("h").floats == [0, 0])
         #expect(try file.tensor("b").floats == [0])

@@ -67,28 +67,12 @@ struct CheckpointManifest: Sendable, Equatable {
                     let state = file.byteCount < entry.byteCount ? "truncated" : "too long"
                     throw DataError("\(state): \(file.byteCount) of \(entry.byteCount) bytes", at: path, fix: remedy)
                 }
-                guard try Self.checksum(file) == entry.checksum else {
+                guard try file.checksum(of: 0..<file.byteCount) == entry.checksum else {
                     throw DataError("damaged: its checksum is not the one it was saved with", at: path, fix: remedy)
                 }
             } catch let error as DataError {
                 throw DataError(error.what, at: error.place, fix: remedy)
             }
         }
-    }
-
-    private static func checksum(_ file: InputFile) throws -> UInt32 {
-        var crc = CRC32()
-        var block = [UInt8](repeating: 0, count: min(1 << 20, max(1, file.byteCount)))
-        var offset = 0
-        while offset < file.byteCount {
-            let count = min(block.count, file.byteCount - offset)
-            try block.withUnsafeMutableBytes { buffer in
-                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-                try file.read(at: offset, into: part)
-                crc.update(UnsafeRawBufferPointer(part))
-            }
-            offset += count
-        }
-        return crc.value
     }
 }

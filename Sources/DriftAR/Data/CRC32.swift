@@ -46,3 +46,22 @@ struct CRC32: Sendable {
         return tables
     }()
 }
+
+extension InputFile {
+    /// The checksum of some of its bytes, read in blocks.
+    func checksum(of range: Range<Int>) throws -> UInt32 {
+        var crc = CRC32()
+        var block = [UInt8](repeating: 0, count: min(1 << 20, max(1, range.count)))
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let count = min(block.count, range.upperBound - offset)
+            try block.withUnsafeMutableBytes { buffer in
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                try read(at: offset, into: part)
+                crc.update(UnsafeRawBufferPointer(part))
+            }
+            offset += count
+        }
+        return crc.value
+    }
+}

@@ -22,9 +22,15 @@ public struct DataError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `place: what; remedy`. Names can come out of damaged files, so control characters are replaced: one error
     /// stays one line and cannot steer the terminal.
     public var description: String {
-        let line = "\(place): \(what); \(remedy)"
+        "\(place): \(what); \(remedy)".printable
+    }
+}
+
+extension String {
+    /// With every control character replaced.
+    var printable: String {
         var scalars = String.UnicodeScalarView()
-        for scalar in line.unicodeScalars {
+        for scalar in unicodeScalars {
             let control = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
             scalars.append(control ? "?" : scalar)
         }

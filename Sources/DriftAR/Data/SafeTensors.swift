@@ -7,7 +7,7 @@
 /// Layout: 8 bytes header length n (little-endian), n bytes JSON, then the data. Everything the header says is checked
 /// against the file before a value is read: lengths, types, shapes, and that the tensors cover the data exactly,
 /// without holes or overlaps. Memory is only ever taken for bytes the file really has.
-public final class SafeTensorsFile: Sendable {
+public final class SafeTensorsFile: TensorSource {
     /// Element types as the format spells them.
     public enum ElementType: String, Sendable {
         case f64 = "F64", f32 = "F32", f16 = "F16", bf16 = "BF16"
@@ -143,8 +143,14 @@ public final class SafeTensorsFile: Sendable {
         }
     }
 
-    /// Names of all tensors, sorted.
-    public var names: [String] { entries.keys.sorted() }
+    public var headers: [String: TensorHeader] {
+        entries.mapValues { TensorHeader(type: $0.type, shape: $0.shape, count: $0.count) }
+    }
+
+    public func header(_ name: String) throws -> TensorHeader {
+        let entry = try entry(name)
+        return TensorHeader(type: entry.type, shape: entry.shape, count: entry.count)
+    }
 
     /// The header's entry for the tensor; an error names the file and the tensor.
     public func entry(_ name: String) throws -> Entry {
@@ -175,67 +181,17 @@ public final class SafeTensorsFile: Sendable {
         try file.read(at: dataStart + range.lowerBound + offset, into: buffer)
     }
 
-    /// The tensor; every floating type becomes floats, BOOL becomes bytes.
-    public func tensor(_ name: String) throws -> NamedTensor {
+    public func elements<Element: BitwiseCopyable>(_ name: String, of type: Element.Type) throws -> [Element] {
         let entry = try entry(name)
-        switch entry.type {
-        case .f32, .f16, .bf16, .f64:
-            return try NamedTensor(shape: entry.shape, floats: floats(name))
-        case .i32:
-            return try NamedTensor(shape: entry.shape, ints: elements(name, of: Int32.self))
-        case .i64:
-            return try NamedTensor(shape: entry.shape, longs: elements(name, of: Int64.self))
-        case .u8, .bool:
-            return try NamedTensor(shape: entry.shape, bytes: elements(name, of: UInt8.self))
-        case .i16, .i8, .u64, .u32, .u16:
-            throw DataError("tensor '\(name)' has the element type \(entry.type.rawValue)", at: path,
-                            fix: "save it as F32, I32, I64 or U8")
+        let range = entry.range
+        guard MemoryLayout<Element>.size == entry.type.size else {
+            throw DataError("tensor '\(name)' has elements of \(entry.type.size) bytes, not \(MemoryLayout<Element>.size)",
+                            at: path, fix: "read it by its type, \(entry.type.rawValue)")
         }
-    }
-
-    /// The values of a floating tensor as floats; with `shape`, also checks that the tensor has it.
-    public func floats(_ name: String, shape: [Int]? = nil) throws -> [Float] {
-        let entry = try entry(name)
-        if let shape, shape != entry.shape {
-            throw DataError("tensor '\(name)' has the shape \(entry.shape), the model needs \(shape)", at: path,
-                            fix: "check that the file belongs to this model and its options")
-        }
-        switch entry.type {
-        case .f32: return try elements(name, of: Float.self)
-        case .f64: return try elements(name, of: Double.self).map(Float.init)
-        case .bf16: return try elements(name, of: UInt16.self).map { Float(bitPattern: UInt32($0) << 16) }
-        case .f16: return try elements(name, of: UInt16.self).map(Self.float(half:))
-        default:
-            throw DataError("tensor '\(name)' has the element type \(entry.type.rawValue), not a floating one", at: path,
-                            fix: "check that the file belongs to this model")
-        }
-    }
-
-    /// All tensors.
-    public func tensors() throws -> [String: NamedTensor] {
-        var tensors: [String: NamedTensor] = [:]
-        for name in entries.keys { tensors[name] = try tensor(name) }
-        return tensors
-    }
-
-    private func elements<Element: BitwiseCopyable>(_ name: String, of type: Element.Type) throws -> [Element] {
-        let range = try entry(name).range
         return try [Element](unsafeUninitializedCapacity: range.count / MemoryLayout<Element>.size) { buffer, count in
             let bytes = UnsafeMutableRawBufferPointer(buffer)
             try file.read(at: dataStart + range.lowerBound, into: .init(rebasing: bytes[..<range.count]))
             count = range.count / MemoryLayout<Element>.size
-        }
-    }
-
-    /// An IEEE half by its bits: exact, and independent of whether the target has a Float16.
-    static func float(half bits: UInt16) -> Float {
-        let sign: Float = bits >> 15 == 1 ? -1 : 1
-        let exponent = Int(bits >> 10) & 0x1F
-        let fraction = Float(bits & 0x3FF)
-        switch exponent {
-        case 0: return sign * fraction * 0x1p-24
-        case 31: return fraction == 0 ? sign * .infinity : .nan
-        default: return sign * (1024 + fraction) * Float(sign: .plus, exponent: exponent - 25, significand: 1)
         }
     }
 }

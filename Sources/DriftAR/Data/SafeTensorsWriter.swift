@@ -15,22 +15,38 @@ public enum SafeTensors {
 
     /// Writes into a file that the caller commits.
     static func write(_ tensors: [String: NamedTensor], metadata: [String: String], to file: AtomicFile) throws {
-        if tensors["__metadata__"] != nil {
+        let parts = tensors.map { name, tensor in
+            SafeTensorsPart(name: name, type: tensor.elementType, shape: tensor.shape, count: tensor.count) { file in
+                switch tensor.values {
+                case .floats(let values): try file.write(values)
+                case .ints(let values): try file.write(values)
+                case .longs(let values): try file.write(values)
+                case .bytes(let values): try file.write(values)
+                }
+            }
+        }
+        try write(parts, metadata: metadata, to: file)
+    }
+
+    /// Writes tensors whose values are asked for one after the other, so that only one of them is in memory at a time.
+    /// The caller commits the file.
+    static func write(_ parts: [SafeTensorsPart], metadata: [String: String], to file: AtomicFile) throws {
+        if parts.contains(where: { $0.name == "__metadata__" }) {
             throw DataError("'__metadata__' cannot be a tensor's name", at: file.path, fix: "rename the tensor")
         }
         // Wide elements first: every tensor then starts at a multiple of its element size.
-        let ordered = tensors.sorted { ($1.value.elementSize, $0.key) < ($0.value.elementSize, $1.key) }
+        let ordered = parts.sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
         var members: [JSON.Member] = []
         if !metadata.isEmpty {
             let pairs = metadata.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }
             members.append(JSON.Member("__metadata__", .object(pairs)))
         }
         var offset = 0
-        for (name, tensor) in ordered {
-            let end = offset + tensor.count * tensor.elementSize
-            members.append(JSON.Member(name, .object([
-                JSON.Member("dtype", .string(tensor.elementType.rawValue)),
-                JSON.Member("shape", .array(tensor.shape.map { .integer($0) })),
+        for part in ordered {
+            let end = offset + part.count * part.type.size
+            members.append(JSON.Member(part.name, .object([
+                JSON.Member("dtype", .string(part.type.rawValue)),
+                JSON.Member("shape", .array(part.shape.map { .integer($0) })),
                 JSON.Member("data_offsets", .array([.integer(offset), .integer(end)])),
             ])))
             offset = end
@@ -39,15 +55,24 @@ public enum SafeTensors {
         while header.count % 8 != 0 { header.append(UInt8(ascii: " ")) }
         try file.write([UInt64(header.count).littleEndian])
         try file.write(header)
-        for (_, tensor) in ordered {
-            switch tensor.values {
-            case .floats(let values): try file.write(values)
-            case .ints(let values): try file.write(values)
-            case .longs(let values): try file.write(values)
-            case .bytes(let values): try file.write(values)
+        for part in ordered {
+            let start = file.byteCount
+            try part.write(file)
+            guard file.byteCount - start == part.count * part.type.size else {
+                throw DataError("tensor '\(part.name)' gave \(file.byteCount - start) bytes, not \(part.count * part.type.size)",
+                                at: file.path, fix: "report this")
             }
         }
     }
+}
+
+/// A tensor to be written: what its header says, and how its bytes get into the file when their turn comes.
+struct SafeTensorsPart {
+    let name: String
+    let type: SafeTensorsFile.ElementType
+    let shape: [Int]
+    let count: Int
+    let write: (AtomicFile) throws -> Void
 }
 
 extension NamedTensor {

@@ -1,0 +1,60 @@
+/// The form of `torch.save` before PyTorch 1.6: pickles of a magic number, a version, facts of the machine, the object and the
+/// keys of its storages, one behind the other; then each storage, its number of elements in front.
+enum LegacyPyTorchArchive {
+    /// A pickle (protocol 2) of the number 0x1950a86a20f9469cfc6c.
+    static let magic: [UInt8] = [
+        0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E,
+    ]
+    private static let version = 1001
+
+    static func read(_ file: InputFile) throws -> (pickle: Pickle, records: [PyTorchFile.Record]) {
+        let length = min(file.byteCount, PyTorchFile.pickleLimit)
+        let head = try [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+            try file.read(at: 0, into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]))
+            count = length
+        }
+        var offset = magic.count
+        func next() throws -> Pickle {
+            var machine = PickleMachine(head, at: offset)
+            do {
+                let pickle = try machine.run()
+                offset = machine.offset
+                return pickle
+            } catch {
+                throw PyTorchFile.unreadable(file, error)
+            }
+        }
+        let found = try next().root
+        guard found == .integer(version) else {
+            throw PyTorchFile.damaged(file, "its version is not \(version)")
+        }
+        let machine = try next()
+        let order = machine.members(of: machine.root)?.last { $0.key == "little_endian" }?.value
+        guard order == .bool(true) else {
+            throw DataError("its byte order is not little", at: file.path, fix: "save it on a little-endian machine")
+        }
+        let pickle = try next()
+        let keys = try next()
+        var records: [String: PyTorchFile.Record] = [:]
+        let storages = Dictionary(pickle.storages.map { ($0.key, $0) }) { first, _ in first }
+        for key in keys.items(of: keys.root) ?? [] {
+            guard case .string(let name) = key, let storage = storages[name], records[name] == nil else {
+                throw PyTorchFile.damaged(file, "its list of storages is not that of its tensors")
+            }
+            var count: Int64 = 0
+            try withUnsafeMutableBytes(of: &count) { try file.read(at: offset, into: $0) }
+            offset += 8
+            let bytes = storage.count.multipliedReportingOverflow(by: storage.type.size)
+            guard Int(Int64(littleEndian: count)) == storage.count, !bytes.overflow, bytes.partialValue <= file.byteCount - offset
+            else { throw PyTorchFile.damaged(file, "storage '\(name)' of \(storage.count) elements does not fit") }
+            records[name] = PyTorchFile.Record(range: offset..<(offset + bytes.partialValue), checksum: nil)
+            offset += bytes.partialValue
+        }
+        return (pickle, try pickle.storages.map { storage in
+            guard let record = records[storage.key] else {
+                throw PyTorchFile.damaged(file, "it has no storage '\(storage.key)'")
+            }
+            return record
+        })
+    }
+}

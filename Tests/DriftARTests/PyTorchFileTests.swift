@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+@Suite struct PyTorchFileTests {
+    let folder: TestFolder
+
+    init() throws { folder = try TestFolder() }
+
+    @Test("values are PyTorch's, in every form, type and layout", arguments: [
+        "state_dict.pth", "protocol4.pt", "legacy.pth", "checkpoint.pth", "types.pt", "views.ckpt", "drift_ar.pth",
+        "transdiff.pth", "kl16.ckpt",
+    ])
+    func readsWhatPyTorchReads(_ name: String) throws {
+        let file = try PyTorchFile(PyTorchFixtures.path(name))
+        let expected = try PyTorchFixtures.expected(name)
+        #expect(!expected.isEmpty && file.names == expected.keys.sorted())
+        try file.verify(file.names)
+        for (name, tensor) in expected {
+            let read = try file.tensor(name)
+            #expect(read.shape == tensor.shape, "\(name)")
+            if let floats = read.floats {
+                #expect(floats.map(\.bitPattern) == tensor.floats?.map(\.bitPattern), "\(name)")
+            } else {
+                #expect(read == tensor, "\(name)")
+            }
+        }
+    }
+
+    @Test func keepsTypesAndScalars() throws {
+        let types = try PyTorchFile(PyTorchFixtures.path("types.pt"))
+        #expect(try types.header("f64") == TensorHeader(type: .f64, shape: [3], count: 3))
+        #expect(try types.header("scalar").shape == [])
+        #expect(try types.header("empty").shape == [0, 3])
+        #expect(try types.tensor("i64").longs == [-(1 << 62), 0, 5])
+        #expect(try types.tensor("bool").bytes == [1, 0])
+        #expect(try types.elements("bf16", of: UInt16.self).count == 4)
+        #expect(errorText { _ = try types.elements("bf16", of: Float.self) }?.contains("2 bytes, not 4") == true)
+        #expect(errorText { _ = try types.floats("i64") }?.contains("I64, not a floating one") == true)
+        #expect(errorText { _ = try types.tensor("f8") }?.contains("no tensor 'f8'") == true)
+        let short = try PyTorchFile(PyTorchFixtures.path("short.pt"))
+        #expect(try short.elements("i16", of: Int16.self) == [-300])
+        #expect(errorText { _ = try short.tensor("i8") }?.contains("I8") == true)
+
+        let facts = try PyTorchFile(PyTorchFixtures.path("checkpoint.pth")).metadata
+        #expect(facts["epoch"] == "3" && facts["history"] == "list of 40")
+        #expect(facts["args/model"] == "drift_ar_base" && facts["args/R"] == "0.02, 0.05" && facts["args/lr"] == "None")
+        #expect(facts["args/big"] == "1099511627776" && facts["args/negative"] == "-5" && facts["args/seed"] == "<int>")
+        #expect(facts["args/device"] == "<torch.device>" && facts["args/best"] == "<numpy.scalar>")
+        #expect(facts["optimizer/param_groups/0/betas"] == "0.9, 0.999")
+    }
+
+    @Test("what is no tensor is refused by name, and never run", arguments: [
+        ("malicious.pth", "posix.system"), ("malicious_legacy.pth", "posix.system"), ("innocent.pth", "__builtin__.eval"),
+        ("module.pt", "torch.nn.modules.container.Sequential"), ("complex.pt", "torch.ComplexFloatStorage"),
+        ("expanded.pt", "1000000 elements of a storage of 1"), ("deep.pt", "nested without end"),
+        ("script.pt", "TorchScript"),
+    ])
+    func refuses(_ name: String, _ part: String) throws {
+        let text = errorText { _ = try PyTorchFile(PyTorchFixtures.path(name)) }
+        #expect(text?.contains(part) == true && text?.contains(name) == true && text?.contains("\n") == false, "\(text ?? "")")
+        #expect(!Files.exists("/tmp/driftgpu-was-fooled"))
+    }
+
+    @Test("every truncation is an error", arguments: ["state_dict.pth", "legacy.pth", "types.pt"])
+    func refusesEveryTruncation(_ name: String) throws {
+        let bytes = try Files.read(PyTorchFixtures.path(name))
+        for length in 0..<bytes.count {
+            try folder.write(Array(bytes[..<length]), to: "cut")
+            #expect(throws: DataError.self, "cut at \(length)") { try readAll("cut") }
+        }
+    }
+
+    @Test("damage is an error or leaves a file that reads, never a crash", arguments: ["views.ckpt", "checkpoint.pth", "legacy.pth"])
+    func survivesFlippedBytes(_ name: String) throws {
+        let bytes = try Files.read(PyTorchFixtures.path(name))
+        var random = TestRandom(5)
+        var refused = 0
+        let rounds = 1500
+        for round in 0..<rounds {
+            var damaged = bytes
+            for _ in 0...random.below(3) { damaged[random.below(damaged.count)] = UInt8(random.below(256)) }
+            try folder.write(damaged, to: "flipped")
+            do {
+                try readAll("flipped")
+            } catch {
+                refused += 1
+                #expect(error is DataError, "round \(round): \(error)")
+            }
+        }
+        #expect(refused > rounds / 10)
+    }
+
+    @Test("a changed value is found by its checksum")
+    func checksums() throws {
+        let name = "state_dict.pth"
+        var bytes = try Files.read(PyTorchFixtures.path(name))
+        let expected = try #require(try PyTorchFixtures.expected(name)["0.weight"]?.floats?.first)
+        let pattern = withUnsafeBytes(of: expected) { Array($0) }
+        let place = try #require((0..<(bytes.count - 4)).first { Array(bytes[$0..<($0 + 4)]) == pattern })
+        bytes[place] ^= 1
+        let file = try PyTorchFile(folder.write(bytes, to: "changed.pth"))
+        #expect(try file.floats("0.weight").first != expected)
+        #expect(errorText { try file.verify(file.names) }?.contains("does not have its checksum") == true)
+        try file.verify(["0.bias"])
+    }
+
+    private func readAll(_ name: String) throws {
+        let file = try PyTorchFile(folder.file(name))
+        try file.verify(file.names)
+        for name in file.names where ![.i8, .i16].contains(try file.header(name).type) { _ = try file.tensor(name) }
+    }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+@Suite struct WeightImportTests {
+    let folder: TestFolder
+
+    init() throws { folder = try TestFolder() }
+
+    private func open(_ name: String) throws -> any TensorSource { try WeightFile.open(PyTorchFixtures.path(name)) }
+
+    /// The fixture's tensors below a prefix of their paths.
+    private func expected(_ name: String, below prefix: String) throws -> [String: NamedTensor] {
+        try Dictionary(uniqueKeysWithValues: PyTorchFixtures.expected(name).compactMap { path, tensor in
+            path.hasPrefix(prefix) ? (String(path.dropFirst(prefix.count)), tensor) : nil
+        })
+    }
+
+    @Test("a training checkpoint: configuration, both sets of weights, wrappers' prefixes")
+    func driftAR() throws {
+        let weights = try WeightImport(open("drift_ar.pth"))
+        #expect(weights.kind == .driftAR && weights.isExact)
+        try weights.check(allowMissing: false)
+        let configuration = try #require(weights.configuration)
+        #expect((configuration.embed, configuration.heads, configuration.buffer, configuration.classes) == (4, 2, 3, 3))
+        #expect((configuration.encoderDepth, configuration.decoderDepth, configuration.draftDepth) == (1, 1, 1))
+        #expect((configuration.channels, configuration.height, configuration.width, configuration.patch) == (1, 4, 4, 2))
+        #expect((configuration.mlpRatio, configuration.labelDrop, configuration.dropout) == (2, 0.2, 0.05))
+
+        let files = try weights.write(to: folder.file("run"))
+        #expect(files.map(Files.name) == ["model.safetensors", "ema.safetensors", "config.json"])
+        #expect(try SafeTensors.read(files[0]).tensors == expected("drift_ar.pth", below: "model/module._orig_mod."))
+        #expect(try SafeTensors.read(files[1]).tensors == expected("drift_ar.pth", below: "model_ema/"))
+        for kind in ["ema", "model"] { #expect(try SavedModel(folder.file("run"), weights: kind).configuration == configuration) }
+        #expect(try RunFolder(folder.file("run")).configuration() == configuration)
+
+        #expect(errorText { _ = try weights.write(to: folder.file("run")) }?.contains("exists already") == true)
+        _ = try weights.write(to: folder.file("run"), overwrite: true)
+        let single = try weights.write(to: folder.file("one.safetensors"))
+        #expect(try SafeTensors.read(single[0]).tensors == expected("drift_ar.pth", below: "model_ema/"))
+        let chosen = try WeightImport(open("drift_ar.pth"), key: "model").write(to: folder.file("model.safetensors"))
+        #expect(try SafeTensors.read(chosen[0]).tensors == expected("drift_ar.pth", below: "model/module._orig_mod."))
+    }
+
+    @Test("a predecessor's checkpoint gives its encoder and what the decoders share")
+    func transDiff() throws {
+        let weights = try WeightImport(open("transdiff.pth"))
+        #expect(weights.kind == .transDiff && !weights.isExact)
+        let text = errorText { try weights.check(allowMissing: false) }
+        #expect(text?.contains("55 missing, 7 extra") == true && text?.contains("--allow-missing") == true, "\(text ?? "")")
+        #expect(weights.report.contains("  missing    drift_decoder.net.entropy_adaln.global_mlp.{0,2}.{bias,weight}"))
+        #expect(weights.report.contains("  extra      diffdecoder.net.time_embed.time_embedder.linear_1.{bias,weight}"))
+        try weights.check(allowMissing: true)
+        let path = try weights.write(to: folder.file("trans.safetensors"))[0]
+        let written = try SafeTensors.read(path).tensors
+        let source = try expected("transdiff.pth", below: "model/")
+        #expect(written.count == 65)
+        for (name, tensor) in written {
+            let origin = name.replacing("drift_decoder.net.pos_embed", with: "diffdecoder.net.diffusion_pos_embed_learned")
+                .replacing("drift_decoder.", with: "diffdecoder.")
+            #expect(source[origin] == tensor, "\(name)")
+        }
+        #expect(written["encoder_blocks.1.mlp.fc2.bias"] != nil && written["drift_decoder.net.res_blocks.0.attn2.wq.weight"] != nil)
+    }
+
+    @Test("an autoencoder inside a latent diffusion checkpoint")
+    func autoencoder() throws {
+        let weights = try WeightImport(open("kl16.ckpt"))
+        #expect(weights.kind == .kl16 && weights.isExact && weights.configuration == nil)
+        #expect(weights.report == ["kl16 model (state_dict): 134 tensors fit, 2 of other parts left out"])
+        #expect(errorText { _ = try weights.write(to: folder.file("vae")) }?.contains(".safetensors") == true)
+        let path = try weights.write(to: folder.file("vae.safetensors"))[0]
+        let written = try SafeTensors.read(path)
+        let source = try expected("kl16.ckpt", below: "state_dict/first_stage_model.").filter { !$0.key.hasPrefix("loss.") }
+        #expect(written.tensors == source && written.metadata["driftgpu.kind"] == "kl16")
+        #expect(written.tensors.keys.allSatisfy { name in AutoencoderLayout.prefixes.contains { name.hasPrefix($0) } })
+    }
+
+    @Test("the golden autoencoder has the layout that is asked of a file")
+    func layout() throws {
+        var headers: [String: TensorHeader] = [:]
+        for (name, tensor) in try expected("kl16.ckpt", below: "state_dict/first_stage_model.") where name != "loss.logvar" {
+            headers[name] = TensorHeader(type: .f32, shape: tensor.shape, count: tensor.count)
+        }
+        let layout = try AutoencoderLayout(headers, path: "vae")
+        #expect(Set(layout.parameters.map(\.name)) == Set(headers.keys))
+        headers["encoder.down.1.block.0.nin_shortcut.weight"] = nil
+        headers["encoder.down.900000000000.block.0.conv1.weight"] = TensorHeader(type: .f32, shape: [1, 1, 3, 3], count: 9)
+        #expect(errorText { _ = try AutoencoderLayout(headers, path: "vae") }?.contains("no KL autoencoder") == true)
+    }
+
+    @Test("missing, misshapen and extra tensors are all listed")
+    func comparison() throws {
+        var tensors = try expected("drift_ar.pth", below: "model_ema/")
+        tensors["encoder_norm.bias"] = nil
+        for part in ["weight", "bias"] { tensors["draft_model.blocks.0.mlp.fc1." + part] = nil }
+        tensors["z_proj_ln.weight"] = try NamedTensor(shape: [5], floats: [1, 2, 3, 4, 5])
+        for i in [0, 1, 2, 7] { tensors["bank.\(i).rows"] = try NamedTensor(shape: [1], floats: [0]) }
+        try SafeTensors.write(tensors, to: folder.file("odd.safetensors"))
+        let odd = try WeightFile.open(folder.file("odd.safetensors"))
+        #expect(errorText { _ = try WeightImport(odd) }?.contains("give --heads") == true)
+        #expect(errorText { _ = try WeightImport(odd, options: ImportOptions(heads: 2)) }?.contains("2 channels") != true)
+        let weights = try WeightImport(odd, options: ImportOptions(heads: 2, patch: 2))
+        #expect(weights.report == [
+            "drift-ar model: 104 tensors fit; 3 missing, 1 misshapen, 4 extra", "  missing    encoder_norm.bias",
+            "  missing    draft_model.blocks.0.mlp.fc1.{bias,weight}", "  misshapen  z_proj_ln.weight: [5], the model needs [4]",
+            "  extra      bank.{0-2,7}.rows",
+        ])
+        #expect(errorText { try weights.check(allowMissing: false) }?.contains("3 missing, 1 misshapen, 4 extra tensors") == true)
+        try weights.check(allowMissing: true)
+        let written = try weights.write(to: folder.file("odd"))
+        #expect(try SafeTensors.read(written[0]).tensors.count == 104)
+        #expect(try Files.read(written[0]) == Files.read(written[1]), "without EMA weights the model's stand in for them")
+        let incomplete = try SavedModel(folder.file("odd"))
+        #expect(errorText { try WeightExport.write(incomplete, to: folder.file("e.safetensors")) }?.contains("no tensor") == true)
+    }
+
+    @Test("what is no such model is an error that says where to look")
+    func refuses() throws {
+        let plain = try open("checkpoint.pth")
+        #expect(errorText { _ = try WeightImport(plain) }?.contains("(0.bias, 0.weight, 1.bias, ...)") == true)
+        #expect(errorText { _ = try WeightImport(plain, kind: .driftAR) }?.contains("'class_emb.weight'") == true)
+        #expect(errorText { _ = try WeightImport(plain, kind: .kl16) }?.contains("no KL autoencoder") == true)
+        #expect(errorText { _ = try WeightImport(plain, key: "net") }?.contains("there are tensors at model, model_ema, optimizer/state/0") == true)
+        #expect(errorText { _ = try WeightImport(open("drift_ar.pth"), options: ImportOptions(patch: 3)) }?.contains("--patch") == true)
+        #expect(errorText { _ = try WeightImport(open("drift_ar.pth"), options: ImportOptions(heads: 3)) }?.contains("multiple of heads (3)") == true)
+        #expect(errorText { _ = try WeightImport(open("drift_ar.pth"), options: ImportOptions(heads: 0)) }?.contains("heads (0)") == true)
+        try SafeTensors.write(
+            ["module.a": NamedTensor(shape: [1], floats: [1]), "a": NamedTensor(shape: [1], floats: [1])], to: folder.file("twice.safetensors"))
+        let twice = try WeightFile.open(folder.file("twice.safetensors"))
+        #expect(errorText { _ = try WeightImport(twice) }?.contains("'a' and 'module.a' are both 'a'") == true)
+        try SafeTensors.write([:], to: folder.file("none.safetensors"))
+        let none = try WeightFile.open(folder.file("none.safetensors"))
+        #expect(errorText { _ = try WeightImport(none) }?.contains("holds none at all") == true)
+        try Files.makeFolder(folder.file("run/checkpoints"))
+        #expect(errorText { _ = try WeightImport(open("drift_ar.pth")).write(to: folder.file("run")) }?.contains("holds a run") == true)
+    }
+
+    @Test("shapes no model can have are refused before anything is made of them")
+    func absurdShapes() throws {
+        for (name, shape) in [
+            ("class_emb.weight", [0, 4]), ("class_emb.weight", [3]), ("encoder_pos_embed_learned", [1, 4, 4]),
+            ("diffusion_pos_embed_learned", [1, 5, 4]), ("encoder_blocks.400000000000000000.norm1.bias", [4]),
+            ("encoder_blocks.2.norm1.bias", [4]), ("z_proj.weight", [4, 0]),
+        ] {
+            var tensors = try expected("drift_ar.pth", below: "model_ema/")
+            tensors[name] = try NamedTensor(shape: shape, floats: [Float](repeating: 0, count: shape.reduce(1, *)))
+            try SafeTensors.write(tensors, to: folder.file("absurd.safetensors"))
+            let source = try WeightFile.open(folder.file("absurd.safetensors"))
+            let text = errorText { _ = try WeightImport(source, options: ImportOptions(heads: 2)) }
+            #expect(text?.contains("absurd.safetensors") == true, "\(name): \(text ?? "was taken")")
+        }
+    }
+
+    @Test func compactNames() {
+        #expect(NameList.compact([]) == [])
+        #expect(NameList.compact(["a.10.w", "a.2.w", "a.3.w", "b"]) == ["a.{2-3,10}.w", "b"])
+        #expect(NameList.compact(["a.0.b.0.weight", "a.0.b.1.weight", "a.1.b.0.weight", "a.1.b.1.weight"]) == ["a.{0-1}.b.{0-1}.weight"])
+        #expect(NameList.compact(["x.weight", "x.bias", "weight"]) == ["x.{bias,weight}", "weight"])
+        #expect(NameList.compact(["a.\(Int.max).w", "a.\(Int.min).w", "a.007.w"]).count == 2)
+    }
+}
