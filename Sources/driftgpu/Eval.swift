@@ -7,9 +7,9 @@ struct Eval: ParsableCommand {
         abstract: "Judge a model's samples, or other images, against real images.",
         discussion: """
             Class accuracy: part of the samples whose nearest real training image has their label. Diversity: mean pairwise \
-            distance within a class over that of real images. With --features: Frechet and kernel distance, precision and \
-            recall between generated and real training images in that feature space; with a classifier, class accuracy and \
-            Inception Score by it. Held-out real images, judged the same way, show what can be reached.
+            distance within a class over that of real images. With --features, --classifier or --inception also Frechet and \
+            kernel distance, precision and recall between generated and real training images in that feature space; by a \
+            classifier class accuracy and Inception Score. Held-out real images, judged the same way, show what can be reached.
 
             --fit-classifier trains a classifier on the training images and writes it to --output.
             """)
@@ -20,9 +20,16 @@ struct Eval: ParsableCommand {
     @Option(help: ArgumentHelp(
         "Judge these images instead of samples: a folder that driftgpu sample wrote, or an array [N, C, H, W] with labels.npy beside it.",
         valueName: "path")) var images: String?
+    @Option(help: ArgumentHelp(
+        "Real images to judge by, of any form that driftgpu train takes. Default: those that the run was trained on, else the digits.",
+        valueName: "path")) var data: String?
+    @Option(help: ArgumentHelp("Side of the real images, where no model and no images set it.", valueName: "n")) var size: Int?
     @Option(help: "Feature space: pixels, phi (the model's own) or classifier.") var features: Features?
     @Option(help: ArgumentHelp("A classifier that --fit-classifier wrote; its hidden layer becomes the feature space.", valueName: "file"))
     var classifier: String?
+    @Option(help: ArgumentHelp(
+        "Compare with these statistics, an .npz with mu and sigma, instead of the training images' own.", valueName: "file"))
+    var stats: String?
     @Flag(help: "Train a classifier and stop.") var fitClassifier = false
     @Option(help: ArgumentHelp("Steps of --fit-classifier.", valueName: "n")) var steps: Int = ClassifierTraining().steps
     @Option(name: [.short, .long], help: ArgumentHelp("File that --fit-classifier writes.", valueName: "file"))
@@ -35,11 +42,10 @@ struct Eval: ParsableCommand {
     @OptionGroup var deviceOptions: DeviceOptions
 
     func validate() throws {
-        if fitClassifier {
-            if checkpoint != nil || images != nil || classifier != nil {
-                throw ValidationError("--fit-classifier takes --data and --output, and judges nothing")
-            }
-        } else if checkpoint == nil, images == nil {
+        if fitClassifier, images != nil || classifier != nil || features != nil || stats != nil || json != nil {
+            throw ValidationError("--fit-classifier takes --data, --size or --checkpoint, and --output; it judges nothing")
+        }
+        if !fitClassifier, checkpoint == nil, images == nil {
             throw ValidationError("give a model by --checkpoint, images by --images, or --fit-classifier")
         }
         if features == .phi, checkpoint == nil { throw ValidationError("--features phi: phi is a model's; give one by --checkpoint") }
@@ -49,47 +55,51 @@ struct Eval: ParsableCommand {
         if classifier != nil, features != nil, features != .classifier {
             throw ValidationError("--classifier gives the features; leave out --features")
         }
+        if stats != nil, features == nil, classifier == nil {
+            throw ValidationError("--stats: say by --features or --classifier what they are statistics of")
+        }
+        if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
     }
 
     func run() throws {
         try reporting {
-            let (training, heldOut) = try OptDigits.split()
-            if fitClassifier {
-                try fit(training: training, heldOut: heldOut)
-                return
-            }
             guard perLabel > 1 else { throw ConfigurationError("per-label \(perLabel): take 2 or more") }
             let saved = try checkpoint.map { try SavedModel($0, weights: weights) }
-            let known = try classifier.map { try FittedClassifier($0) }
-            if let configuration = saved?.configuration {
-                guard configuration.classes == training.classCount,
-                    [configuration.channels, configuration.height, configuration.width] == training.shape[1...]
-                else {
-                    throw ConfigurationError("\(checkpoint ?? ""): the model was not trained on the digits, the only data to judge by")
-                }
-            }
-            let device = try deviceOptions.open()
-            let state = try saved?.load(into: DeviceMemory(device))
-            let space: (any FeatureSpace)?
-            if let known {
-                space = ClassifierFeatures(known, on: device)
-            } else if let features, features == .phi, let state, let saved {
-                space = PhiFeatures(state, saved.configuration)
-            } else {
-                space = features == nil ? nil : PixelFeatures()
-            }
-            let generated: Dataset
-            if let images {
-                generated = try Dataset(samples: images, classNames: training.classNames)
-            } else if let state, let saved {
-                generated = try samples(of: state, saved.configuration, classNames: training.classNames)
-            } else {
+            if fitClassifier {
+                try fit(saved)
                 return
             }
-            let evaluation = try Evaluation(generated: generated, training: training, heldOut: heldOut, space: space)
+            let known = try classifier.map { try FittedClassifier($0) }
+            let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
+            var generated = try images.map { try Dataset(samples: $0) }
+            let source = try real(saved, like: generated)
+            let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
+            if let images { generated = try Dataset(samples: images, classNames: training.classNames) }
+            let device = try deviceOptions.open()
+            let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
+            if generated == nil, let model {
+                generated = try samples(of: model.state, model.configuration, classNames: training.classNames)
+            }
+            guard let generated else { return }
+            var space: (any FeatureSpace)?
+            switch features {
+            case .pixels: space = PixelFeatures()
+            case .phi: space = model.map { PhiFeatures($0.state, $0.configuration) }
+            case .classifier, nil: space = known.map { ClassifierFeatures($0, on: device) }
+            }
+            let evaluation = try Evaluation(
+                generated: generated, training: training, heldOut: heldOut, space: space, reference: reference)
             if let json { try AtomicFile.write(text: evaluation.json.text + "\n", to: json) }
             Output.line(evaluation.description)
         }
+    }
+
+    /// Real images in the shape of the model, else of the images to judge, else in their own or the one asked for.
+    private func real(_ saved: SavedModel?, like images: Dataset?) throws -> DataSource {
+        if let saved { return try DataSource.open(saved.configuration, path: data) }
+        var options = DataSource.Options()
+        (options.channels, options.height, options.width) = (images?.channels, images?.height ?? size, images?.width ?? size)
+        return try DataSource.open(data ?? "", options)
     }
 
     private func samples(of state: ModelState, _ configuration: Configuration, classNames: [String]) throws -> Dataset {
@@ -100,13 +110,17 @@ struct Eval: ParsableCommand {
             .dataset(classNames: classNames)
     }
 
-    private func fit(training: Dataset, heldOut: Dataset) throws {
+    private func fit(_ saved: SavedModel?) throws {
+        let source = try real(saved, like: nil)
+        let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
         var settings = ClassifierTraining()
         (settings.steps, settings.seed) = (steps, seed)
         let device = try deviceOptions.open()
         let progress = ProgressLine(total: steps)
+        var losses: [(String, Double)] = []
         let fitted = try settings.fit(training: training, heldOut: heldOut, on: device) { step, loss in
-            progress.update(step: step, losses: [("loss", loss)], images: settings.batch)
+            if let loss { losses = [("loss", loss)] }
+            progress.update(step: step, losses: losses, images: settings.batch)
         }
         progress.finish()
         try fitted.write(to: output)

@@ -120,7 +120,7 @@ struct LatentFolder: ImageReader {
         } else {
             var halves = [UInt16](repeating: 0, count: buffer.count)
             try halves.withUnsafeMutableBytes { try file.read(name, at: place * buffer.count * 2, into: $0) }
-            for i in 0..<buffer.count { buffer[i] = SafeTensorsFile.float(half: halves[i]) }
+            for i in 0..<buffer.count { buffer[i] = HalfPrecision.float(half: halves[i]) }
         }
     }
 }

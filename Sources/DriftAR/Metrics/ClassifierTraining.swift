@@ -13,9 +13,9 @@ public struct ClassifierTraining: Sendable {
     public init() {}
 
     /// Trains on `training` and measures the accuracy on `heldOut`. The same seed on the same device gives the same bits.
-    /// `progress` is called now and then with steps done and the loss.
+    /// `progress` is called after every step with the steps done and now and then the loss.
     public func fit(
-        training: Dataset, heldOut: Dataset, on device: Device, progress: (_ step: Int, _ loss: Double) -> Void = { _, _ in }
+        training: Dataset, heldOut: Dataset, on device: Device, progress: (_ step: Int, _ loss: Double?) -> Void = { _, _ in }
     ) throws -> FittedClassifier {
         guard steps >= 1, batch >= 1 else { throw ConfigurationError("classifier: \(steps) steps of \(batch) images; take 1 or more") }
         guard training.count > 0, training.classCount >= 2 else {
@@ -42,9 +42,9 @@ public struct ClassifierTraining: Sendable {
                 ], to: step.clock)
             try step.executor.write([Float(rate(Double(number + 1)))], to: step.learningRate)
             try step.executor.run()
-            if (number + 1) % 100 == 0 || number + 1 == steps {
-                progress(number + 1, Double(try step.executor.read(step.loss)[0]))
-            }
+            // Reading waits for the device.
+            let isShown = (number + 1) % 50 == 0 || number + 1 == steps
+            progress(number + 1, isShown ? Double(try step.executor.read(step.loss)[0]) : nil)
         }
         let parameters = try memory.read(Float.self, from: classifier.layout.storage("parameters"))
         let fitted = FittedClassifier(classifier, classNames: training.classNames, accuracy: 0, parameters: parameters)

@@ -17,7 +17,7 @@ public struct Evaluation: Sendable {
     /// Name of the feature space in use.
     public let space: String?
 
-    /// Measures generated and held-out images in pixels and, where one is given, in a feature space. Of more
+    /// Measures generated and, where there are any, held-out images in pixels and, where one is given, in a feature space. Of more
     /// held-out images than were generated, about as many are taken: a Frechet distance depends on the number of images.
     /// `reference` stands for the training images' features where it is given.
     public init(
@@ -26,8 +26,8 @@ public struct Evaluation: Sendable {
     ) throws {
         self.space = space?.name
         let real = try space.map { try reference ?? FeatureReference($0.features(of: training).features) }
-        let held = try heldOut.spread(generated.count)
-        columns = try [("generated", generated), ("held-out", held)].map { title, set in
+        let held = heldOut.count == 0 ? [] : [("held-out", try heldOut.spread(generated.count))]
+        columns = try ([("generated", generated)] + held).map { title, set in
             Column(
                 title: title, count: set.count, images: try ImageFigures(of: set, against: training),
                 features: try Self.figures(of: set, space, against: real))
