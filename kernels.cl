@@ -43,6 +43,7 @@
 #include "optimizer.cl"
 #include "pairwise_distance.cl"
 #include "patchify.cl"
+#include "pool.cl"
 #include "posterior.cl"
 #include "prior.cl"
 #include "reduce.cl"

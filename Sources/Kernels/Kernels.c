@@ -127,6 +127,9 @@ static const char pairwise_distance_text[] = {
 static const char patchify_text[] = {
 #embed "patchify.cl"
 };
+static const char pool_text[] = {
+#embed "pool.cl"
+};
 static const char posterior_text[] = {
 #embed "posterior.cl"
 };
@@ -203,6 +206,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(optimizer),
     SOURCE(pairwise_distance),
     SOURCE(patchify),
+    SOURCE(pool),
     SOURCE(posterior),
     SOURCE(prior),
     SOURCE(reduce),
