@@ -8,7 +8,8 @@
 //
 // No image of the taps is ever written: a work-group copies the pixels it needs, a few at a time, to local memory.
 //
-// -D values, CPU shape: CONVOLUTION_ROWS (pixels of a tile) and CONVOLUTION_VECTORS (its output channels in vectors).
+// -D values, CPU shape: CONVOLUTION_ROWS (pixels of a tile) and CONVOLUTION_VECTORS (its output channels in vectors); GPU shape:
+// CONVOLUTION_PER (4 or 8).
 #ifndef CONVOLUTION_CL
 #define CONVOLUTION_CL
 #include "flat.cl"
@@ -228,12 +229,18 @@ __kernel void convolution_pack(IN(float, weight), OUT(float, packed), const int 
   }
 }
 
-// 256 work-items compute 64 pixels x 64 outputs, 4 x 4 each, over slices of 16 of the taps' channels in local memory.
+// 256 work-items compute a square of pixels x outputs, CONVOLUTION_PER each way for an item, in quads 64 apart so that
+// neighbouring items read neighbouring banks, over slices of 16 of the taps' channels in local memory. An item that has
+// 8 x 8 reads local memory half as often for a multiply-add as one that has 4 x 4, but there must be enough squares.
 // Grid: (tiles of all B OH OW pixels, tiles of outputs). The argument list is that of the CPU shape.
-#define CONVOLUTION_TILE 64
+#ifndef CONVOLUTION_PER
+#define CONVOLUTION_PER 4
+#endif
+#define CONVOLUTION_TILE (16 * CONVOLUTION_PER)
 #define CONVOLUTION_SLICE 16
 // One float4 longer than the tile, so that the transposing writes spread over the banks.
 #define CONVOLUTION_TILE_ROW (CONVOLUTION_TILE + 4)
+#define CONVOLUTION_EACH_QUAD(q) _Pragma("unroll") for (int q = 0; q < CONVOLUTION_PER / 4; ++q)
 
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void convolution_forward(
     IN(float, x), IN(float, packed), IN(float, bias), IN(float, residual), OUT(float, y), CONVOLUTION_SHAPE,
@@ -253,29 +260,30 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void convolution_forwa
   const int row = (item / 16) * 4, column = (item % 16) * 4;
   const int values = kernel_height * kernel_width * channels;
 
-  // Of the four pixels this work-item fetches: image, and position of the first tap in the enlarged input.
-  size_t image[4];
-  int py[4], px[4];
-  for (int q = 0; q < 4; ++q) {
+  // Of the pixels this work-item fetches: first pixel of the image, and position of the first tap in the enlarged input.
+  int image[CONVOLUTION_PER], py[CONVOLUTION_PER], px[CONVOLUTION_PER];
+#pragma unroll
+  for (int q = 0; q < CONVOLUTION_PER; ++q) {
     const size_t pixel = first_pixel + item / 16 + 16 * q;
-    const size_t b = pixel / ((size_t)out_height * out_width);
-    const int within = (int)(pixel - b * out_height * out_width);
+    const int b = (int)(pixel / ((size_t)out_height * out_width));
+    const int within = (int)(pixel - (size_t)b * out_height * out_width);
     image[q] = b * height * width;
     py[q] = pixel < count ? within / out_width * stride - top : -kernel_height;
     px[q] = within % out_width * stride - left;
   }
-  float4 sum[4] = {(float4)(0.0f), (float4)(0.0f), (float4)(0.0f), (float4)(0.0f)};
+  float4 sum[CONVOLUTION_PER][CONVOLUTION_PER / 4];
+#pragma unroll
+  for (int r = 0; r < CONVOLUTION_PER; ++r) CONVOLUTION_EACH_QUAD(v) sum[r][v] = (float4)(0.0f);
   for (int slice = 0; slice < values; slice += CONVOLUTION_SLICE) {
     // Neighbouring work-items read neighbouring channels, and neighbouring outputs' weights.
     const int s = item % 16, k = slice + s, tap = k / channels, c = k % channels;
-    for (int q = 0; q < 4; ++q) {
-      float value = 0.0f;
-      if (k < values) {
-        const int sy = convolution_source(py[q] + tap / kernel_width, height, factor, dilated);
-        const int sx = convolution_source(px[q] + tap % kernel_width, width, factor, dilated);
-        if (sy >= 0 && sx >= 0) value = x[(image[q] + (size_t)sy * width + sx) * channels + c];
-      }
-      pixels[s * CONVOLUTION_TILE_ROW + item / 16 + 16 * q] = value;
+    const int ky = tap / kernel_width, kx = tap % kernel_width;
+#pragma unroll
+    for (int q = 0; q < CONVOLUTION_PER; ++q) {
+      const int sy = convolution_source(py[q] + ky, height, factor, dilated);
+      const int sx = convolution_source(px[q] + kx, width, factor, dilated);
+      pixels[s * CONVOLUTION_TILE_ROW + item / 16 + 16 * q] =
+          k < values && sy >= 0 && sx >= 0 ? x[((size_t)image[q] + (size_t)sy * width + sx) * channels + c] : 0.0f;
     }
     for (int e = item; e < CONVOLUTION_TILE * CONVOLUTION_SLICE; e += 256) {
       const int j = e % CONVOLUTION_TILE, t = e / CONVOLUTION_TILE;
@@ -285,24 +293,32 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void convolution_forwa
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int t = 0; t < CONVOLUTION_SLICE; ++t) {
-      const float4 a = vload4(0, pixels + t * CONVOLUTION_TILE_ROW + row);
-      const float4 w = vload4(0, weights + t * CONVOLUTION_TILE_ROW + column);
-      sum[0] += a.x * w;
-      sum[1] += a.y * w;
-      sum[2] += a.z * w;
-      sum[3] += a.w * w;
+      float4 w[CONVOLUTION_PER / 4];
+      CONVOLUTION_EACH_QUAD(v) w[v] = vload4(0, weights + t * CONVOLUTION_TILE_ROW + column + 64 * v);
+      CONVOLUTION_EACH_QUAD(h) {
+        const float4 a = vload4(0, pixels + t * CONVOLUTION_TILE_ROW + row + 64 * h);
+        CONVOLUTION_EACH_QUAD(v) {
+          sum[4 * h][v] += a.x * w[v];
+          sum[4 * h + 1][v] += a.y * w[v];
+          sum[4 * h + 2][v] += a.z * w[v];
+          sum[4 * h + 3][v] += a.w * w[v];
+        }
+      }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }
-  const int j = first_output + column;
-  if (j >= outputs) return;
-  const float4 start = has_bias ? lanes_load(bias, j, outputs) : (float4)(0.0f);
-  for (int r = 0; r < 4; ++r) {
-    const size_t at = (first_pixel + row + r) * outputs;
-    if (first_pixel + row + r >= count) break;
-    float4 value = sum[r] + start;
-    if (has_residual) value += lanes_load(residual + at, j, outputs);
-    lanes_store(y + at, j, outputs, value);
+  CONVOLUTION_EACH_QUAD(v) {
+    const int j = first_output + column + 64 * v;
+    if (j >= outputs) continue;
+    const float4 start = has_bias ? lanes_load(bias, j, outputs) : (float4)(0.0f);
+#pragma unroll
+    for (int r = 0; r < CONVOLUTION_PER; ++r) {
+      const size_t pixel = first_pixel + row + r / 4 * 64 + r % 4;
+      if (pixel >= count) continue;
+      float4 value = sum[r][v] + start;
+      if (has_residual) value += lanes_load(residual + pixel * outputs, j, outputs);
+      lanes_store(y + pixel * outputs, j, outputs, value);
+    }
   }
 }
 

@@ -2,7 +2,8 @@
 //
 // -D values: TRANSPOSE_A (A is stored [k, m]), TRANSPOSE_B (B is stored [n, k]), the epilogue's switches; in the CPU
 // shape GEMM_TILE_M (rows of a tile, at most m), GEMM_VECTORS (its columns in vectors) and GEMM_PACKED (floats of B that a
-// group copies into panels for itself).
+// group copies into panels for itself) and, with TRANSPOSE_A, GEMM_ROW_SUM (the sums over k of op(A)'s rows go to row_sum
+// [m]).
 //
 // Grid: (groups of row tiles, groups of column panels, batch) work-groups. Batch entry s multiplies the k values from s * k to
 // min((s + 1) * k, k_total): a plain batch passes k_total = batch * k; a product split over K passes its own K, strides
@@ -80,6 +81,12 @@ static inline void gemm_pack_panel(__global const float *b, GEMM_SPACE float *pa
   }
 }
 
+#ifdef GEMM_ROW_SUM
+#define GEMM_ROW_SUM_PARAMETER , OUT(float, row_sum)
+#else
+#define GEMM_ROW_SUM_PARAMETER
+#endif
+
 #ifndef GEMM_PACKED
 // packed[entry, p, step, 0..GEMM_TILE_N) from op(B).
 // Groups: (chunks of LANES k values, panels, batch). Traffic: 8 * k * n bytes a batch entry.
@@ -106,11 +113,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     IN(float, a), IN(float, b), OUT(float, c), const int m, const int n, const int k, const int k_total, const int lda,
     const int ldb, const int panel, const int ldc, const int stride_a, const int stride_b, const int stride_c,
-    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS) {
+    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS
+        GEMM_ROW_SUM_PARAMETER) {
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, c);
   EPILOGUE_USE
+#ifdef GEMM_ROW_SUM
+  USE_OUT(float, row_sum);
+#endif
   const size_t entry = get_group_id(2);
   const int steps = (int)min((size_t)k, (size_t)k_total - entry * k);
   const int panels = (n + GEMM_TILE_N - 1) / GEMM_TILE_N;
@@ -147,6 +158,20 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
         sum[r][v] = 0.0f;
       }
     }
+#ifdef GEMM_ROW_SUM
+    // A pass of its own leaves the registers to the product, and finds A for it.
+    if (p == 0) {
+      float total[GEMM_TILE_M];
+#pragma unroll
+      for (int r = 0; r < GEMM_TILE_M; ++r) total[r] = 0.0f;
+      for (int step = 0; step < steps; ++step) {
+        PREFETCH(row + (size_t)(step + GEMM_AHEAD) * lda);
+#pragma unroll
+        for (int r = 0; r < GEMM_TILE_M; ++r) total[r] += row[GEMM_A_AT(r, step)];
+      }
+      for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) row_sum[tile_row + r] = total[r];
+    }
+#endif
     for (int step = 0; step < steps; ++step) {
       // Short rows give a hardware prefetcher nothing to go by. Transposed, the rows ahead; else, a piece of the next tile.
 #ifdef TRANSPOSE_A

@@ -11,6 +11,8 @@ struct DataOptions: ParsableArguments {
         "Images to train on: a folder train/CLASS/*.png|jpg with validation/CLASS/* (or just CLASS/*), a folder of IDX files (MNIST; .gz too) or of CIFAR's binary batches, or one IDX file of images. Default: the digits that the program carries.",
         valueName: "path"))
     var data: String?
+    @Option(help: ArgumentHelp("Latents to train on: a folder that driftgpu cache wrote. The same as --data with such a folder.", valueName: "folder"))
+    var latents: String?
     @Option(help: ArgumentHelp("Side of the images: sets height and width.", valueName: "n")) var size: Int?
     @Option(help: "Part of a picture that is taken: centre, or random.") var crop: ImageTransform.Crop?
     @Flag(inversion: .prefixedNo, help: "Mirror every other image, at random.") var flip: Bool?
@@ -20,6 +22,7 @@ struct DataOptions: ParsableArguments {
     var resident: Residency?
 
     func validate() throws {
+        if data != nil, latents != nil { throw ValidationError("--data and --latents exclude each other") }
         if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
     }
 
@@ -30,7 +33,10 @@ struct DataOptions: ParsableArguments {
     func open(
         _ settings: inout Configuration, _ hyperparameters: Hyperparameters, hasSize: Bool, isFixed: Bool
     ) throws -> DataSource {
-        if let data { settings.data = URL(fileURLWithPath: data).standardizedFileURL.path }
+        if let latents, !FileManager.default.fileExists(atPath: latents + "/latents.json") {
+            throw ConfigurationError("\(latents): no latents.json; name a folder that driftgpu cache has finished")
+        }
+        if let data = data ?? latents { settings.data = URL(fileURLWithPath: data).standardizedFileURL.path }
         settings.flip = flip ?? settings.flip
         settings.crop = crop ?? settings.crop
         settings.holdOut = holdOut ?? settings.holdOut

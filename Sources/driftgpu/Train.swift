@@ -18,6 +18,7 @@ struct Train: ParsableCommand {
     @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
     var profile: String?
     @OptionGroup(title: "Data") var dataOptions: DataOptions
+    @OptionGroup(title: "Autoencoder of the sample grids of latents") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
@@ -45,6 +46,7 @@ struct Train: ParsableCommand {
                 &settings, hyperparameters, hasSize: settings.preset != "digits" || config != nil, isFixed: isResumed
             ).training
             try settings.validate()
+            let vae = try vaeOptions.weights()
             let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
             if printPlan || profile != nil {
                 try inspect(settings, data: data, device: device)
@@ -52,7 +54,7 @@ struct Train: ParsableCommand {
             }
             let run = try TrainingRun(
                 settings, data: data, path: path, existing: resume ? .resume : overwrite ? .overwrite : .refuse,
-                device: device)
+                device: device, autoencoder: vae.map { Autoencoder($0, device: device) })
             try train(run, path: path, device: device)
         }
     }

@@ -28,6 +28,21 @@ import Testing
         #expect(gated == 1)
     }
 
+    /// Launches of the gradients of a weight [24, 64] and its bias over so many rows, in the CPU shape: the bias's comes with
+    /// the weight's, unless that product is split.
+    @Test(arguments: [(rows: 120, launches: 1), (rows: 4000, launches: 4)])
+    func biasGradientRidesAlong(_ rows: Int, _ launches: Int) throws {
+        let graph = Graph()
+        let parameters = [try graph.input("weight", [24, 64]), try graph.input("bias", [24])]
+        let y = try graph.linear(graph.input("x", [rows, 64]), weight: parameters[0], bias: parameters[1])
+        let gradients = try graph.gradients(of: graph.sum(graph.silu(y)), withRespectTo: parameters)
+        gradients.compactMap { $0 }.forEach(graph.output)
+        let schedule = try Schedule(graph, traits: DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2), gemm: NativeGEMM())
+        let products = schedule.steps.filter { $0.product?.transposeA == true }
+        #expect(gradients.count == 2 && products.count == 1)
+        #expect(products.reduce(0) { $0 + $1.commands.count } == launches)
+    }
+
     @Test func shapesMustAgree() throws {
         let graph = Graph()
         let (x, weight) = (try graph.input("x", [2, 3]), try graph.input("weight", [5, 3]))

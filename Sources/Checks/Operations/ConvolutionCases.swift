@@ -95,12 +95,13 @@ public enum ConvolutionCases {
     ].map { $0.operationCase() } + fused
 
     /// Without gradients, which keep a convolution from taking up its neighbours; with more channels than are taken at once,
-    /// and more pixels than a strip has.
+    /// more pixels than a strip has, and large tiles.
     static let fused: [OperationCase] = [
         Layer(batch: 2, height: 3, width: 4, channels: 6, outputs: 5, upsample: 2),
         Layer(height: 2, width: 5, channels: 7, outputs: 16, upsample: 3, hasResidual: true),
         Layer(height: 3, width: 9, channels: 150, outputs: 34, hasResidual: true),
         Layer(height: 9, width: 21, channels: 16, outputs: 50, stride: 2),
         Layer(height: 11, width: 70, channels: 4, outputs: 64),
+        Layer(height: 10, width: 13, channels: 2, outputs: 66),
     ].map { $0.operationCase(", fused", isDifferentiable: false) }
 }

@@ -43,6 +43,8 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var holdOut = 5
     /// Whether all images stay on the device, or each step's are sent to it.
     public var resident = Residency.auto
+    /// Factor from an autoencoder's latents to what the model is trained on; of latents alone.
+    public var latentScale: Float = 0.2325
 
     // MARK: Drift loss
 
@@ -120,6 +122,7 @@ public struct Configuration: Codable, Sendable, Equatable {
         dataForm = source.form
         (channels, height, width) = (source.training.channels, source.training.height, source.training.width)
         classes = source.training.classCount
+        if case .moments(let scale) = source.training.form { latentScale = scale }
     }
 
     /// Throws a one-line error that names the first setting out of range.
@@ -133,6 +136,7 @@ public struct Configuration: Codable, Sendable, Equatable {
         try require(classes > 0 && classes <= 1_000_000, "classes \(classes): take 1 to 1000000")
         try require(holdOut >= 0 && holdOut != 1, "hold-out \(holdOut): take 2 or more, or 0 for none")
         try require(!data.utf8.contains(0), "data: the path holds a zero byte")
+        try require(latentScale > 0 && latentScale.isFinite, "latent-scale \(latentScale): must be above 0")
         try require(heads > 0 && embed > 0 && embed <= 16384 && embed % heads == 0, "embed \(embed): must be a multiple of heads (\(heads))")
         try require(embed / heads <= 128, "embed \(embed) / heads \(heads): head sizes go up to 128")
         try require(encoderDepth > 0 && encoderDepth <= 256, "encoder-depth \(encoderDepth): take 1 to 256")

@@ -20,7 +20,7 @@ extension ImageSet {
     }
 
     /// Reads the images one after the other into a buffer of exactly their values, by all cores.
-    private func read(_ images: [DrawnImage], to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    func read(_ images: [DrawnImage], to buffer: UnsafeMutableBufferPointer<Float>) throws {
         let size = valueCount
         let target = SharedValues(buffer)
         let failure = FirstFailure()

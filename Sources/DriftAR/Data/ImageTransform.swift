@@ -78,6 +78,6 @@ public struct ImageVariant: Sendable, Equatable {
 extension UInt32 {
     /// One of the numbers, each nearly as likely as the others.
     fileprivate func choice(_ range: ClosedRange<Int>) -> Int {
-        range.lowerBound + Int(UInt64(self) * UInt64(range.count) >> 32)
+        range.lowerBound + Int((UInt64(self) * UInt64(range.count)) >> 32)
     }
 }

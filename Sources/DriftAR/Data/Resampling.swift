@@ -29,31 +29,11 @@ extension Picture {
     func resized(to size: (width: Int, height: Int), x: Range<Int>, y: Range<Int>, filter: ResampleFilter) throws -> Picture {
         let columns = ResampleWeights(from: width, to: size.width, window: x, filter: filter)
         let rows = ResampleWeights(from: height, to: size.height, window: y, filter: filter)
-        let (first, last) = (rows.starts.min() ?? 0, zip(rows.starts, rows.counts).map(+).max() ?? 0)
-        var strip = [UInt8](repeating: 0, count: (last - first) * x.count * channels)
-        var result = [UInt8](repeating: 0, count: y.count * x.count * channels)
-        pixels.withUnsafeBufferPointer { source in
-            strip.withUnsafeMutableBufferPointer { strip in
-                for line in 0..<(last - first) {
-                    let row = UnsafeBufferPointer(rebasing: source[((line + first) * width * channels)...])
-                    for i in 0..<x.count {
-                        columns.apply(i, to: row, offset: 0, stride: channels, channels, into: strip, at: (line * x.count + i) * channels)
-                    }
-                }
-            }
-        }
-        strip.withUnsafeBufferPointer { strip in
-            result.withUnsafeMutableBufferPointer { result in
-                let lineBytes = x.count * channels
-                for j in 0..<y.count {
-                    for i in 0..<x.count {
-                        rows.apply(
-                            j, to: strip, offset: i * channels - first * lineBytes, stride: lineBytes, channels, into: result,
-                            at: j * lineBytes + i * channels)
-                    }
-                }
-            }
-        }
+        let first = rows.starts.min() ?? 0
+        let last = zip(rows.starts, rows.counts).map(+).max() ?? first
+        let strip = columns.resizedLines(
+            of: pixels[(first * width * channels)..<(last * width * channels)], length: width, channels: channels)
+        let result = rows.mixedLines(of: strip, length: x.count * channels, first: first)
         return try Picture(width: x.count, height: y.count, channels: channels, pixels: result)
     }
 
@@ -102,17 +82,52 @@ private struct ResampleWeights {
         }
     }
 
-    /// One resized pixel: `source[offset + (start + k) stride + channel]` summed over k.
-    @inline(__always)
-    func apply(
-        _ i: Int, to source: UnsafeBufferPointer<UInt8>, offset: Int, stride: Int, _ channels: Int,
-        into target: UnsafeMutableBufferPointer<UInt8>, at place: Int
-    ) {
-        let begin = offset + starts[i] * stride
-        for channel in 0..<channels {
-            var sum = Int32(1) << (Self.bits - 1)
-            for k in 0..<counts[i] { sum &+= Int32(source[begin + k * stride + channel]) &* weights[i * reach + k] }
-            target[place + channel] = UInt8(truncatingIfNeeded: max(0, min(255, sum >> Self.bits)))
+    /// Lines of `length` pixels of interleaved channels, each resized.
+    func resizedLines(of lines: ArraySlice<UInt8>, length: Int, channels: Int) -> [UInt8] {
+        let (old, new) = (length * channels, starts.count * channels)
+        let count = lines.count / old
+        return [UInt8](unsafeUninitializedCapacity: count * new) { target, filled in
+            lines.withUnsafeBufferPointer { source in
+                weights.withUnsafeBufferPointer { weights in
+                    for i in starts.indices {
+                        let (start, taken) = (starts[i] * channels, counts[i])
+                        for line in 0..<count {
+                            for channel in 0..<channels {
+                                var sum = Self.half
+                                for k in 0..<taken {
+                                    sum &+= Int32(source[line * old + start + k * channels + channel]) &* weights[i * reach + k]
+                                }
+                                target[line * new + i * channels + channel] = Self.rounded(sum)
+                            }
+                        }
+                    }
+                }
+            }
+            filled = count * new
         }
     }
+
+    /// For each resized position the weighted sum of the lines it is made of. `lines`: of `length` bytes, from line `first` on.
+    func mixedLines(of lines: [UInt8], length: Int, first: Int) -> [UInt8] {
+        var sums = [Int32](repeating: 0, count: length)
+        return [UInt8](unsafeUninitializedCapacity: starts.count * length) { target, filled in
+            lines.withUnsafeBufferPointer { source in
+                sums.withUnsafeMutableBufferPointer { sums in
+                    for i in starts.indices {
+                        sums.update(repeating: Self.half)
+                        for k in 0..<counts[i] {
+                            let (weight, line) = (weights[i * reach + k], (starts[i] + k - first) * length)
+                            for x in 0..<length { sums[x] &+= Int32(source[line + x]) &* weight }
+                        }
+                        for x in 0..<length { target[i * length + x] = Self.rounded(sums[x]) }
+                    }
+                }
+            }
+            filled = starts.count * length
+        }
+    }
+
+    private static let half = Int32(1) << (bits - 1)
+
+    private static func rounded(_ sum: Int32) -> UInt8 { UInt8(truncatingIfNeeded: max(0, min(255, sum >> bits))) }
 }

@@ -6,6 +6,11 @@
 struct NativeGEMM: GEMMProvider {
     var name: String { "native" }
 
+    /// A tile reads all of its rows of op(A), unless the product is split over K.
+    func sumsRows(_ gemm: GEMM, traits: DeviceTraits) -> Bool {
+        !traits.isGPUShape && gemm.transposeA && gemm.batch == 1 && Tiling(gemm, traits).splits == 1
+    }
+
     func scratchCount(_ gemm: GEMM, traits: DeviceTraits) -> Int {
         traits.isGPUShape ? 0 : Tiling(gemm, traits).scratchCount
     }
@@ -60,6 +65,7 @@ struct NativeGEMM: GEMMProvider {
         }
         var defines = isSplit ? [:] : gemm.epilogueDefines
         if gemm.transposeA { defines["TRANSPOSE_A"] = "1" }
+        if gemm.rowSum != nil { defines["GEMM_ROW_SUM"] = "1" }
         defines["GEMM_TILE_M"] = "\(tiling.tileM)"
         defines["GEMM_VECTORS"] = "\(tiling.vectors)"
         if tiling.packsInGroup {
@@ -75,7 +81,7 @@ struct NativeGEMM: GEMMProvider {
                         .int(gemm.batch * gemm.k), .int(a.leadingDimension), .int(b.leadingDimension), .int(panelStride),
                         .int(c.leadingDimension), .int(a.batchStride), .int(b.batchStride), .int(c.batchStride),
                         .int(tiling.tilesPerGroup), .int(tiling.panelsPerGroup), .float(isSplit ? 1 : gemm.alpha),
-                    ] + (isSplit ? [] : gemm.epilogueArguments),
+                    ] + (isSplit ? [] : gemm.epilogueArguments) + (gemm.rowSum.map { [$0] } ?? []),
                     global: [tiling.tileGroups, tiling.panelGroups, entries], local: [1, 1, 1], traffic: gemm.traffic)))
         if isSplit {
             commands.append(

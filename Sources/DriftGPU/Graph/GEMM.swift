@@ -46,6 +46,9 @@ public struct GEMM: Sendable, Hashable, CustomStringConvertible {
     public var b: GEMMOperand
     public var c: GEMMOperand
     public var epilogue = GEMMEpilogue()
+    /// Where the sums over k of op(A)'s rows go, [m]: with a weight's gradient, the gradient of its bias. Only for
+    /// providers that say `sumsRows`.
+    public var rowSum: Argument?
 
     public init(m: Int, n: Int, k: Int, a: GEMMOperand, b: GEMMOperand, c: GEMMOperand) {
         self.m = m
@@ -74,8 +77,14 @@ public struct GEMM: Sendable, Hashable, CustomStringConvertible {
 public protocol GEMMProvider: Sendable {
     /// `native`, `clblast` or `tensor`.
     var name: String { get }
+    /// Whether the product can put out the sums of op(A)'s rows as well, at next to no cost.
+    func sumsRows(_ gemm: GEMM, traits: DeviceTraits) -> Bool
     /// Float elements of scratch that `commands` needs for this product.
     func scratchCount(_ gemm: GEMM, traits: DeviceTraits) -> Int
     /// The commands; `scratch` is the argument of that scratch (any argument when `scratchCount` is 0).
     func commands(_ gemm: GEMM, scratch: Argument, traits: DeviceTraits) -> [Command]
+}
+
+extension GEMMProvider {
+    public func sumsRows(_ gemm: GEMM, traits: DeviceTraits) -> Bool { false }
 }

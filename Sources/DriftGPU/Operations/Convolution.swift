@@ -139,14 +139,21 @@ struct Convolution: Operation {
         let traffic = Traffic(
             bytes: 4 * (context.inputs[0].count + pixels * shape.outputs * (hasResidual ? 2 : 1) + weights), flops: shape.flops)
         guard !context.traits.isGPUShape else {
+            // 8 x 8 a work-item where that leaves enough squares, else 4 x 4.
+            func squares(_ per: Int) -> (Int, Int) {
+                ((pixels + 16 * per - 1) / (16 * per), (shape.outputs + 16 * per - 1) / (16 * per))
+            }
+            let large = squares(8)
+            let isLarge = shape.outputs > 64 && large.0 * large.1 >= context.traits.computeUnits
+            let (across, down) = isLarge ? large : squares(4)
             return [
                 context.itemLaunch(
                     "convolution_pack", family: "convolution", items: weights, arguments: pack,
                     traffic: Traffic(bytes: 8 * weights)),
                 .kernel(
                     Launch(
-                        kernel: "convolution_forward", family: "convolution", arguments: arguments + [.local(4)],
-                        global: [(pixels + 63) / 64 * 256, (shape.outputs + 63) / 64], local: [256, 1], traffic: traffic)),
+                        kernel: "convolution_forward", family: "convolution", defines: isLarge ? ["CONVOLUTION_PER": "8"] : [:],
+                        arguments: arguments + [.local(4)], global: [across * 256, down], local: [256, 1], traffic: traffic)),
             ]
         }
         let lanes = context.traits.lanes
@@ -198,9 +205,9 @@ struct Convolution: Operation {
 
         init(_ shape: Shape, stride: Int, _ traits: DeviceTraits) {
             let lanes = traits.lanes
-            rows = Self.tileRows(shape.outWidth, lanes: lanes)
             let needed = (shape.outputs + lanes - 1) / lanes
             vectors = needed == 1 || needed == 3 ? 1 : 2
+            rows = Self.tileRows(shape.outWidth, lanes: lanes)
             columns = vectors * lanes
             panels = (shape.outputs + columns - 1) / columns
 

@@ -2,7 +2,7 @@
 ///
 /// Inputs: a, b, then those of bias, the argument of GELU', residual and gate that are there. B is one matrix, and A's
 /// leading dimensions are its rows; or both have a leading batch dimension, and the products are done one for each entry.
-/// Outputs: C and, if `keepsIntermediate`, the value before GELU or before gate and residual.
+/// Outputs: C and, if `keepsIntermediate`, the value before GELU or before gate and residual; or, if `sumsRows`, those sums.
 struct MatrixMultiply: Operation {
     /// Rows of a gate for the rows of C: gate row (m / span) * inner + m % inner, `stride` elements apart.
     struct Gate: Sendable {
@@ -22,13 +22,15 @@ struct MatrixMultiply: Operation {
     var hasResidual = false
     var gate: Gate?
     var keepsIntermediate = false
+    /// With A transposed, the sums over k of op(A)'s rows are the second output [m]: a bias's gradient beside its weight's.
+    var sumsRows = false
 
     var name: String {
         label + (gelu ? "_gelu" : "") + (multipliesByGELUDerivative ? "_gelu_backward" : "")
             + (hasResidual ? gate == nil ? "_add" : "_residual" : "")
     }
 
-    private var isPlain: Bool { !gelu && !multipliesByGELUDerivative && !hasResidual && gate == nil }
+    private var isPlain: Bool { !gelu && !multipliesByGELUDerivative && !hasResidual && gate == nil && !sumsRows }
     private var auxIndex: Int { hasBias ? 3 : 2 }
     private var residualIndex: Int { auxIndex + (multipliesByGELUDerivative ? 1 : 0) }
 
@@ -70,6 +72,12 @@ struct MatrixMultiply: Operation {
         if hasBias, inputs[2].count != extents.n {
             throw GraphError("\(name): bias \(inputs[2]) for \(extents.n) columns of \(a) and \(b)")
         }
+        if sumsRows {
+            guard transposeA, b.rank == 2 else {
+                throw GraphError("\(name): the rows of \(a) are summed only transposed, and not in batches")
+            }
+            return [TensorType([extents.m, extents.n]), TensorType([extents.m])]
+        }
         if b.rank == 3 { return [TensorType([extents.batch, extents.m, extents.n])] }
         return [TensorType(transposeA ? [extents.m, extents.n] : a.shape.dropLast() + [extents.n])]
     }
@@ -89,6 +97,11 @@ struct MatrixMultiply: Operation {
         if needs[0] { results[0] = try transposeA ? multiply(b, transposeB, dC, true) : multiply(dC, false, b, !transposeB) }
         if needs[1] {
             let a = try flat(a)
+            if hasBias, needs[2], transposeB, !transposeA, alpha == 1, b.type.rank == 2 {
+                let both = try graph.apply(MatrixMultiply(transposeA: true, sumsRows: true), dC, a)
+                (results[1], results[2]) = (both[0], both[1])
+                return results
+            }
             results[1] = try transposeB ? multiply(dC, true, a, transposeA) : multiply(a, !transposeA, dC, false)
         }
         if hasBias, needs[2] { results[2] = try graph.columnSum(dC) }
@@ -96,12 +109,20 @@ struct MatrixMultiply: Operation {
     }
 
     func scratch(_ context: LaunchContext) -> [TensorType] {
-        let count = context.gemm.scratchCount(product(context), traits: context.traits)
-        return count > 0 ? [TensorType([count])] : []
+        let gemm = product(context)
+        let count = context.gemm.scratchCount(gemm, traits: context.traits)
+        let sums = sumsRows && gemm.rowSum == nil ? context.columnSumScratch(rows: gemm.k, columns: gemm.m) : 0
+        return count + sums > 0 ? [TensorType([count + sums])] : []
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
-        context.gemm.commands(product(context), scratch: .scratch(0), traits: context.traits)
+        let gemm = product(context)
+        let commands = context.gemm.commands(gemm, scratch: .scratch(0), traits: context.traits)
+        guard sumsRows, gemm.rowSum == nil else { return commands }
+        let used = context.gemm.scratchCount(gemm, traits: context.traits)
+        return commands
+            + context.columnSum(
+                .input(0), .output(1), rows: gemm.k, columns: gemm.m, scratch: .scratch(0, offset: used))
     }
 
     func product(_ context: LaunchContext) -> GEMM {
@@ -129,6 +150,7 @@ struct MatrixMultiply: Operation {
             gemm.epilogue.gateInner = gate.inner
             gemm.epilogue.gateStride = gate.stride
         }
+        if sumsRows, context.gemm.sumsRows(gemm, traits: context.traits) { gemm.rowSum = .output(1) }
         return gemm
     }
 
