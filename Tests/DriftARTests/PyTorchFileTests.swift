@@ -9,7 +9,7 @@ import Testing
     init() throws { folder = try TestFolder() }
 
     @Test("values are PyTorch's, in every form, type and layout", arguments: [
-        "state_dict.pth", "protocol4.pt", "legacy.pth", "checkpoint.pth", "types.pt", "views.ckpt", "drift_ar.pth",
+        "state_dict.pth", "protocol4.pt", "legacy.pth", "checkpoint.pth", "types.pt", "views.ckpt", "unchecked.pt", "drift_ar.pth",
         "transdiff.pth", "kl16.ckpt",
     ])
     func readsWhatPyTorchReads(_ name: String) throws {
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test("damage is an error or leaves a file that reads, never a crash", arguments: ["views.ckpt", "checkpoint.pth", "legacy.pth"])
+    @Test("damage is an error or leaves a file that reads, never a crash", arguments: ["unchecked.pt", "checkpoint.pth", "legacy.pth"])
     func survivesFlippedBytes(_ name: String) throws {
         let bytes = try Files.read(PyTorchFixtures.path(name))
         var random = TestRandom(5)
@@ -87,6 +87,36 @@ import Testing
             } catch {
                 refused += 1
                 #expect(error is DataError, "round \(round): \(error)")
+            }
+        }
+        #expect(refused > rounds / 10)
+    }
+
+    @Test("a damaged pickle is an error or another pickle, never a crash", arguments: ["views.ckpt", "checkpoint.pth", "protocol4.pt"])
+    func survivesDamagedPickles(_ name: String) throws {
+        let archive = try ZipArchive(PyTorchFixtures.path(name))
+        let entry = try #require(archive.entries.keys.first { $0.hasSuffix("/data.pkl") })
+        let bytes = try archive.bytes(entry, limit: 1 << 20)
+        var random = TestRandom(9)
+        let opcodes = (0...255).compactMap { PickleOpcode(rawValue: UInt8($0))?.rawValue }
+        var refused = 0
+        let rounds = 1500
+        for _ in 0..<rounds {
+            var damaged = bytes
+            for _ in 0...random.below(4) {
+                let place = random.below(damaged.count)
+                switch random.below(4) {
+                case 0: damaged[place] = UInt8(random.below(256))
+                case 1: damaged[place] = opcodes[random.below(opcodes.count)]
+                case 2: damaged.insert(opcodes[random.below(opcodes.count)], at: place)
+                default: damaged.remove(at: place)
+                }
+            }
+            do {
+                var machine = PickleMachine(damaged)
+                _ = try PickleOutline(machine.run())
+            } catch {
+                refused += 1
             }
         }
         #expect(refused > rounds / 10)

@@ -60,7 +60,7 @@ public enum SafeTensors {
             try part.write(file)
             guard file.byteCount - start == part.count * part.type.size else {
                 throw DataError("tensor '\(part.name)' gave \(file.byteCount - start) bytes, not \(part.count * part.type.size)",
-                                at: file.path, fix: "report this")
+                                at: file.path, fix: "this is an error of the program: please report it")
             }
         }
     }

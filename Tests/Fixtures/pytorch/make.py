@@ -71,12 +71,16 @@ torch.save({"i16": torch.tensor([-300], dtype=torch.int16), "i8": torch.tensor([
 # --- views: strides, offsets, shared storages, parameters ---
 base = values(4, 6)
 shared = values(10)
-save("views.ckpt", {
+views = {
     "transposed": base.t(), "columns": base[:, 1:5:2], "rows": base[1:3], "channels_last":
     values(2, 3, 4, 5).contiguous(memory_format=torch.channels_last), "permuted": values(2, 3, 4).permute(2, 0, 1),
     "shared": shared, "tail": shared[7:], "diagonal": base.diagonal(), "element": base[2, 3], "tied": shared,
     "parameter": torch.nn.Parameter(values(2, 2)), "buffer": torch.nn.Buffer(values(2)),
-    "list": [values(2), values(1)], "one": values(1, 5).t()})
+    "list": [values(2), values(1)], "one": values(1, 5).t()}
+save("views.ckpt", views)
+torch.serialization.set_crc32_options(False)
+save("unchecked.pt", views)
+torch.serialization.set_crc32_options(True)
 
 # --- files that must be refused ---
 torch.save({"expanded": torch.ones(1).expand(1000, 1000)}, here / "expanded.pt")

@@ -1,8 +1,5 @@
 /// Names and shapes of the tensors of an LDM KL autoencoder, from what a file shows of its sizes.
 struct AutoencoderLayout {
-    /// What every tensor of it starts with.
-    static let prefixes = ["encoder.", "decoder.", "quant_conv.", "post_quant_conv."]
-
     private let headers: [String: TensorHeader]
     private(set) var parameters: [(name: String, shape: [Int])] = []
 

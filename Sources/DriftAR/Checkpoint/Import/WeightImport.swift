@@ -113,7 +113,10 @@ public struct WeightImport: Sendable {
 
     /// What was found and what does not fit, line by line.
     public var report: [String] {
-        parts.flatMap { part in
+        let sizes = configuration.map { it in
+            "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
+        }
+        return (sizes.map { [$0] } ?? []) + parts.flatMap { part in
             let comparison = part.comparison
             let key = part.weights.key.isEmpty ? "" : " (\(part.weights.key))"
             var line = "\(kind.rawValue) \(part.name)\(key): \(comparison.matched.count) tensors fit"

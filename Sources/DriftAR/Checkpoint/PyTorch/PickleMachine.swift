@@ -210,7 +210,7 @@ struct PickleMachine {
 extension PickleMachine {
     private mutating func pushGlobal(module: String, name: String) throws(PickleError) {
         guard let global = PickleGlobal(module: module, name: name) else {
-            throw wrong("it wants \(module.prefix(80)).\(name.prefix(80)), which is no part of a tensor: refused, nothing of it was run")
+            throw wrong("it wants \(module.shortened(to: 80)).\(name.shortened(to: 80)), which is no part of a tensor: refused, nothing of it was run")
         }
         try push(.global(global))
     }

@@ -20,23 +20,30 @@ struct PickleOutline {
     private mutating func visit(_ value: Pickle.Value, path: String, depth: Int) throws(PickleError) {
         budget -= 1 + path.utf8.count
         guard depth <= Self.depthLimit, budget >= 0 else {
-            throw PickleError(what: "containers nested without end at '\(path.prefix(80))'", offset: 0)
+            throw PickleError(what: "containers nested without end at '\(path.shortened(to: 80))'", offset: 0)
         }
         func below(_ key: String) -> String { path.isEmpty ? key : path + "/" + key }
         if case .tensor(let number) = value {
             tensors[path.isEmpty ? "tensor" : path] = number
         } else if let text = pickle.text(of: value) {
-            scalars[path.isEmpty ? "value" : path] = String(text.prefix(Self.textLimit))
+            scalars[path.isEmpty ? "value" : path] = text.shortened(to: Self.textLimit)
         } else if let members = pickle.members(of: value) {
             for (key, member) in members { try visit(member, path: below(key), depth: depth + 1) }
         } else if let items = pickle.items(of: value) {
-            let texts = items.compactMap { pickle.text(of: $0) }
+            let texts = items.compactMap { pickle.text(of: $0)?.shortened(to: Self.textLimit) }
             if texts.count == items.count {
                 let list = texts.count > Self.listLimit ? "list of \(texts.count)" : texts.joined(separator: ", ")
-                scalars[path.isEmpty ? "value" : path] = String(list.prefix(Self.textLimit))
+                scalars[path.isEmpty ? "value" : path] = list.shortened(to: Self.textLimit)
             } else {
                 for (i, item) in items.enumerated() { try visit(item, path: below(String(i)), depth: depth + 1) }
             }
         }
+    }
+}
+
+extension String {
+    /// Its first Unicode scalars: unlike a character, one cannot be megabytes long.
+    func shortened(to count: Int) -> String {
+        String(String.UnicodeScalarView(unicodeScalars.prefix(count)))
     }
 }
