@@ -64,6 +64,18 @@ static const char attention_short_backward_text[] = {
 static const char attention_tile_text[] = {
 #embed "attention_tile.cl"
 };
+static const char attention_wide_text[] = {
+#embed "attention_wide.cl"
+};
+static const char convolution_text[] = {
+#embed "convolution.cl"
+};
+static const char convolution_weight_text[] = {
+#embed "convolution_weight.cl"
+};
+static const char cross_entropy_text[] = {
+#embed "cross_entropy.cl"
+};
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
 };
@@ -90,6 +102,9 @@ static const char gemm_epilogue_text[] = {
 };
 static const char gemm_mma_text[] = {
 #embed "gemm_mma.cl"
+};
+static const char group_norm_text[] = {
+#embed "group_norm.cl"
 };
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
@@ -118,6 +133,12 @@ static const char pairwise_distance_text[] = {
 static const char patchify_text[] = {
 #embed "patchify.cl"
 };
+static const char pool_text[] = {
+#embed "pool.cl"
+};
+static const char posterior_text[] = {
+#embed "posterior.cl"
+};
 static const char prior_text[] = {
 #embed "prior.cl"
 };
@@ -141,6 +162,9 @@ static const char softmax_entropy_backward_text[] = {
 };
 static const char softmax_entropy_shape_text[] = {
 #embed "softmax_entropy_shape.cl"
+};
+static const char upsample_text[] = {
+#embed "upsample.cl"
 };
 
 #define SOURCE(name) {#name ".cl", name##_text, sizeof name##_text}
@@ -167,6 +191,10 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_short),
     SOURCE(attention_short_backward),
     SOURCE(attention_tile),
+    SOURCE(attention_wide),
+    SOURCE(convolution),
+    SOURCE(convolution_weight),
+    SOURCE(cross_entropy),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
     SOURCE(drift_loss),
@@ -176,6 +204,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(gemm),
     SOURCE(gemm_epilogue),
     SOURCE(gemm_mma),
+    SOURCE(group_norm),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
@@ -185,6 +214,8 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(optimizer),
     SOURCE(pairwise_distance),
     SOURCE(patchify),
+    SOURCE(pool),
+    SOURCE(posterior),
     SOURCE(prior),
     SOURCE(reduce),
     SOURCE(residual),
@@ -193,6 +224,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(softmax_entropy),
     SOURCE(softmax_entropy_backward),
     SOURCE(softmax_entropy_shape),
+    SOURCE(upsample),
 };
 
 const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count) {
