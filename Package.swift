@@ -16,6 +16,9 @@ let package = Package(
         .systemLibrary(name: "COpenCL", pkgConfig: "OpenCL", providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
         .systemLibrary(name: "CCLBlast", pkgConfig: "clblast", providers: [.apt(["libclblast-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
         .target(name: "Kernels"),
         .target(name: "COptDigits"),
         .target(
@@ -23,7 +26,7 @@ let package = Package(
             dependencies: ["COpenCL", "CCLBlast", "Kernels", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "DriftAR",
-            dependencies: ["DriftGPU", "CPNG", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+            dependencies: ["DriftGPU", "CJPEG", "CLAPACKE", "CPNG", "CZlib", "COptDigits", .product(name: "Logging", package: "swift-log")]),
         .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(

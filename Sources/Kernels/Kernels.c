@@ -43,6 +43,12 @@ static const char attention_local_text[] = {
 static const char attention_mma_text[] = {
 #embed "attention_mma.cl"
 };
+static const char attention_mma_backward_text[] = {
+#embed "attention_mma_backward.cl"
+};
+static const char attention_mma_tile_text[] = {
+#embed "attention_mma_tile.cl"
+};
 static const char attention_rows_text[] = {
 #embed "attention_rows.cl"
 };
@@ -57,6 +63,18 @@ static const char attention_short_backward_text[] = {
 };
 static const char attention_tile_text[] = {
 #embed "attention_tile.cl"
+};
+static const char attention_wide_text[] = {
+#embed "attention_wide.cl"
+};
+static const char convolution_text[] = {
+#embed "convolution.cl"
+};
+static const char convolution_weight_text[] = {
+#embed "convolution_weight.cl"
+};
+static const char cross_entropy_text[] = {
+#embed "cross_entropy.cl"
 };
 static const char doubly_stochastic_text[] = {
 #embed "doubly_stochastic.cl"
@@ -85,6 +103,9 @@ static const char gemm_epilogue_text[] = {
 static const char gemm_mma_text[] = {
 #embed "gemm_mma.cl"
 };
+static const char group_norm_text[] = {
+#embed "group_norm.cl"
+};
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
 };
@@ -112,6 +133,12 @@ static const char pairwise_distance_text[] = {
 static const char patchify_text[] = {
 #embed "patchify.cl"
 };
+static const char pool_text[] = {
+#embed "pool.cl"
+};
+static const char posterior_text[] = {
+#embed "posterior.cl"
+};
 static const char prior_text[] = {
 #embed "prior.cl"
 };
@@ -136,6 +163,9 @@ static const char softmax_entropy_backward_text[] = {
 static const char softmax_entropy_shape_text[] = {
 #embed "softmax_entropy_shape.cl"
 };
+static const char upsample_text[] = {
+#embed "upsample.cl"
+};
 
 #define SOURCE(name) {#name ".cl", name##_text, sizeof name##_text}
 
@@ -154,11 +184,17 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_lanes),
     SOURCE(attention_local),
     SOURCE(attention_mma),
+    SOURCE(attention_mma_backward),
+    SOURCE(attention_mma_tile),
     SOURCE(attention_rows),
     SOURCE(attention_shape),
     SOURCE(attention_short),
     SOURCE(attention_short_backward),
     SOURCE(attention_tile),
+    SOURCE(attention_wide),
+    SOURCE(convolution),
+    SOURCE(convolution_weight),
+    SOURCE(cross_entropy),
     SOURCE(doubly_stochastic),
     SOURCE(drift_field),
     SOURCE(drift_loss),
@@ -168,6 +204,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(gemm),
     SOURCE(gemm_epilogue),
     SOURCE(gemm_mma),
+    SOURCE(group_norm),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
@@ -177,6 +214,8 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(optimizer),
     SOURCE(pairwise_distance),
     SOURCE(patchify),
+    SOURCE(pool),
+    SOURCE(posterior),
     SOURCE(prior),
     SOURCE(reduce),
     SOURCE(residual),
@@ -185,6 +224,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(softmax_entropy),
     SOURCE(softmax_entropy_backward),
     SOURCE(softmax_entropy_shape),
+    SOURCE(upsample),
 };
 
 const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count) {

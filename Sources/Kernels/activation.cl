@@ -35,4 +35,10 @@ ACTIVATION_BACKWARD(gelu_backward, gelu_derivative_lanes)
 ACTIVATION_FORWARD(silu_forward, silu_lanes)
 ACTIVATION_BACKWARD(silu_backward, silu_derivative_lanes)
 
+// relu: y = max(x, 0); NaN stays NaN
+static inline floatL relu_lanes(floatL x) { return x < 0.0f ? (floatL)(0.0f) : x; }
+static inline floatL relu_derivative_lanes(floatL x) { return x > 0.0f ? (floatL)(1.0f) : (floatL)(0.0f); }
+ACTIVATION_FORWARD(relu_forward, relu_lanes)
+ACTIVATION_BACKWARD(relu_backward, relu_derivative_lanes)
+
 #endif

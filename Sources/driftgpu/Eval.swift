@@ -4,33 +4,127 @@ import DriftGPU
 
 struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Judge a model's samples against real images.",
-        discussion: "Class accuracy: part of the samples whose nearest real training image has their label. Diversity: mean pairwise distance within a class over that of real images. Held-out real images, judged the same way, show what can be reached.")
+        abstract: "Judge a model's samples, or other images, against real images.",
+        discussion: """
+            Class accuracy: part of the samples whose nearest real training image has their label. Diversity: mean pairwise \
+            distance within a class over that of real images. With --features, --classifier or --inception also Frechet and \
+            kernel distance, precision and recall between generated and real training images in that feature space; by a \
+            classifier class accuracy and Inception Score. Held-out real images, judged the same way, show what can be reached.
 
-    @Option(help: "A run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String
+            --fit-classifier trains a classifier on the training images and writes it to --output.
+            """)
+
+    enum Features: String, ExpressibleByArgument, CaseIterable { case pixels, phi, classifier }
+
+    @Option(help: "The model: a run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String?
+    @Option(help: ArgumentHelp(
+        "Judge these images instead of samples: a folder that driftgpu sample wrote, or an array [N, C, H, W] with labels.npy beside it.",
+        valueName: "path")) var images: String?
+    @Option(help: ArgumentHelp(
+        "Real images to judge by, of any form that driftgpu train takes. Default: those that the run was trained on, else the digits.",
+        valueName: "path")) var data: String?
+    @Option(help: ArgumentHelp("Side of the real images, where no model and no images set it.", valueName: "n")) var size: Int?
+    @Option(help: "Feature space: pixels, phi (the model's own) or classifier.") var features: Features?
+    @Option(help: ArgumentHelp("A classifier that --fit-classifier wrote; its hidden layer becomes the feature space.", valueName: "file"))
+    var classifier: String?
+    @Option(help: ArgumentHelp(
+        "Compare with these statistics, an .npz with mu and sigma, instead of the training images' own.", valueName: "file"))
+    var stats: String?
+    @Flag(help: "Train a classifier and stop.") var fitClassifier = false
+    @Option(help: ArgumentHelp("Steps of --fit-classifier.", valueName: "n")) var steps: Int = ClassifierTraining().steps
+    @Option(name: [.short, .long], help: ArgumentHelp("File that --fit-classifier writes.", valueName: "file"))
+    var output: String = "classifier.safetensors"
+    @Option(help: ArgumentHelp("Write the figures to this file, too.", valueName: "file")) var json: String?
     @Option(help: "Images of each label.") var perLabel: Int = 100
     @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1
-    @Option(help: "Seed of the noise.") var seed: UInt64 = 0
+    @Option(help: "Seed of the noise, or of --fit-classifier.") var seed: UInt64 = 0
     @Option(help: "Weights: ema or model.") var weights: String = "ema"
     @OptionGroup var deviceOptions: DeviceOptions
 
+    func validate() throws {
+        if fitClassifier, images != nil || classifier != nil || features != nil || stats != nil || json != nil {
+            throw ValidationError("--fit-classifier takes --data, --size or --checkpoint, and --output; it judges nothing")
+        }
+        if !fitClassifier, checkpoint == nil, images == nil {
+            throw ValidationError("give a model by --checkpoint, images by --images, or --fit-classifier")
+        }
+        if features == .phi, checkpoint == nil { throw ValidationError("--features phi: phi is a model's; give one by --checkpoint") }
+        if features == .classifier, classifier == nil {
+            throw ValidationError("--features classifier: give one by --classifier; --fit-classifier trains one")
+        }
+        if classifier != nil, features != nil, features != .classifier {
+            throw ValidationError("--classifier gives the features; leave out --features")
+        }
+        if stats != nil, features == nil, classifier == nil {
+            throw ValidationError("--stats: say by --features or --classifier what they are statistics of")
+        }
+        if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
+    }
+
     func run() throws {
         try reporting {
-            let saved = try SavedModel(checkpoint, weights: weights)
             guard perLabel > 1 else { throw ConfigurationError("per-label \(perLabel): take 2 or more") }
-            let (training, heldOut) = try OptDigits.split()
-            guard saved.configuration.classes == training.classCount, saved.configuration.height == training.height,
-                saved.configuration.width == training.width, saved.configuration.channels == training.channels
-            else { throw ConfigurationError("\(checkpoint): the model was not trained on the digits, the only data to judge by") }
+            let saved = try checkpoint.map { try SavedModel($0, weights: weights) }
+            if fitClassifier {
+                try fit(saved)
+                return
+            }
+            let known = try classifier.map { try FittedClassifier($0) }
+            let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
+            var generated = try images.map { try Dataset(samples: $0) }
+            let source = try real(saved, like: generated)
+            let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
+            if let images { generated = try Dataset(samples: images, classNames: training.classNames) }
             let device = try deviceOptions.open()
-            let state = try saved.load(into: DeviceMemory(device))
-            let labels = Array(0..<training.classCount)
-            let tokens = try Sampler(state.model, memory: state.memory)
-                .tokens(labels: labels, perLabel: perLabel, cfg: cfg, seed: seed)
-            let samples = try SampleSet(
-                tokens: tokens, labels: labels, perLabel: perLabel, configuration: saved.configuration
-            ).dataset(classNames: training.classNames)
-            Output.line(try Evaluation(generated: samples, training: training, heldOut: heldOut).description)
+            let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
+            if generated == nil, let model {
+                generated = try samples(of: model.state, model.configuration, classNames: training.classNames)
+            }
+            guard let generated else { return }
+            var space: (any FeatureSpace)?
+            switch features {
+            case .pixels: space = PixelFeatures()
+            case .phi: space = model.map { PhiFeatures($0.state, $0.configuration) }
+            case .classifier, nil: space = known.map { ClassifierFeatures($0, on: device) }
+            }
+            let evaluation = try Evaluation(
+                generated: generated, training: training, heldOut: heldOut, space: space, reference: reference)
+            if let json { try AtomicFile.write(text: evaluation.json.text + "\n", to: json) }
+            Output.line(evaluation.description)
         }
+    }
+
+    /// Real images in the shape of the model, else of the images to judge, else in their own or the one asked for.
+    private func real(_ saved: SavedModel?, like images: Dataset?) throws -> DataSource {
+        if let saved { return try DataSource.open(saved.configuration, path: data) }
+        var options = DataSource.Options()
+        (options.channels, options.height, options.width) = (images?.channels, images?.height ?? size, images?.width ?? size)
+        return try DataSource.open(data ?? "", options)
+    }
+
+    private func samples(of state: ModelState, _ configuration: Configuration, classNames: [String]) throws -> Dataset {
+        let labels = Array(0..<classNames.count)
+        let tokens = try Sampler(state.model, memory: state.memory)
+            .tokens(labels: labels, perLabel: perLabel, cfg: cfg, seed: seed)
+        return try SampleSet(tokens: tokens, labels: labels, perLabel: perLabel, configuration: configuration)
+            .dataset(classNames: classNames)
+    }
+
+    private func fit(_ saved: SavedModel?) throws {
+        let source = try real(saved, like: nil)
+        let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
+        var settings = ClassifierTraining()
+        (settings.steps, settings.seed) = (steps, seed)
+        let device = try deviceOptions.open()
+        let progress = ProgressLine(total: steps)
+        var losses: [(String, Double)] = []
+        let fitted = try settings.fit(training: training, heldOut: heldOut, on: device) { step, loss in
+            if let loss { losses = [("loss", loss)] }
+            progress.update(step: step, losses: losses, images: settings.batch)
+        }
+        progress.finish()
+        try fitted.write(to: output)
+        let percent = (fitted.accuracy * 1000).rounded() / 10
+        Output.line("\(output): \(percent) % of \(heldOut.count) held-out images classified correctly")
     }
 }

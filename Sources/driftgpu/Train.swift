@@ -5,7 +5,7 @@ import Foundation
 
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Train a model; without arguments, on the handwritten digits that the program carries.",
+        abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
         discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves and says how to resume.")
 
     @Option(help: "Settings to start from.") var preset: String = "digits"
@@ -17,6 +17,8 @@ struct Train: ParsableCommand {
     @Flag(help: "Print the schedule of a step and stop.") var printPlan = false
     @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
     var profile: String?
+    @OptionGroup(title: "Data") var dataOptions: DataOptions
+    @OptionGroup(title: "Autoencoder of the sample grids of latents") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
@@ -28,7 +30,8 @@ struct Train: ParsableCommand {
         try reporting {
             let path = output ?? "out/" + preset
             var settings = try Configuration.preset(preset)
-            if resume, FileManager.default.fileExists(atPath: RunFolder(path).configurationPath) {
+            let isResumed = resume && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
+            if isResumed {
                 settings = try RunFolder(path).configuration()
             }
             if let config {
@@ -39,16 +42,19 @@ struct Train: ParsableCommand {
             }
             try hyperparameters.apply(to: &settings)
             if let precision = deviceOptions.precision { settings.precision = precision }
+            let data = try dataOptions.open(
+                &settings, hyperparameters, hasSize: settings.preset != "digits" || config != nil, isFixed: isResumed
+            ).training
             try settings.validate()
+            let vae = try vaeOptions.weights()
             let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
-            let data = try OptDigits.split().training
             if printPlan || profile != nil {
                 try inspect(settings, data: data, device: device)
                 return
             }
             let run = try TrainingRun(
                 settings, data: data, path: path, existing: resume ? .resume : overwrite ? .overwrite : .refuse,
-                device: device)
+                device: device, autoencoder: vae.map { Autoencoder($0, device: device) })
             try train(run, path: path, device: device)
         }
     }
@@ -75,7 +81,7 @@ struct Train: ParsableCommand {
     }
 
     /// Prints what a step does, and where its time goes.
-    private func inspect(_ settings: Configuration, data: Dataset, device: Device) throws {
+    private func inspect(_ settings: Configuration, data: ImageSet, device: Device) throws {
         let state = ModelState(
             try DriftARModel(DriftARModel.Shape(settings)), memory: DeviceMemory(device))
         try state.initialize(seed: settings.seed)

@@ -20,43 +20,43 @@ import Testing
 
     @Test func drawsDistinctImages() throws {
         let data = try sample()
-        let drawn = try data.draw(labels: [0, 1, 0], perLabel: 12, seed: 1, step: 5)
+        let drawn = try data.index.draw(labels: [0, 1, 0], perLabel: 12, seed: 1, step: 5)
         #expect(drawn.count == 36)
         #expect(Set(drawn[..<12]).count == 12)
         #expect(drawn[..<12].allSatisfy { $0 < 20 })
         #expect(drawn[12..<24].allSatisfy { (20...22).contains($0) })
         #expect(drawn[..<12] != drawn[24...], "a label that comes twice draws twice")
-        #expect(Set(try data.draw(labels: [0], perLabel: 20, seed: 1, step: 5)) == Set(0..<20))
+        #expect(Set(try data.index.draw(labels: [0], perLabel: 20, seed: 1, step: 5)) == Set(0..<20))
     }
 
     @Test func drawsDependOnSeedAndStepAlone() throws {
         let data = try sample()
-        let first = try data.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 100)
-        #expect(try data.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 100) == first)
-        #expect(try data.draw(labels: [1, 0], perLabel: 8, seed: 3, step: 100) == Array(first[8...] + first[..<8]))
-        #expect(try data.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 101) != first)
-        #expect(try data.draw(labels: [0, 1], perLabel: 8, seed: 4, step: 100) != first)
+        let first = try data.index.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 100)
+        #expect(try data.index.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 100) == first)
+        #expect(try data.index.draw(labels: [1, 0], perLabel: 8, seed: 3, step: 100) == Array(first[8...] + first[..<8]))
+        #expect(try data.index.draw(labels: [0, 1], perLabel: 8, seed: 3, step: 101) != first)
+        #expect(try data.index.draw(labels: [0, 1], perLabel: 8, seed: 4, step: 100) != first)
     }
 
     @Test func everyImageIsDrawnEquallyOften() throws {
         let data = try sample()
         var counts = [Int](repeating: 0, count: 20)
-        for step in 0..<5000 { for i in try data.draw(labels: [0], perLabel: 4, seed: 9, step: step) { counts[i] += 1 } }
+        for step in 0..<5000 { for i in try data.index.draw(labels: [0], perLabel: 4, seed: 9, step: step) { counts[i] += 1 } }
         #expect(counts.allSatisfy { abs($0 - 1000) < 150 })
     }
 
     @Test func drawsLabels() throws {
         let data = try sample()
-        #expect(Set(data.drawLabels(2, seed: 1, step: 1)) == [0, 1])
-        #expect(data.drawLabels(5, seed: 1, step: 1).count == 2)
-        #expect(data.drawLabels(-1, seed: 1, step: 1).isEmpty)
+        #expect(Set(data.index.drawLabels(2, seed: 1, step: 1)) == [0, 1])
+        #expect(data.index.drawLabels(5, seed: 1, step: 1).count == 2)
+        #expect(data.index.drawLabels(-1, seed: 1, step: 1).isEmpty)
     }
 
     @Test func emptyClassesAndBadLabels() throws {
         let data = try sample()
-        #expect(errorText { _ = try data.draw(labels: [2], perLabel: 1, seed: 0, step: 0) }?.contains("class 2") == true)
-        #expect(throws: DataError.self) { _ = try data.draw(labels: [3], perLabel: 1, seed: 0, step: 0) }
-        #expect(throws: DataError.self) { _ = try data.draw(labels: [0], perLabel: -1, seed: 0, step: 0) }
+        #expect(errorText { _ = try data.index.draw(labels: [2], perLabel: 1, seed: 0, step: 0) }?.contains("class 2") == true)
+        #expect(throws: DataError.self) { _ = try data.index.draw(labels: [3], perLabel: 1, seed: 0, step: 0) }
+        #expect(throws: DataError.self) { _ = try data.index.draw(labels: [0], perLabel: -1, seed: 0, step: 0) }
         #expect(throws: DataError.self) { _ = try Dataset(images: [0], shape: [1, 1, 1, 1], labels: [1], classNames: ["a"]) }
         #expect(throws: DataError.self) { _ = try Dataset(images: [0], shape: [1, 1, 1, 1], labels: [-1], classNames: ["a"]) }
         #expect(throws: DataError.self) { _ = try Dataset(images: [0], shape: [1, 1, 1], labels: [0], classNames: ["a"]) }

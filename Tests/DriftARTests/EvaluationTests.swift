@@ -32,29 +32,63 @@ import Testing
             if let row = all.firstIndex(of: best), real.labels[row] == set.labels[i] { correct += 1 }
         }
         let diversity = (0..<3).map { spread(set, $0) / spread(real, $0) }.reduce(0, +) / 3
-        let figures = try Evaluation.figures(of: set, against: real)
+        let figures = try ImageFigures(of: set, against: real)
         #expect(abs(figures.accuracy - Double(correct) / 45) < 1e-12)
         #expect(abs((figures.diversity ?? 0) - diversity) < 1e-5)
         #expect(abs((figures.nearestDistance ?? 0) - nearest) < 1e-5)
-        #expect(try Evaluation.figures(of: set, against: real) == figures)
+        #expect(try ImageFigures(of: set, against: real) == figures)
     }
 
     @Test func realDigitsReachTheCeiling() throws {
         let (training, heldOut) = try OptDigits.split()
         let evaluation = try Evaluation(generated: training.subset(Array(0..<300)), training: training, heldOut: heldOut)
-        #expect(evaluation.generated.accuracy == 1)
-        #expect(evaluation.generated.nearestDistance == 0)
-        #expect(abs((evaluation.generated.diversity ?? 0) - 1) < 0.1)
-        #expect(evaluation.ceiling.accuracy > 0.95)
-        #expect(abs((evaluation.ceiling.diversity ?? 0) - 1) < 0.05)
-        #expect(evaluation.description.split(separator: "\n").count == 4)
+        let images = try #require(evaluation.columns[0].images)
+        #expect(images.accuracy == 1)
+        #expect(images.nearestDistance == 0)
+        #expect(abs((images.diversity ?? 0) - 1) < 0.1)
+        let ceiling = try #require(evaluation.columns[1].images)
+        #expect(ceiling.accuracy > 0.95)
+        #expect(abs((ceiling.diversity ?? 0) - 1) < 0.05)
+        #expect(evaluation.columns.map(\.count) == [300, 299])
+        #expect(evaluation.description.split(separator: "\n").count == 5)
+    }
+
+    @Test func inAFeatureSpace() throws {
+        let digits = try OptDigits.split()
+        let (training, heldOut) = (try digits.training.spread(150), try digits.heldOut.spread(60))
+        let half = try training.subset((0..<training.count).filter { $0 % 2 == 0 })
+        let evaluation = try Evaluation(
+            generated: half, training: training, heldOut: heldOut, space: PixelFeatures())
+        let (own, held) = (try #require(evaluation.columns[0].features), try #require(evaluation.columns[1].features))
+        let (near, far) = (try #require(own.frechet), try #require(held.frechet))
+        #expect(near > 0 && near < far)
+        #expect(try #require(own.precisionRecall).precision == 1)
+        #expect(try #require(held.precisionRecall).recall > 0.5)
+        #expect(abs(try #require(held.kernel).mean) < 0.05)
+        #expect(held.accuracy == nil && held.inceptionScore == nil)
+        #expect(evaluation.description.contains("in the features of pixels\n  Frechet distance "))
+        let json = evaluation.json
+        #expect(json["features"] == .string("pixels"))
+        #expect(json["generated"]?["frechet_distance"] == .number(near))
+        #expect(json["held_out"]?["kernel_distance_deviation"]?.double != nil)
+        // The text is JSON.
+        #expect(try JSON.parse(Array(json.text.utf8))["held_out"]?["images"]?.double == Double(heldOut.count))
+    }
+
+    @Test func oneImageHasNoDistribution() throws {
+        let digits = try OptDigits.split()
+        let (training, heldOut) = (try digits.training.spread(50), digits.heldOut)
+        let evaluation = try Evaluation(
+            generated: heldOut.subset([3]), training: training, heldOut: heldOut, space: PixelFeatures())
+        #expect(evaluation.columns.map(\.count) == [1, 10])
+        #expect(evaluation.columns[0].features?.frechet == nil)
     }
 
     @Test func collapsedImages() throws {
         let real = try noise(30, 8, seed: 4)
         let same = try Dataset(images: [Float](repeating: 0.5, count: 48), shape: [6, 1, 1, 8], labels: [0, 0, 1, 1, 2, 2],
                                classNames: ["a", "b", "c"])
-        #expect(try Evaluation.figures(of: same, against: real).diversity == 0)
+        #expect(try ImageFigures(of: same, against: real).diversity == 0)
     }
 
     @Test func notFiniteImagesAreWrong() throws {
@@ -63,7 +97,7 @@ import Testing
         images[3] = .nan
         images[9] = .infinity
         let damaged = try Dataset(images: images, shape: real.shape, labels: real.labels, classNames: real.classNames)
-        let figures = try Evaluation.figures(of: damaged, against: real)
+        let figures = try ImageFigures(of: damaged, against: real)
         #expect(figures.notFinite == 2)
         #expect(abs(figures.accuracy - 28.0 / 30) < 1e-12)
         #expect(figures.diversity?.isFinite == true)
@@ -72,14 +106,14 @@ import Testing
     @Test func classesWithoutPairs() throws {
         let real = try noise(30, 8, seed: 4)
         let one = try real.subset([0])
-        let figures = try Evaluation.figures(of: one, against: real)
+        let figures = try ImageFigures(of: one, against: real)
         #expect(figures.diversity == nil)
         #expect(figures.classAccuracy == [1, nil, nil])
     }
 
     @Test func refuses() throws {
-        #expect(throws: DataError.self) { _ = try Evaluation.figures(of: noise(3, 8, seed: 1), against: noise(3, 9, seed: 1)) }
+        #expect(throws: DataError.self) { _ = try ImageFigures(of: noise(3, 8, seed: 1), against: noise(3, 9, seed: 1)) }
         let real = try noise(3, 8, seed: 1)
-        #expect(throws: DataError.self) { _ = try Evaluation.figures(of: real.subset([]), against: real) }
+        #expect(throws: DataError.self) { _ = try ImageFigures(of: real.subset([]), against: real) }
     }
 }

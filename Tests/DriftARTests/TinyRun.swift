@@ -44,7 +44,7 @@ enum TinyRun: String, CaseIterable, Sendable {
     ) throws -> TrainingRun.Ending {
         var configuration = configuration
         change(&configuration)
-        let run = try TrainingRun(configuration, data: Self.data(), path: path, existing: existing, device: device)
+        let run = try TrainingRun(configuration, data: ImageSet(Self.data()), path: path, existing: existing, device: device)
         let progress = ProgressLine(total: configuration.steps, output: .custom(columns: nil, { _ in }))
         return try run.train(progress: progress, shouldStop: { run.trainer.step == stopAt })
     }

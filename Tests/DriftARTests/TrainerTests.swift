@@ -45,7 +45,7 @@ import Testing
             let trainer = try TinyRun.pixels.trainer(device)
             try trainer.advance()
             let before = try trainer.snapshot()
-            let data = trainer.data
+            let data = try TinyRun.data()
             let images = TrainingGraph.imageStorage(count: data.count, values: data.imageSize)
             try trainer.state.memory.write([Float](repeating: .nan, count: images.count), to: images)
             try trainer.advance()

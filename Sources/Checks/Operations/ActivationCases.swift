@@ -1,7 +1,7 @@
 import DriftGPU
 import Foundation
 
-/// GELU and SiLU, and their slopes.
+/// GELU, SiLU and ReLU, and their slopes.
 public enum ActivationCases {
     static func gelu(_ x: Double) -> Double { x * (1 + erf(x / 2.0.squareRoot())) / 2 }
 
@@ -16,6 +16,9 @@ public enum ActivationCases {
             OperationCase(
                 name: "silu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
                 build: { graph, x in [try graph.silu(x[0])] }, reference: { x in [x[0].map(silu)] }),
+            OperationCase(
+                name: "relu \(count)", inputs: [.init(shape: [count], values: .normal(3))],
+                build: { graph, x in [try graph.relu(x[0])] }, reference: { x in [x[0].map { max($0, 0) }] }),
         ]
     }
 }

@@ -31,6 +31,21 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// Standard deviation of the decoder's last layer at the start; 0 is the reference's and collapses the classes.
     public var lastLayerDeviation: Float = 0.1
 
+    // MARK: Where the images come from
+
+    /// Path of the data; empty: the digits that the program carries.
+    public var data = ""
+    public var dataForm = DataSource.Form.digits
+    /// Mirrors every other image that is drawn.
+    public var flip = false
+    public var crop = ImageTransform.Crop.centre
+    /// One image in so many of each class is held out where the data has no part for that; 0: none.
+    public var holdOut = 5
+    /// Whether all images stay on the device, or each step's are sent to it.
+    public var resident = Residency.auto
+    /// Factor from an autoencoder's latents to what the model is trained on; of latents alone.
+    public var latentScale: Float = 0.2325
+
     // MARK: Drift loss
 
     /// What a group of the drift loss is: `samples` of one label, or the `tokens` of one image as in the reference.
@@ -92,32 +107,6 @@ public struct Configuration: Codable, Sendable, Equatable {
 
     public init() {}
 
-    /// The preset `name`. Throws when there is none of that name.
-    public static func preset(_ name: String) throws -> Configuration {
-        guard let preset = presets[name] else {
-            throw ConfigurationError(
-                "preset \(name): unknown; there is \(presets.keys.sorted().joined(separator: ", "))")
-        }
-        return preset
-    }
-
-    /// Presets by name.
-    public static let presets: [String: Configuration] = ["digits": digits]
-
-    /// 1442 handwritten digits of 8x8 pixels: about a minute on two cores. The wider prior keeps the samples of a label
-    /// apart from the start; with the reference's 0.5 the same run ends less diverse. Without the smallest radius, whose
-    /// force comes from single neighbours, the pictures are less noisy.
-    private static var digits: Configuration {
-        var digits = Configuration()
-        digits.sigmaMax = 1
-        digits.radii = [0.05, 0.2]
-        digits.positives = 64
-        digits.steps = 2000
-        digits.learningRate = 1e-3
-        digits.decayFraction = 0.5
-        return digits
-    }
-
     // MARK: Derived
 
     /// R, tokens of an image.
@@ -128,6 +117,14 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// Generated images in a step.
     public var batch: Int { labelsInStep * samplesPerLabel }
 
+    /// Takes over what the data decides: form, shape and number of classes.
+    public mutating func adopt(_ source: DataSource) {
+        dataForm = source.form
+        (channels, height, width) = (source.training.channels, source.training.height, source.training.width)
+        classes = source.training.classCount
+        if case .moments(let scale) = source.training.form { latentScale = scale }
+    }
+
     /// Throws a one-line error that names the first setting out of range.
     public func validate() throws {
         func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
@@ -137,6 +134,9 @@ public struct Configuration: Codable, Sendable, Equatable {
         try require(height > 0 && width > 0 && height <= 4096 && width <= 4096, "image \(height)x\(width): take 1 to 4096")
         try require(patch > 0 && height % patch == 0 && width % patch == 0, "patch \(patch): must divide \(height)x\(width)")
         try require(classes > 0 && classes <= 1_000_000, "classes \(classes): take 1 to 1000000")
+        try require(holdOut >= 0 && holdOut != 1, "hold-out \(holdOut): take 2 or more, or 0 for none")
+        try require(!data.utf8.contains(0), "data: the path holds a zero byte")
+        try require(latentScale > 0 && latentScale.isFinite, "latent-scale \(latentScale): must be above 0")
         try require(heads > 0 && embed > 0 && embed <= 16384 && embed % heads == 0, "embed \(embed): must be a multiple of heads (\(heads))")
         try require(embed / heads <= 128, "embed \(embed) / heads \(heads): head sizes go up to 128")
         try require(encoderDepth > 0 && encoderDepth <= 256, "encoder-depth \(encoderDepth): take 1 to 256")

@@ -63,6 +63,8 @@ public enum PNG {
                 throw wrong("no readable PNG: \(message(control))", "take another copy of the file")
             }
             let color = control.format & png_uint_32(PNG_FORMAT_FLAG_COLOR)
+            // Without a gAMA chunk 16-bit values are taken as sRGB, as 8-bit ones are, and not as linear.
+            control.flags |= png_uint_32(PNG_IMAGE_FLAG_16BIT_sRGB)
             control.format = color
             let channels = color == 0 ? 1 : 3
             let (width, height) = (Int(control.width), Int(control.height))
@@ -108,8 +110,8 @@ public enum PNG {
         return texts
     }
 
-    private static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
-    private static let place = "PNG"
+    static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+    static let place = "PNG"
 
     private static func wrong(_ what: String, _ remedy: String) -> DataError {
         DataError(what, at: place, fix: remedy)

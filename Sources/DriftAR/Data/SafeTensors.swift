@@ -171,6 +171,16 @@ public final class SafeTensorsFile: TensorSource {
         try file.read(at: dataStart + entry.range.lowerBound, into: buffer)
     }
 
+    /// Bytes of a tensor, as they lie in the file, from its byte `offset` on.
+    func read(_ name: String, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let range = try entry(name).range
+        guard offset >= 0, offset <= range.count, buffer.count <= range.count - offset else {
+            throw DataError("tensor '\(name)' has \(range.count) bytes, not \(buffer.count) from \(offset) on", at: path,
+                            fix: "check that the file belongs to this model")
+        }
+        try file.read(at: dataStart + range.lowerBound + offset, into: buffer)
+    }
+
     public func elements<Element: BitwiseCopyable>(_ name: String, of type: Element.Type) throws -> [Element] {
         let entry = try entry(name)
         let range = entry.range

@@ -122,7 +122,7 @@ public final class ProgressLine {
         }
     }
 
-    private static func writeToStandardError(_ text: String) {
+    static func writeToStandardError(_ text: String) {
         let bytes = Array(text.utf8)
         // Progress that cannot be shown is no reason to stop a run.
         #if canImport(Glibc)

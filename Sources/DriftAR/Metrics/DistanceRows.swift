@@ -108,7 +108,7 @@ final class DistanceRows: @unchecked Sendable {
 }
 
 /// A buffer whose elements are each written by one thread only.
-private struct SharedBuffer<Element>: @unchecked Sendable {
+struct SharedBuffer<Element>: @unchecked Sendable {
     let buffer: UnsafeMutableBufferPointer<Element>
 
     init(_ buffer: UnsafeMutableBufferPointer<Element>) {

@@ -1,101 +1,150 @@
-/// How good generated images are, measured against real ones in pixel space.
+/// How good generated images are: figures of them and of held-out real images, which a perfect generator would reach, both
+/// measured against the real training images.
 public struct Evaluation: Sendable {
-    /// The figures of one set of images.
-    public struct Figures: Sendable, Equatable {
-        /// Share of images whose nearest real training image has the label they were generated for.
-        public let accuracy: Double
-        /// Mean distance of two images of a class, as a ratio to real images of the class, averaged over classes: 1 for
-        /// data as varied as the real one, 0 for a single image repeated. Nil where no class has two images.
-        public let diversity: Double?
-        /// Mean distance to the nearest real training image: 0 for a copy of the training data.
-        public let nearestDistance: Double?
-        public let classAccuracy: [Double?]
-        public let classDiversity: [Double?]
-        /// Images with a value that is not finite; they count as wrong and not towards the other figures.
-        public let notFinite: Int
+    /// One of the sets that are judged.
+    public struct Column: Sendable {
+        /// `generated` or `held-out`.
+        public let title: String
+        /// Images judged.
+        public let count: Int
+        /// Nil where there are no training images to compare with.
+        public let images: ImageFigures?
+        /// Nil where no feature space was given.
+        public let features: FeatureFigures?
     }
 
-    public let generated: Figures
-    /// The same figures of real images that were held out: what a perfect generator would reach.
-    public let ceiling: Figures
+    public let columns: [Column]
+    /// Name of the feature space in use.
+    public let space: String?
 
-    /// Images taken of a class for its diversity; more do not change the mean noticeably, and pairs are quadratic.
-    public static let diversityLimit = 512
-
-    /// Measures generated images and, as the ceiling, held-out real ones, both against the real training images.
-    public init(generated: Dataset, training: Dataset, heldOut: Dataset) throws {
-        self.generated = try Self.figures(of: generated, against: training)
-        ceiling = try Self.figures(of: heldOut, against: training)
+    /// Measures generated and, where there are any, held-out images in pixels and, where one is given, in a feature space. Of more
+    /// held-out images than were generated, about as many are taken: a Frechet distance depends on the number of images.
+    /// `reference` stands for the training images' features where it is given.
+    public init(
+        generated: Dataset, training: Dataset, heldOut: Dataset, space: (any FeatureSpace)? = nil,
+        reference: FeatureReference? = nil
+    ) throws {
+        self.space = space?.name
+        let real = try space.map { try reference ?? FeatureReference($0.features(of: training).features) }
+        let held = heldOut.count == 0 ? [] : [("held-out", try heldOut.spread(generated.count))]
+        columns = try ([("generated", generated)] + held).map { title, set in
+            Column(
+                title: title, count: set.count, images: try ImageFigures(of: set, against: training),
+                features: try Self.figures(of: set, space, against: real))
+        }
     }
 
-    /// The figures of one set against real training images. Uses all cores; the same input gives the same bits.
-    public static func figures(of set: Dataset, against training: Dataset) throws -> Figures {
-        guard set.shape[1...] == training.shape[1...], set.classCount == training.classCount else {
-            let (left, right) = ("\(set.shape) of \(set.classCount)", "\(training.shape) of \(training.classCount)")
-            throw DataError("images \(left) classes against \(right)",
-                            at: "evaluation", fix: "compare images of one size and the same classes")
-        }
-        guard set.count > 0, training.count > 0 else {
-            throw DataError("no images to compare", at: "evaluation", fix: "give at least one image on each side")
-        }
-        let images = DistanceRows(set.images, rowLength: set.imageSize)
-        let real = DistanceRows(training.images, rowLength: training.imageSize)
-        let nearest = images.nearest(in: real)
-        var correct = [Int](repeating: 0, count: set.classCount)
-        var distanceSum = 0.0
-        var finite = 0
-        for (i, found) in nearest.enumerated() {
-            guard let row = found.row else { continue }
-            finite += 1
-            distanceSum += Double(found.squared).squareRoot()
-            if training.labels[row] == set.labels[i] { correct[Int(set.labels[i])] += 1 }
-        }
-        let accuracies = (0..<set.classCount).map { label in
-            set.members[label].isEmpty ? nil : Double(correct[label]) / Double(set.members[label].count)
-        }
-        let diversities = (0..<set.classCount).map { label -> Double? in
-            let own = set.members[label].filter { nearest[$0].row != nil }
-            guard let ownMean = images.meanPairDistance(spread(own)),
-                  let realMean = real.meanPairDistance(spread(training.members[label])), realMean > 0
-            else { return nil }
-            return ownMean / realMean
-        }
-        let known = diversities.compactMap { $0 }
-        return Figures(accuracy: Double(correct.reduce(0, +)) / Double(set.count),
-                       diversity: known.isEmpty ? nil : known.reduce(0, +) / Double(known.count),
-                       nearestDistance: finite == 0 ? nil : distanceSum / Double(finite),
-                       classAccuracy: accuracies, classDiversity: diversities, notFinite: set.count - finite)
+    /// Measures generated images against statistics of features alone.
+    public init(generated: Dataset, space: any FeatureSpace, reference: FeatureReference) throws {
+        self.space = space.name
+        let features = try Self.figures(of: generated, space, against: reference)
+        columns = [Column(title: "generated", count: generated.count, images: nil, features: features)]
     }
 
-    /// At most `diversityLimit` of the indices, evenly spread.
-    private static func spread(_ indices: [Int]) -> [Int] {
-        let count = min(indices.count, diversityLimit)
-        return (0..<count).map { indices[$0 * indices.count / count] }
+    private static func figures(
+        of set: Dataset, _ space: (any FeatureSpace)?, against real: FeatureReference?
+    ) throws -> FeatureFigures? {
+        guard let space, let real else { return nil }
+        return try FeatureFigures(space.features(of: set), labels: set.labels, in: space, against: real)
+    }
+}
+
+extension Dataset {
+    /// About `limit` of the images where there are more: the same share of each class, one at least, evenly spread.
+    func spread(_ limit: Int) throws -> Dataset {
+        guard limit < count else { return self }
+        let kept = members.flatMap { members in
+            let share = min(members.count, max(1, (members.count * limit + count / 2) / count))
+            return (0..<share).map { members[$0 * members.count / share] }
+        }
+        return try subset(kept.sorted())
     }
 }
 
 extension Evaluation: CustomStringConvertible {
-    /// A small table: the figures beside their ceiling.
-    public var description: String {
-        func row(_ title: String, _ value: (Figures) -> String) -> String {
-            let cells = [title, value(generated), value(ceiling)]
-            let widths = [34, 12, 12]
-            return zip(cells, widths).enumerated().map { column, cell in
-                let space = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
-                return column == 0 ? cell.0 + space : space + cell.0
-            }.joined()
+    /// A figure with its name in JSON, its title in the table, and how it is shown there.
+    private struct Figure: Sendable {
+        let key: String
+        let title: String
+        var digits = 3
+        var factor = 1.0
+        var unit = ""
+        /// Value and, where it is a mean, its standard deviation.
+        let value: @Sendable (Column) -> (Double, deviation: Double?)?
+
+        func text(_ column: Column) -> String {
+            guard let (value, deviation) = value(column) else { return "-" }
+            let spread = deviation.map { " +- " + NumberText.fixed($0 * factor, digits) } ?? ""
+            return NumberText.fixed(value * factor, digits) + spread + unit
         }
-        func show(_ value: Double?, _ digits: Int) -> String { value.map { NumberText.fixed($0, digits) } ?? "-" }
-        var lines = [
-            ["", "generated", "held-out"].enumerated().map { column, title in
-                let space = String(repeating: " ", count: (column == 0 ? 34 : 12) - title.count)
-                return column == 0 ? title + space : space + title
-            }.joined(),
-            row("class accuracy (1 nearest)") { show($0.accuracy * 100, 1) + " %" },
-            row("within-class diversity ratio") { show($0.diversity, 3) },
-            row("distance to nearest real image") { show($0.nearestDistance, 3) },
-        ]
-        if generated.notFinite > 0 { lines.append(row("images not finite") { String($0.notFinite) }) }
-        return lines.joined(separator: "\n")
+    }
+
+    private static func plain(_ value: Double?) -> (Double, deviation: Double?)? { value.map { ($0, nil) } }
+
+    private static let general = [
+        Figure(key: "images", title: "images", digits: 0) { (Double($0.count), nil) }
+    ]
+    private static let inPixels = [
+        Figure(key: "accuracy_1_nearest", title: "class accuracy (1 nearest)", digits: 1, factor: 100, unit: " %") {
+            plain($0.images?.accuracy)
+        },
+        Figure(key: "diversity", title: "within-class diversity ratio") { plain($0.images?.diversity) },
+        Figure(key: "nearest_distance", title: "distance to nearest real image") { plain($0.images?.nearestDistance) },
+        Figure(key: "images_not_finite", title: "images not finite", digits: 0) { column in
+            plain(column.images.flatMap { $0.notFinite > 0 ? Double($0.notFinite) : nil })
+        },
+    ]
+    private static let inFeatures = [
+        Figure(key: "frechet_distance", title: "Frechet distance") { plain($0.features?.frechet) },
+        Figure(key: "kernel_distance", title: "kernel distance x 1000", factor: 1000) { column in
+            column.features?.kernel.map { ($0.mean, $0.deviation) }
+        },
+        Figure(key: "precision", title: "precision") { plain($0.features?.precisionRecall?.precision) },
+        Figure(key: "recall", title: "recall") { plain($0.features?.precisionRecall?.recall) },
+        Figure(key: "accuracy", title: "class accuracy", digits: 1, factor: 100, unit: " %") { plain($0.features?.accuracy) },
+        Figure(key: "inception_score", title: "Inception Score") { column in
+            column.features?.inceptionScore.map { ($0.mean, $0.deviation) }
+        },
+        Figure(key: "features_not_finite", title: "features not finite", digits: 0) { column in
+            plain(column.features.flatMap { $0.notFinite > 0 ? Double($0.notFinite) : nil })
+        },
+    ]
+
+    /// Figures that at least one column has.
+    private func known(_ figures: [Figure]) -> [Figure] {
+        figures.filter { figure in columns.contains { figure.value($0) != nil } }
+    }
+
+    /// A table: the figures of each set beside those of the others.
+    public var description: String {
+        let (first, other) = (34, 18)
+        func line(_ title: String, _ cells: [String]) -> String {
+            title + String(repeating: " ", count: max(0, first - title.count))
+                + cells.map { String(repeating: " ", count: max(1, other - $0.count)) + $0 }.joined()
+        }
+        func lines(_ figures: [Figure], indent: String = "") -> [String] {
+            known(figures).map { figure in line(indent + figure.title, columns.map(figure.text)) }
+        }
+        var result = [line("", columns.map(\.title))] + lines(Self.general) + lines(Self.inPixels)
+        if let space { result += ["in the features of \(space)"] + lines(Self.inFeatures, indent: "  ") }
+        return result.joined(separator: "\n")
+    }
+
+    /// The same figures, each set an object; NAME_deviation beside a figure that is a mean.
+    public var json: JSON {
+        func object(_ column: Column, _ figures: [Figure]) -> [JSON.Member] {
+            known(figures).flatMap { figure -> [JSON.Member] in
+                guard let (value, deviation) = figure.value(column) else { return [JSON.Member(figure.key, .null)] }
+                return [JSON.Member(figure.key, .number(value))]
+                    + (deviation.map { [JSON.Member(figure.key + "_deviation", .number($0))] } ?? [])
+            }
+        }
+        let sets = columns.map { column in
+            let features = space == nil ? [] : object(column, Self.inFeatures)
+            return JSON.Member(
+                column.title.replacing("-", with: "_"),
+                .object(object(column, Self.general) + object(column, Self.inPixels) + features))
+        }
+        return .object((space.map { [JSON.Member("features", .string($0))] } ?? []) + sets)
     }
 }

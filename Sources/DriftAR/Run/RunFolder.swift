@@ -58,7 +58,7 @@ public struct RunFolder: Sendable {
     // MARK: Loading
 
     /// Brings `state` and the stored tensors to what checkpoint `step` holds.
-    public func restore(step: Int, configuration: Configuration, state: ModelState, data: Dataset) throws -> Trainer {
+    public func restore(step: Int, configuration: Configuration, state: ModelState, data: ImageSet) throws -> Trainer {
         let checkpoint = try checkpoints.open(step: step)
         try state.load(checkpoint.tensors(File.model), into: "parameters")
         try state.load(checkpoint.tensors(File.ema), into: "ema")

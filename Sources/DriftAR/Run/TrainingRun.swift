@@ -6,17 +6,21 @@ public struct TrainingRun {
     public let folder: RunFolder
     public let trainer: Trainer
     private let sampler: Sampler
+    private let rendering: Rendering
     /// How the run ended.
     public enum Ending: Sendable, Equatable { case finished, interrupted }
 
     /// What to do with a folder that holds a run already.
     public enum Existing: Sendable { case refuse, resume, overwrite }
 
-    /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint.
+    /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint. Samples of
+    /// latents are decoded by `autoencoder` where there is one.
     public init(
-        _ configuration: Configuration, data: Dataset, path: String, existing: Existing, device: Device
+        _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device,
+        autoencoder: Autoencoder? = nil
     ) throws {
         try configuration.validate()
+        rendering = try Rendering(configuration, autoencoder: autoencoder)
         guard device.precision == configuration.precision else {
             throw ConfigurationError(
                 "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
@@ -57,11 +61,12 @@ public struct TrainingRun {
             try trainer.advance()
             isSaved = false
             let step = trainer.step
+            trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.steps
             if step == 1 || step % configuration.logEvery == 0 || isLast {
                 let metrics = try trainer.metrics()
                 try log.append(step: step, values: metrics)
-                let wanted = ["loss", "scale", "entropy", "gradient_norm"]
+                let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
                 shown = metrics.filter { wanted.contains($0.0) }
                 if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
                     progress.message("step \(step): the loss is not finite; the step was skipped")
@@ -93,9 +98,8 @@ public struct TrainingRun {
         sampler.reset()
         let labels = Array(0..<min(10, configuration.classes))
         let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.seed)
-        let pixels = images(fromTokens: tokens, configuration)
-        let shape = [labels.count * perLabel, configuration.channels, configuration.height, configuration.width]
-        let picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / configuration.height))
+        let (pixels, shape) = try rendering(tokens)
+        let picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / shape[2]))
         let digits = String(trainer.step)
         let name = "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".png"
         try PNG.write(

@@ -2,6 +2,8 @@
 public struct SampleSet: Sendable {
     /// [N, channels, height, width] in [-1, 1].
     public let pixels: [Float]
+    /// Of `pixels`: the configuration's, or that of pictures decoded from latents.
+    public let shape: [Int]
     /// [N].
     public let labels: [Int32]
     public let configuration: Configuration
@@ -12,15 +14,24 @@ public struct SampleSet: Sendable {
     public init(
         tokens: [Float], labels: [Int], perLabel: Int, configuration: Configuration, settings: [(String, String)] = []
     ) {
-        pixels = images(fromTokens: tokens, configuration)
+        self.init(
+            pixels: images(fromTokens: tokens, configuration),
+            shape: [labels.count * perLabel, configuration.channels, configuration.height, configuration.width],
+            labels: labels, perLabel: perLabel, configuration: configuration, settings: settings)
+    }
+
+    /// The same from `pixels` of the shape [labels.count * perLabel, channels, height, width] in [-1, 1].
+    public init(
+        pixels: [Float], shape: [Int], labels: [Int], perLabel: Int, configuration: Configuration,
+        settings: [(String, String)] = []
+    ) {
+        self.pixels = pixels
+        self.shape = shape
         self.labels = labels.flatMap { Array(repeating: Int32($0), count: perLabel) }
         self.perLabel = perLabel
         self.configuration = configuration
         self.settings = settings
     }
-
-    /// [N, channels, height, width].
-    public var shape: [Int] { [labels.count, configuration.channels, configuration.height, configuration.width] }
 
     /// The images as a data set, to be judged.
     public func dataset(classNames: [String]) throws -> Dataset {
@@ -31,15 +42,16 @@ public struct SampleSet: Sendable {
     public func write(to folder: String, arrays: Bool) throws {
         try Files.makeFolder(folder)
         let text = [PNG.Text("Software", "driftgpu")] + settings.map { PNG.Text($0.0, $0.1) }
-        let size = configuration.channels * configuration.height * configuration.width
+        let (channels, height, width) = (shape[1], shape[2], shape[3])
+        let size = channels * height * width
         for index in labels.indices {
             let picture = try Picture(
-                image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: configuration.channels,
-                height: configuration.height, width: configuration.width)
+                image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: channels, height: height,
+                width: width)
             let name = "\(Self.padded(Int(labels[index]), 4))-\(Self.padded(index % perLabel, 5)).png"
             try PNG.write(picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: folder + "/" + name)
         }
-        let scale = max(1, 48 / configuration.height)
+        let scale = max(1, 48 / height)
         let grid = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: scale)
         try PNG.write(grid, text: text, to: folder + "/grid.png")
         if arrays {

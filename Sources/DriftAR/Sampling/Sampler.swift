@@ -208,9 +208,14 @@ public final class Sampler {
     }
 }
 
-/// Image tokens [N, R, C] back in pixels: [N, channels, height, width], clamped to [-1, 1]. A token holds a patch as
-/// (channel, row, column), rows of patches first.
+/// Image tokens [N, R, C] back in pixels: [N, channels, height, width], clamped to [-1, 1].
 public func images(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
+    planes(fromTokens: tokens, configuration).map { min(max($0, -1), 1) }
+}
+
+/// Image tokens [N, R, C] as [N, channels, height, width]. A token holds a patch as (channel, row, column), rows of patches
+/// first.
+func planes(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
     let (channels, height, width, patch) = (configuration.channels, configuration.height, configuration.width, configuration.patch)
     let size = channels * height * width
     guard size > 0 else { return [] }
@@ -222,8 +227,8 @@ public func images(fromTokens tokens: [Float], _ configuration: Configuration) -
                 for channel in 0..<channels {
                     let token = (y / patch) * columns + x / patch
                     let within = (channel * patch + y % patch) * patch + x % patch
-                    let value = tokens[image * size + token * configuration.tokenWidth + within]
-                    result[image * size + (channel * height + y) * width + x] = min(max(value, -1), 1)
+                    result[image * size + (channel * height + y) * width + x] =
+                        tokens[image * size + token * configuration.tokenWidth + within]
                 }
             }
         }

@@ -7,12 +7,13 @@ import DriftGPU
 public final class Trainer {
     public let configuration: Configuration
     public let state: ModelState
-    public let data: Dataset
+    public let data: ImageSet
     /// Steps done.
     public private(set) var step: Int
     private let learningRate: LearningRate
     private let phases: PhaseSchedule
     private let options: Schedule.Options
+    private let images: RealImages
     private var phase: (isSecond: Bool, graph: TrainingGraph, executor: Executor)?
     /// Receives the times of every launch when set, on a device opened for profiling.
     public var profiler: Profiler? { didSet { phase?.executor.profiler = profiler } }
@@ -22,7 +23,7 @@ public final class Trainer {
 
     /// A trainer that stands at `step`. The state must have been initialised or loaded. `options`: how a step is scheduled.
     public init(
-        _ configuration: Configuration, state: ModelState, data: Dataset, step: Int = 0,
+        _ configuration: Configuration, state: ModelState, data: ImageSet, step: Int = 0,
         options: Schedule.Options = Schedule.Options()
     ) throws {
         try configuration.validate()
@@ -34,7 +35,7 @@ public final class Trainer {
         guard data.classCount <= configuration.classes else {
             throw ConfigurationError("data: \(data.classCount) classes, the model has \(configuration.classes); set --classes")
         }
-        let filled = data.members.filter { !$0.isEmpty }.count
+        let filled = data.index.members.filter { !$0.isEmpty }.count
         guard configuration.labelsInStep <= filled else {
             throw ConfigurationError(
                 "labels-per-step \(configuration.labelsInStep): only \(filled) classes have images; set --labels-per-step")
@@ -51,10 +52,17 @@ public final class Trainer {
             decayFraction: configuration.decayFraction)
         phases = PhaseSchedule(
             alpha0: configuration.alpha0, freezeFraction: configuration.freezeFraction, total: total)
-        try memory.write(
-            data.images, to: TrainingGraph.imageStorage(count: data.count, values: data.imageSize))
+        images = try RealImages(data, configuration, memory: state.memory, step: step)
         // The buffers of a phase not yet entered are part of a checkpoint too.
         for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
+    }
+
+    /// A trainer on images in memory.
+    public convenience init(
+        _ configuration: Configuration, state: ModelState, data: Dataset, step: Int = 0,
+        options: Schedule.Options = Schedule.Options()
+    ) throws {
+        try self.init(configuration, state: state, data: ImageSet(data), step: step, options: options)
     }
 
     /// What the next step's schedule looks like.
@@ -77,7 +85,8 @@ public final class Trainer {
         if let phase, phase.isSecond == isSecond { return (phase.graph, phase.executor) }
         // The first phase's arena goes before the second's is made.
         phase = nil
-        let training = try TrainingGraph(state.model, configuration, imageCount: data.count, isSecondPhase: isSecond)
+        let training = try TrainingGraph(
+            state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond)
         let schedule = try Schedule(training.graph, traits: device.traits, gemm: device.gemm, options: options)
         let executor = try Executor(schedule, memory: memory)
         executor.profiler = profiler
@@ -94,26 +103,13 @@ public final class Trainer {
     /// Issues one step. Does not wait for it; call `metrics` or `Device.finish` now and then.
     public func advance() throws {
         let (training, executor) = try current()
-        let labels = data.drawLabels(configuration.labelsInStep, seed: configuration.seed, step: step)
-        let drops = labels.indices.map { isDropped($0) }
+        let draw = try StepDraw(configuration, data.index, data.augmentation, step: step)
+        let (labels, drops) = (draw.labels, draw.drops)
         let group = configuration.samplesPerLabel
-        var indices: [Int]
-        if configuration.groups == .samples {
-            indices = try data.draw(
-                labels: labels, perLabel: configuration.positives, seed: configuration.seed, step: step)
-            // The unconditional image is drawn to the whole data set, not to one class.
-            for (position, isDropped) in drops.enumerated() where isDropped {
-                let start = position * configuration.positives
-                let any = drawAny(configuration.positives, at: position)
-                indices.replaceSubrange(start..<(start + configuration.positives), with: any)
-            }
-        } else {
-            indices = try data.draw(labels: labels, perLabel: group, seed: configuration.seed, step: step)
-        }
         let copies = training.labels.count / labels.count
         func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
         try executor.write(spread(labels.map(Int32.init)), to: training.labels)
-        try executor.write(indices.map { Int32($0) }, to: training.indices)
+        try executor.write(images.rows(of: draw, step: step), to: training.indices)
         if configuration.labelDrop > 0 {
             try executor.write(spread(drops.map { $0 ? Float(0) : 1 }), to: training.dropUniform)
         }
@@ -136,23 +132,6 @@ public final class Trainer {
         step += 1
     }
 
-    private static let dropStream: UInt32 = 0x2002_0000
-    private static let anyStream: UInt32 = 0x2003_0000
-
-    private func isDropped(_ position: Int) -> Bool {
-        configuration.labelDrop > 0
-            && Philox(seed: configuration.seed).uniform(stream: Self.dropStream, tensor: step, element: position)
-                < Double(configuration.labelDrop)
-    }
-
-    private func drawAny(_ count: Int, at position: Int) -> [Int] {
-        let random = Philox(seed: configuration.seed)
-        return (0..<count).map { k in
-            let u = random.uniform(stream: Self.anyStream, tensor: step, element: position << 20 + k)
-            return min(Int(u * Double(data.count)), data.count - 1)
-        }
-    }
-
     /// Losses of the last step, by name, in the order they are shown. Waits for the device.
     public func metrics() throws -> [(String, Double)] {
         guard let (_, training, executor) = phase else { return [] }
@@ -170,6 +149,7 @@ public final class Trainer {
         result.append(("alpha", phases.alpha(Double(step - 1))))
         let counters = try memory.read(UInt32.self, from: TrainingGraph.counters)
         result.append(("skipped", Double(counters[1])))
+        result += images.metrics()
         try device.finish()
         return result
     }

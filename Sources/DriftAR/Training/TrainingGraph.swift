@@ -42,7 +42,12 @@ public struct TrainingGraph {
     /// Storage of the images [count, values] the run trains on.
     public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
 
-    public init(_ model: DriftARModel, _ configuration: Configuration, imageCount: Int, isSecondPhase: Bool) throws {
+    /// - Parameters:
+    ///   - imageCount: rows of the image storage, of which a step's indices choose.
+    ///   - form: what a row holds.
+    public init(
+        _ model: DriftARModel, _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, isSecondPhase: Bool
+    ) throws {
         let graph = Graph()
         self.graph = graph
         let shape = model.shape
@@ -59,12 +64,7 @@ public struct TrainingGraph {
         alpha = try graph.input("alpha", [1])
         let realCount = isSamples ? labelCount * configuration.positives : batch
         indices = try graph.input("image_indices", [realCount], .int32)
-        let values = configuration.channels * configuration.height * configuration.width
-        let images = try graph.stored(
-            [imageCount, values], in: Self.imageStorage(count: imageCount, values: values))
-        let chosen = try graph.reshape(
-            graph.embedding(images, labels: indices),
-            [realCount, configuration.channels, configuration.height, configuration.width])
+        let chosen = try Self.realImages(graph, configuration, imageCount: imageCount, form: form, indices: indices, clock: clock)
         let real = try graph.patchify(chosen, patch: configuration.patch)
 
         // Phase II runs the frozen encoder in evaluation mode. Which labels are dropped stays a property of the data: the
@@ -154,6 +154,18 @@ public struct TrainingGraph {
         ].compactMap({ $0 }) {
             graph.output(tensor)
         }
+    }
+
+    /// The images that `indices` choose [n, C, H, W]; of moments, a new draw from their distribution at every step.
+    private static func realImages(
+        _ graph: Graph, _ configuration: Configuration, imageCount: Int, form: ImageForm, indices: Tensor, clock: Tensor
+    ) throws -> Tensor {
+        let shape = [indices.count, configuration.channels, configuration.height, configuration.width]
+        let values = configuration.channels * configuration.height * configuration.width * (form == .pixels ? 1 : 2)
+        let images = try graph.stored([imageCount, values], in: imageStorage(count: imageCount, values: values))
+        let chosen = try graph.embedding(images, labels: indices)
+        guard case .moments(let scale) = form else { return try graph.reshape(chosen, shape) }
+        return try graph.posterior(moments: chosen, eps: graph.randomNormal(shape, clock: clock), factor: scale)
     }
 
     /// AdamW with clipping and EMA over the flat storages. Returns [3]: norm, clip coefficient, 1 when applied.

@@ -43,9 +43,14 @@ public final class DeviceMemory {
 
     /// Writes `values` from element `offset` on, behind the work issued so far.
     public func write<T: BitwiseCopyable>(_ values: [T], to storage: Storage, at offset: Int = 0) throws {
+        try values.withUnsafeBufferPointer { try write($0, to: storage, at: offset) }
+    }
+
+    /// Writes `values` from element `offset` on, behind the work issued so far; they are copied before this returns.
+    public func write<T: BitwiseCopyable>(_ values: UnsafeBufferPointer<T>, to storage: Storage, at offset: Int = 0) throws {
         try check(T.self, storage, offset: offset, count: values.count)
         let buffer = try buffer(storage)
-        try values.withUnsafeBytes { try device.write($0, to: buffer, at: guardBytes + offset * storage.element.byteCount) }
+        try device.write(UnsafeRawBufferPointer(values), to: buffer, at: guardBytes + offset * storage.element.byteCount)
     }
 
     /// Reads `count` elements from `offset` on, after the work issued so far.

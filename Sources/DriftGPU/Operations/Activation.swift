@@ -1,6 +1,6 @@
 /// A nonlinearity applied to each element.
 enum Activation: String, Sendable, Hashable {
-    case gelu, silu
+    case gelu, silu, relu
 }
 
 /// y = f(x).
@@ -47,4 +47,7 @@ extension Graph {
 
     /// SiLU, x / (1 + exp(-x)).
     public func silu(_ x: Tensor) throws -> Tensor { try apply(Activate(function: .silu), x)[0] }
+
+    /// The larger of x and 0.
+    public func relu(_ x: Tensor) throws -> Tensor { try apply(Activate(function: .relu), x)[0] }
 }

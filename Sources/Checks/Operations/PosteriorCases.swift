@@ -1,0 +1,26 @@
+import DriftGPU
+import Foundation
+
+/// Draws from an autoencoder's posterior, log-variances beyond their clamp among them.
+public enum PosteriorCases {
+    /// Every case.
+    public static let all: [OperationCase] = [(1, 1, 1.0), (2, 5, 0.2325), (3, 64, 1), (2, 1037, 0.5)].map {
+        batch, count, factor in
+        OperationCase(
+            name: "\(batch) x \(count)",
+            inputs: [
+                .init(shape: [batch, 2, count], values: .normal(12), isDifferentiable: false),
+                .init(shape: [batch, count], isDifferentiable: false),
+            ],
+            build: { graph, x in [try graph.posterior(moments: x[0], eps: x[1], factor: Float(factor))] },
+            reference: { x in
+                [
+                    (0..<(batch * count)).map { index in
+                        let at = index / count * 2 * count + index % count
+                        let logVariance = min(max(x[0][at + count], -30), 20)
+                        return Double(Float(factor)) * (x[0][at] + exp(logVariance / 2) * x[1][index])
+                    }
+                ]
+            })
+    }
+}

@@ -1,0 +1,25 @@
+import DriftGPU
+
+/// Nearest upsampling.
+public enum UpsampleCases {
+    /// Every case.
+    public static let all: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3), (1, 2, 3, 16, 1)].map {
+        batch, height, width, channels, factor in
+        OperationCase(
+            name: "\(batch) x \(height) x \(width) x \(channels) by \(factor)",
+            inputs: [.init(shape: [batch, height, width, channels])],
+            build: { graph, x in [try graph.upsample(x[0], factor: factor)] },
+            reference: { x in
+                var y: [Double] = []
+                for b in 0..<batch {
+                    for oy in 0..<(height * factor) {
+                        for ox in 0..<(width * factor) {
+                            let from = ((b * height + oy / factor) * width + ox / factor) * channels
+                            y += x[0][from..<(from + channels)]
+                        }
+                    }
+                }
+                return [y]
+            })
+    }
+}

@@ -1,0 +1,206 @@
+/// A data set opened for training or judging: what a path holds, as a training and a held-out part.
+public struct DataSource: Sendable {
+    /// The forms that are understood.
+    public enum Form: String, Codable, Sendable, CaseIterable {
+        /// The handwritten digits that the program carries.
+        case digits
+        /// `train/CLASS/*.png|jpg|jpeg`, or `CLASS/*` directly.
+        case folder
+        /// `train-images-idx3-ubyte` and the like, as they are or as .gz.
+        case idx
+        /// `data_batch_1.bin`... (CIFAR-10) or `train.bin` (CIFAR-100).
+        case cifar
+        /// `latents.json` and its shards.
+        case latents
+    }
+
+    /// What is wanted of the images.
+    public struct Options: Sendable {
+        /// Nil: as the data has it.
+        public var channels: Int?
+        /// Nil: as the data has it.
+        public var height: Int?
+        public var width: Int?
+        /// For pictures, which have no one size, where `height` and `width` are nil.
+        public var defaultSize: (height: Int, width: Int)?
+        public var augmentation = ImageSet.Augmentation()
+        /// One image in so many of each class is held out where the data has no part for that; 0: none.
+        public var holdOut = 5
+
+        public init() {}
+
+        /// What a run's settings say of drawing and holding out; the shape stays the data's.
+        public init(_ configuration: Configuration) {
+            augmentation = ImageSet.Augmentation(flip: configuration.flip, crop: configuration.crop)
+            holdOut = configuration.holdOut
+        }
+    }
+
+    public let form: Form
+    public let training: ImageSet
+    /// Empty where nothing is held out.
+    public let heldOut: ImageSet
+
+    /// Opens the data at `path`, an empty path being the digits the program carries.
+    ///
+    /// Throws a one-line error for what cannot be read, is of no known form, has a class without images, or does not go
+    /// with the options.
+    public static func open(_ path: String, _ options: Options = Options()) throws -> DataSource {
+        if path.isEmpty { return try digits(options) }
+        guard Files.exists(path) else {
+            throw DataError("no such file or folder", at: path, fix: "name a folder of images, IDX files or CIFAR batches")
+        }
+        let source: DataSource
+        if !Files.isFolder(path) {
+            source = try idx(training: path, heldOut: nil, options)
+        } else if Files.exists(Files.join(path, LatentFolder.manifestName)) {
+            source = try latents(path, options)
+        } else if let files = try IDX.files(in: path) {
+            source = try idx(training: files.training, heldOut: files.heldOut, options)
+        } else if let kind = try CIFAR.kind(of: path) {
+            source = try cifar(kind, path, options)
+        } else {
+            source = try folder(path, options)
+        }
+        for (label, members) in source.training.index.members.enumerated() where members.isEmpty {
+            throw DataError("class \(source.training.classNames[label]) has no images for training", at: path,
+                            fix: "add some, or hold out fewer")
+        }
+        return source
+    }
+
+    /// Opens the data of a run in the shape of its model; `path` where the data has moved, or to take other data of the kind.
+    public static func open(_ configuration: Configuration, path: String? = nil) throws -> DataSource {
+        let path = path ?? configuration.data
+        var options = Options(configuration)
+        (options.channels, options.height, options.width) = (configuration.channels, configuration.height, configuration.width)
+        let source = try open(path, options)
+        guard source.training.classCount <= configuration.classes else {
+            throw DataError("\(source.training.classCount) classes, the model has \(configuration.classes)", at: path,
+                            fix: "name the data that the model was trained on")
+        }
+        return source
+    }
+
+    private init(_ form: Form, training: ImageSet, heldOut: ImageSet?, holdOut: Int) throws {
+        self.form = form
+        if let heldOut {
+            (self.training, self.heldOut) = (training, heldOut)
+        } else {
+            (self.training, self.heldOut) = try training.split(holdingOut: holdOut)
+        }
+    }
+
+    private static func digits(_ options: Options) throws -> DataSource {
+        guard options.augmentation.crop == .centre else {
+            throw DataError("the digits cannot be cropped", at: "digits", fix: "leave out --crop random, or name other data with --data")
+        }
+        return try DataSource(.digits, training: ImageSet(OptDigits.all(), augmentation: options.augmentation), heldOut: nil,
+                              holdOut: options.holdOut)
+    }
+
+    private static func shape(
+        _ options: Options, _ own: (channels: Int, height: Int, width: Int), at place: String
+    ) throws -> ImageTransform {
+        let shape = ImageTransform(
+            channels: options.channels ?? own.channels, height: options.height ?? own.height, width: options.width ?? own.width)
+        guard shape.channels == 1 || shape.channels == 3 else {
+            throw DataError("images have 1 or 3 channels, not \(shape.channels)", at: place, fix: "set channels to 1 or 3")
+        }
+        guard (1...4096).contains(shape.height), (1...4096).contains(shape.width) else {
+            throw DataError("images of \(shape.height)x\(shape.width)", at: place, fix: "take sizes of 1 to 4096")
+        }
+        return shape
+    }
+
+    private static func idx(training path: String, heldOut: String?, _ options: Options) throws -> DataSource {
+        let (bytes, count, height, width) = try IDX.images(path)
+        let shape = try Self.shape(options, (1, height, width), at: path)
+        let labels = try Self.labels(of: path, count: count)
+        let classNames = (0..<(Int(labels.max() ?? 0) + 1)).map(String.init)
+        func set(_ bytes: [UInt8], _ labels: [Int32]) throws -> ImageSet {
+            ImageSet(
+                PackedImages(bytes: bytes, channels: 1, height: height, width: width, transform: shape), shape: shape,
+                index: try LabelIndex(labels: labels, classNames: classNames, name: path), augmentation: options.augmentation)
+        }
+        let other = try heldOut.map { path in
+            let images = try IDX.images(path)
+            guard (images.height, images.width) == (height, width) else {
+                throw DataError("images of \(images.height)x\(images.width), those for training are \(height)x\(width)", at: path,
+                                fix: "take files that belong together")
+            }
+            return try set(images.bytes, Self.labels(of: path, count: images.count))
+        }
+        return try DataSource(.idx, training: set(bytes, labels), heldOut: other, holdOut: options.holdOut)
+    }
+
+    private static func labels(of images: String, count: Int) throws -> [Int32] {
+        let path = try IDX.labelsPath(for: images)
+        let labels = try IDX.labels(path)
+        guard labels.count == count, count > 0 else {
+            throw DataError("\(labels.count) labels for the \(count) images of \(Files.name(of: images))", at: path,
+                            fix: "take files that belong together")
+        }
+        return labels
+    }
+
+    private static func cifar(_ kind: CIFAR.Kind, _ path: String, _ options: Options) throws -> DataSource {
+        let shape = try Self.shape(options, (CIFAR.channels, CIFAR.side, CIFAR.side), at: path)
+        let classNames = try CIFAR.classNames(of: kind, in: path)
+        func set(_ files: [String]) throws -> ImageSet {
+            let part = try CIFAR.read(files, of: kind, in: path)
+            return ImageSet(
+                PackedImages(
+                    bytes: part.bytes, channels: CIFAR.channels, height: CIFAR.side, width: CIFAR.side, transform: shape),
+                shape: shape, index: try LabelIndex(labels: part.labels, classNames: classNames, name: path),
+                augmentation: options.augmentation)
+        }
+        return try DataSource(
+            .cifar, training: set(kind.training), heldOut: kind.heldOut.isEmpty ? nil : set(kind.heldOut),
+            holdOut: options.holdOut)
+    }
+
+    private static func folder(_ path: String, _ options: Options) throws -> DataSource {
+        let inner = Files.join(path, "train")
+        let hasTrain = Files.isFolder(inner)
+        guard try !ImageFolder.classes(in: path).isEmpty else {
+            throw DataError("neither folders of images, IDX files, CIFAR batches nor latents.json", at: path,
+                            fix: "name a folder with CLASS/*.png or .jpg, or one of the others")
+        }
+        let training = try ImageFolder(hasTrain ? inner : path)
+        guard let height = options.height ?? options.defaultSize?.height, let width = options.width ?? options.defaultSize?.width else {
+            throw DataError("pictures have no one size", at: path, fix: "set the images' side with --size, a multiple of --patch")
+        }
+        let own = (channels: try options.channels ?? training.channels(), height: height, width: width)
+        let shape = try Self.shape(options, own, at: path)
+        func set(_ folder: ImageFolder) throws -> ImageSet {
+            ImageSet(
+                folder.transformed(shape), shape: shape,
+                index: try LabelIndex(labels: folder.labels, classNames: folder.classNames, name: path),
+                augmentation: options.augmentation)
+        }
+        let name = hasTrain ? ImageFolder.heldOutNames.first { Files.isFolder(Files.join(path, $0)) } : nil
+        let other = try name.map { try set(ImageFolder(Files.join(path, $0), classes: training.classNames)) }
+        return try DataSource(.folder, training: set(training), heldOut: other, holdOut: options.holdOut)
+    }
+
+    private static func latents(_ path: String, _ options: Options) throws -> DataSource {
+        let latents = try LatentFolder(path)
+        let own = latents.manifest
+        guard options.channels ?? own.channels == own.channels, options.height ?? own.height == own.height,
+              options.width ?? own.width == own.width
+        else {
+            throw DataError("latents are \(own.channels)x\(own.height)x\(own.width)", at: path,
+                            fix: "leave out channels and size, or write other latents: driftgpu cache")
+        }
+        guard options.augmentation.crop == .centre, !options.augmentation.flip || own.isFlipped else {
+            throw DataError(options.augmentation.flip ? "no latents of mirrored images" : "latents cannot be cropped", at: path,
+                            fix: options.augmentation.flip ? "leave out --flip, or write them: driftgpu cache --flip" : "leave out --crop random")
+        }
+        let set = ImageSet(
+            latents, shape: ImageTransform(channels: own.channels, height: own.height, width: own.width),
+            form: .moments(scale: own.scale),
+            index: try LabelIndex(labels: latents.labels, classNames: own.classNames, name: path), augmentation: options.augmentation)
+        return try DataSource(.latents, training: set, heldOut: nil, holdOut: options.holdOut)
+    }
+}

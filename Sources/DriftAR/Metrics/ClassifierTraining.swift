@@ -1,0 +1,122 @@
+import DriftGPU
+
+/// How a classifier is trained: AdamW on the cross entropy of shifted training images.
+public struct ClassifierTraining: Sendable {
+    public var steps = 2000
+    /// Images in a step.
+    public var batch = 128
+    public var learningRate = 1e-3
+    public var weightDecay = 0.05
+    public var dropout: Float = 0.1
+    public var seed: UInt64 = 0
+
+    public init() {}
+
+    /// Trains on `training` and measures the accuracy on `heldOut`. The same seed on the same device gives the same bits.
+    /// `progress` is called after every step with the steps done and now and then the loss.
+    public func fit(
+        training: Dataset, heldOut: Dataset, on device: Device, progress: (_ step: Int, _ loss: Double?) -> Void = { _, _ in }
+    ) throws -> FittedClassifier {
+        guard steps >= 1, batch >= 1 else { throw ConfigurationError("classifier: \(steps) steps of \(batch) images; take 1 or more") }
+        guard training.count > 0, training.classCount >= 2 else {
+            throw DataError("\(training.count) images of \(training.classCount) classes", at: "classifier", fix: "give images of 2 classes or more")
+        }
+        let classifier = try ImageClassifier(ImageClassifier.Shape(for: training))
+        let memory = DeviceMemory(device)
+        let step = try Step(classifier, self, memory: memory)
+        try memory.write(
+            classifier.layout.initialValues(of: classifier.declarations, seed: seed), to: classifier.layout.storage("parameters"))
+        let rate = LearningRate(
+            peak: learningRate, minimum: 0, warmup: Double(steps) / 20, total: Double(steps), kind: .cosine)
+        let random = Philox(seed: seed)
+        for number in 0..<steps {
+            let images = (0..<batch).map {
+                random.below(training.count, stream: Self.imageStream, step: UInt64(number), element: UInt32($0))
+            }
+            try step.executor.write(shifted(images, of: training, random, step: number), to: step.images)
+            try step.executor.write(images.map { training.labels[$0] }, to: step.labels)
+            try step.executor.write(
+                [
+                    UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32),
+                    UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
+                ], to: step.clock)
+            try step.executor.write([Float(rate(Double(number + 1)))], to: step.learningRate)
+            try step.executor.run()
+            // Reading waits for the device.
+            let isShown = (number + 1) % 50 == 0 || number + 1 == steps
+            progress(number + 1, isShown ? Double(try step.executor.read(step.loss)[0]) : nil)
+        }
+        let parameters = try memory.read(Float.self, from: classifier.layout.storage("parameters"))
+        let fitted = FittedClassifier(classifier, classNames: training.classNames, accuracy: 0, parameters: parameters)
+        return FittedClassifier(
+            classifier, classNames: training.classNames, accuracy: try fitted.accuracy(on: heldOut, device: device),
+            parameters: parameters)
+    }
+
+    private static let imageStream: UInt32 = 0x3003_0000
+    private static let shiftStream: UInt32 = 0x3004_0000
+
+    /// Images moved by up to a fourteenth of their sides, one pixel at least, the border repeated: digits may not be mirrored
+    /// or turned, but every picture may be moved.
+    private func shifted(_ images: [Int], of data: Dataset, _ random: Philox, step: Int) -> [Float] {
+        let (height, width) = (data.height, data.width)
+        let (rows, columns) = (max(1, height / 14), max(1, width / 14))
+        var result: [Float] = []
+        result.reserveCapacity(images.count * data.imageSize)
+        for (position, image) in images.enumerated() {
+            func draw(_ reach: Int, _ axis: UInt32) -> Int {
+                random.below(
+                    2 * reach + 1, stream: Self.shiftStream, step: UInt64(step), element: UInt32(position) * 2 + axis) - reach
+            }
+            let (down, right) = (draw(rows, 0), draw(columns, 1))
+            for channel in 0..<data.channels {
+                let plane = image * data.imageSize + channel * height * width
+                for y in 0..<height {
+                    let line = plane + min(max(y - down, 0), height - 1) * width
+                    for x in 0..<width { result.append(data.images[line + min(max(x - right, 0), width - 1)]) }
+                }
+            }
+        }
+        return result
+    }
+}
+
+/// A training step bound to a device.
+private struct Step {
+    let images: Tensor
+    let labels: Tensor
+    let clock: Tensor
+    let learningRate: Tensor
+    let loss: Tensor
+    let executor: Executor
+
+    init(_ classifier: ImageClassifier, _ settings: ClassifierTraining, memory: DeviceMemory) throws {
+        let graph = Graph()
+        let (layout, shape) = (classifier.layout, classifier.shape)
+        let scope = ParameterScope(graph, layout)
+        images = try graph.input("images", [settings.batch, shape.channels, shape.height, shape.width])
+        labels = try graph.input("labels", [settings.batch], .int32)
+        clock = try graph.input("clock", [4], .uint32)
+        learningRate = try graph.input("learning_rate", [1])
+        let dropout = settings.dropout > 0 ? Dropout(probability: settings.dropout, clock: clock) : nil
+        loss = try graph.crossEntropy(classifier(images, scope, dropout: dropout).logits, labels: labels)
+        graph.output(loss)
+        let gradients = try graph.gradients(of: loss, withRespectTo: layout.entries.map { try scope.parameter($0.name) })
+        for (entry, gradient) in zip(layout.entries, gradients) {
+            if let gradient { try graph.place(gradient, in: layout.storage("gradients"), at: entry.offset) }
+        }
+        func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
+        let flags = layout.flags { _ in true }
+        var optimizer = AdamW()
+        (optimizer.beta2, optimizer.weightDecay, optimizer.averageDecay) = (0.999, settings.weightDecay, 1)
+        try graph.step(
+            optimizer,
+            AdamW.State(
+                parameters: flat("parameters"), gradient: flat("gradients"), firstMoment: flat("moment1"),
+                secondMoment: flat("moment2"), average: nil, flags: graph.constant("flags", flags, [flags.count]),
+                counters: graph.input("counters", [2], .uint32), learningRate: learningRate),
+            loss: loss)
+        let device = memory.device
+        executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+    }
+}

@@ -1,0 +1,142 @@
+import DriftGPU
+
+/// What a feature space says of a set of images.
+public struct ImageFeatures: Sendable {
+    public let features: FeatureSet
+    /// Logits [N, classes] of a classifier.
+    public let logits: [Float]?
+
+    public init(_ features: FeatureSet, logits: [Float]? = nil) {
+        self.features = features
+        self.logits = logits
+    }
+}
+
+/// Something that turns images into the features by which sets of them are compared.
+public protocol FeatureSpace {
+    /// As it is named on the command line.
+    var name: String { get }
+    /// Whether the largest of its logits names a class of the data.
+    var knowsClasses: Bool { get }
+    func features(of images: Dataset) throws -> ImageFeatures
+}
+
+/// The values of the pixels themselves.
+public struct PixelFeatures: FeatureSpace {
+    public let name = "pixels"
+    public let knowsClasses = false
+
+    public init() {}
+
+    public func features(of images: Dataset) throws -> ImageFeatures {
+        ImageFeatures(try FeatureSet(images.images, width: images.imageSize))
+    }
+}
+
+/// A model's own phi, averaged over each quarter of the picture: 4 D values. phi knows no positions, so a mean over all of
+/// them would not see what lies where; all of them together would need more images than features.
+public struct PhiFeatures: FeatureSpace {
+    public let name = "phi"
+    public let knowsClasses = false
+    private let state: ModelState
+    private let configuration: Configuration
+
+    /// The features of a model whose weights are in the buffer `ema`.
+    public init(_ state: ModelState, _ configuration: Configuration) {
+        self.state = state
+        self.configuration = configuration
+    }
+
+    public func features(of images: Dataset) throws -> ImageFeatures {
+        let (channels, height, width, patch) = (configuration.channels, configuration.height, configuration.width, configuration.patch)
+        guard images.shape[1...] == [channels, height, width] else {
+            throw DataError(
+                "the model takes images of \(channels) x \(height) x \(width), not \(images.channels) x \(images.height) x \(images.width)",
+                at: "phi", fix: "give images of the model's size")
+        }
+        let graph = Graph()
+        let scope = ParameterScope(graph, state.model.layout, storage: "ema")
+        let batch = Self.batch
+        // The name is no other graph's: storages are shared by name.
+        let input = try graph.input("phi_images", [batch, channels, height, width])
+        let output = try state.model.features(graph.patchify(input, patch: patch), scope)
+        graph.output(output)
+        let device = state.memory.device
+        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: state.memory)
+        let quarters = Quarters(rows: height / patch, columns: width / patch)
+        let embed = output.shape[2]
+        let size = output.shape[1] * embed
+        var values: [Float] = []
+        try images.forEachBatch(of: batch) { block, count in
+            try executor.write(block, to: input)
+            try executor.run()
+            let features = try executor.read(output)
+            for image in 0..<count {
+                values += quarters.means(features[(image * size)..<((image + 1) * size)], width: embed)
+            }
+        }
+        return ImageFeatures(try FeatureSet(values, width: 4 * embed))
+    }
+
+    private static let batch = 128
+}
+
+/// The quarters of a grid of positions. Of an odd number of rows the middle one is in both halves, so that none is empty.
+private struct Quarters {
+    let positions: [[Int]]
+
+    init(rows: Int, columns: Int) {
+        func halves(_ count: Int) -> [Range<Int>] { [0..<((count + 1) / 2), (count / 2)..<count] }
+        positions = halves(rows).flatMap { vertical in
+            halves(columns).map { horizontal in vertical.flatMap { y in horizontal.map { y * columns + $0 } } }
+        }
+    }
+
+    /// Features [R, width] -> means [4, width].
+    func means(_ features: ArraySlice<Float>, width: Int) -> [Float] {
+        positions.flatMap { quarter in
+            var sums = [Float](repeating: 0, count: width)
+            for position in quarter {
+                let start = features.startIndex + position * width
+                for k in 0..<width { sums[k] += features[start + k] }
+            }
+            return sums.map { $0 / Float(quarter.count) }
+        }
+    }
+}
+
+/// The hidden layer of a classifier that was trained on the data.
+public struct ClassifierFeatures: FeatureSpace {
+    public let name = "classifier"
+    public let knowsClasses = true
+    private let fitted: FittedClassifier
+    private let device: Device
+
+    public init(_ fitted: FittedClassifier, on device: Device) {
+        self.fitted = fitted
+        self.device = device
+    }
+
+    public func features(of images: Dataset) throws -> ImageFeatures {
+        guard images.classNames == fitted.classNames else {
+            throw DataError(
+                "it knows \(fitted.classNames.count) classes, and not those \(images.classCount) of the data", at: "classifier",
+                fix: "train one on this data with driftgpu eval --fit-classifier")
+        }
+        let answers = try fitted.answers(to: images, on: device)
+        return ImageFeatures(
+            try FeatureSet(answers.features, width: fitted.classifier.shape.features), logits: answers.logits)
+    }
+}
+
+extension Dataset {
+    /// Hands over all images in blocks of `size`, the last filled up with zeros, and the number of real ones among them.
+    func forEachBatch(of size: Int, _ body: (_ block: [Float], _ count: Int) throws -> Void) rethrows {
+        for start in stride(from: 0, to: count, by: size) {
+            let live = min(size, count - start)
+            var block = Array(images[(start * imageSize)..<((start + live) * imageSize)])
+            block += [Float](repeating: 0, count: (size - live) * imageSize)
+            try body(block, live)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import DriftGPU
+import Foundation
+
+/// A trained classifier: weights, names of the classes, and how good it is on images it has not seen.
+public struct FittedClassifier: Sendable {
+    public let classifier: ImageClassifier
+    public let classNames: [String]
+    /// Part of the held-out images that it classified correctly after its training.
+    public let accuracy: Double
+    /// All parameters, flat as its layout says.
+    let parameters: [Float]
+
+    init(_ classifier: ImageClassifier, classNames: [String], accuracy: Double, parameters: [Float]) {
+        self.classifier = classifier
+        self.classNames = classNames
+        self.accuracy = accuracy
+        self.parameters = parameters
+    }
+
+    // MARK: Files
+
+    /// Key under which a file of weights carries sizes, class names and accuracy.
+    private static let key = "driftgpu.classifier"
+
+    /// What a file says of its classifier.
+    private struct Header: Codable {
+        var format = 1
+        let channels, height, width, patch, embed, heads, depth, features: Int
+        let classes: [String]
+        let accuracy: Double
+    }
+
+    /// Writes a safetensors file.
+    public func write(to path: String) throws {
+        let shape = classifier.shape
+        let header = Header(
+            channels: shape.channels, height: shape.height, width: shape.width, patch: shape.patch, embed: shape.embed,
+            heads: shape.heads, depth: shape.depth, features: shape.features, classes: classNames, accuracy: accuracy)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        let text = String(decoding: try encoder.encode(header), as: UTF8.self)
+        try SafeTensors.write(classifier.layout.tensors(parameters), metadata: ["format": "pt", Self.key: text], to: path)
+    }
+
+    /// Reads what `write` wrote.
+    public init(_ path: String) throws {
+        let file = try SafeTensorsFile(path)
+        let remedy = "train one with driftgpu eval --fit-classifier"
+        guard let text = file.metadata[Self.key], let header = try? JSONDecoder().decode(Header.self, from: Data(text.utf8))
+        else { throw DataError("no classifier of driftgpu", at: path, fix: remedy) }
+        guard header.format == 1 else { throw DataError("format \(header.format), 1 is read", at: path, fix: remedy) }
+        let sizes = [
+            header.channels, header.height, header.width, header.patch, header.embed, header.heads, header.depth,
+            header.features, header.classes.count,
+        ]
+        // Generous, and small enough that no product of them overflows.
+        guard sizes.allSatisfy({ (1...65_536).contains($0) }), header.height.isMultiple(of: header.patch),
+            header.width.isMultiple(of: header.patch), header.embed.isMultiple(of: header.heads), header.depth <= 64,
+            (0...1).contains(header.accuracy)
+        else { throw DataError("sizes that no classifier has", at: path, fix: remedy) }
+        var shape = ImageClassifier.Shape(
+            channels: header.channels, height: header.height, width: header.width, patch: header.patch,
+            classes: header.classes.count)
+        (shape.embed, shape.heads, shape.depth, shape.features) = (header.embed, header.heads, header.depth, header.features)
+        classifier = try ImageClassifier(shape)
+        classNames = header.classes
+        accuracy = header.accuracy
+        parameters = try classifier.layout.values(from: file)
+    }
+
+    // MARK: Use
+
+    /// Features [N, D] and logits [N, classes] of a data set's images.
+    public func answers(to data: Dataset, on device: Device, batch: Int = 128) throws -> (features: [Float], logits: [Float]) {
+        let shape = classifier.shape
+        guard data.shape[1...] == [shape.channels, shape.height, shape.width] else {
+            throw DataError(
+                "it takes images of \(shape.channels) x \(shape.height) x \(shape.width), not \(data.channels) x \(data.height) x \(data.width)",
+                at: "classifier", fix: "train one on this data with driftgpu eval --fit-classifier")
+        }
+        let memory = DeviceMemory(device)
+        try memory.write(parameters, to: classifier.layout.storage("parameters"))
+        let graph = Graph()
+        let images = try graph.input("images", [batch, shape.channels, shape.height, shape.width])
+        let (features, logits) = try classifier(images, ParameterScope(graph, classifier.layout))
+        graph.output(features)
+        graph.output(logits)
+        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        var result: (features: [Float], logits: [Float]) = ([], [])
+        try data.forEachBatch(of: batch) { block, count in
+            try executor.write(block, to: images)
+            try executor.run()
+            result.features += try executor.read(features).prefix(count * shape.features)
+            result.logits += try executor.read(logits).prefix(count * shape.classes)
+        }
+        return result
+    }
+
+    /// Part of the images that get their own label.
+    func accuracy(on data: Dataset, device: Device) throws -> Double {
+        Self.correctShare(logits: try answers(to: data, on: device).logits, labels: data.labels)
+    }
+
+    /// Part of the rows of `logits` [N, classes] whose largest value is at their label; a row that is not all numbers is wrong.
+    static func correctShare(logits: [Float], labels: [Int32]) -> Double {
+        guard !labels.isEmpty else { return 0 }
+        let classes = logits.count / labels.count
+        let correct = labels.indices.count { i in
+            let row = logits[(i * classes)..<((i + 1) * classes)]
+            guard let top = row.max(), row.allSatisfy(\.isFinite) else { return false }
+            return row.firstIndex(of: top).map { $0 - i * classes } == Int(labels[i])
+        }
+        return Double(correct) / Double(labels.count)
+    }
+}

@@ -1,0 +1,107 @@
+import DriftGPU
+
+/// Where an autoencoder's weights come from, and the sizes that follow.
+public struct VAEWeights: Sendable {
+    public let vae: VAE
+    /// The file, or `random`.
+    public let name: String
+    private let source: Source
+
+    private enum Source: Sendable {
+        case file(SafeTensorsFile, prefix: String)
+        case random(seed: UInt64)
+    }
+
+    /// Random weights: everything runs, but nothing is reconstructed.
+    public init(random shape: VAE.Shape, seed: UInt64) throws {
+        vae = try VAE(shape)
+        name = "random"
+        source = .random(seed: seed)
+    }
+
+    /// The weights of a safetensors file with the names of latent diffusion's checkpoints, all of them below one prefix or
+    /// none. Sizes are read off the tensors; tensors of other names (a discriminator's) are passed over.
+    ///
+    /// Throws a line that lists what is missing or has another shape than the rest implies.
+    public init(_ path: String) throws {
+        let file = try SafeTensorsFile(path)
+        let first = "encoder.conv_in.weight"
+        guard let found = file.names.filter({ $0 == first || $0.hasSuffix("." + first) }).min(by: { $0.count < $1.count }) else {
+            throw DataError("no tensor '\(first)': not the weights of a KL autoencoder", at: path, fix: Self.remedy)
+        }
+        let prefix = String(found.dropLast(first.count))
+        vae = try VAE(Self.shape(file, prefix))
+        name = path
+        source = .file(file, prefix: prefix)
+        try Self.check(file, prefix, vae.encoderDeclarations + vae.decoderDeclarations)
+    }
+
+    private static let remedy = "name a safetensors file with the tensor names of latent diffusion's AutoencoderKL"
+
+    /// The sizes that the tensors' shapes tell.
+    private static func shape(_ file: SafeTensorsFile, _ prefix: String) throws -> VAE.Shape {
+        func extents(_ name: String) throws -> [Int] {
+            let shape = try file.entry(prefix + name).shape
+            guard shape.count == 4 else {
+                throw DataError("tensor '\(prefix + name)' has the shape \(shape), not that of a convolution", at: file.path, fix: remedy)
+            }
+            return shape
+        }
+        func has(_ name: String) -> Bool { file.entries[prefix + name] != nil }
+        func count(_ limit: Int, _ name: (Int) -> String) -> Int { (0..<limit).first { !has(name($0)) } ?? limit }
+        var shape = VAE.Shape()
+        let first = try extents("encoder.conv_in.weight")
+        (shape.width, shape.imageChannels) = (first[0], first[1])
+        // One more than may be, so that what is too large is told by name.
+        let levels = count(9) { "encoder.down.\($0).block.0.conv1.weight" }
+        shape.blocks = count(17) { "encoder.down.0.block.\($0).conv1.weight" }
+        shape.multipliers = try (0..<levels).map { level in
+            let channels = try extents("encoder.down.\(level).block.0.conv1.weight")[0]
+            guard shape.width > 0, channels.isMultiple(of: shape.width) else {
+                throw DataError("level \(level) has \(channels) channels, no multiple of the first \(shape.width)", at: file.path,
+                                fix: remedy)
+            }
+            return channels / shape.width
+        }
+        shape.innerChannels = try extents("decoder.conv_in.weight")[1]
+        shape.latentChannels = try extents("post_quant_conv.weight")[1]
+        shape.encoderAttention = Set((0..<levels).filter { has("encoder.down.\($0).attn.0.q.weight") })
+        shape.decoderAttention = Set((0..<levels).filter { has("decoder.up.\($0).attn.0.q.weight") })
+        return shape
+    }
+
+    private static func check(_ file: SafeTensorsFile, _ prefix: String, _ declarations: [ParameterDeclaration]) throws {
+        var (missing, misshapen) = ([String](), [String]())
+        for declaration in declarations {
+            if let entry = file.entries[prefix + declaration.name] {
+                if entry.shape != declaration.shape {
+                    misshapen.append("\(declaration.name) \(entry.shape) instead of \(declaration.shape)")
+                }
+            } else {
+                missing.append(declaration.name)
+            }
+        }
+        func listed(_ names: [String]) -> String {
+            names.prefix(4).joined(separator: ", ") + (names.count > 4 ? " and \(names.count - 4) more" : "")
+        }
+        let complaints =
+            (missing.isEmpty ? [] : ["it lacks " + listed(missing)]) + (misshapen.isEmpty ? [] : ["it has " + listed(misshapen)])
+        guard complaints.isEmpty else {
+            throw DataError(complaints.joined(separator: "; "), at: file.path, fix: remedy)
+        }
+    }
+
+    /// The values of those parameters in a flat buffer.
+    func values(_ declarations: [ParameterDeclaration], _ layout: ParameterLayout) throws -> [Float] {
+        switch source {
+        case .random(let seed): return try layout.initialValues(of: declarations, seed: seed)
+        case .file(let file, let prefix):
+            var values = [Float](repeating: 0, count: layout.count)
+            for entry in layout.entries {
+                let tensor = try file.floats(prefix + entry.name, shape: entry.shape)
+                values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: tensor)
+            }
+            return values
+        }
+    }
+}

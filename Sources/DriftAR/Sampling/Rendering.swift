@@ -1,0 +1,50 @@
+/// How samples become pictures: pixels are pictures; latents are decoded by an autoencoder or, without one, shown in false
+/// colours, their first three channels as red, green and blue.
+public struct Rendering {
+    private let configuration: Configuration
+    private let autoencoder: Autoencoder?
+
+    /// Throws where the autoencoder does not go with the model.
+    public init(_ configuration: Configuration, autoencoder: Autoencoder? = nil) throws {
+        if let autoencoder {
+            guard configuration.dataForm == .latents else {
+                throw ConfigurationError("--vae: the model was trained on pixels, which need no decoding; leave it out")
+            }
+            let channels = autoencoder.vae.shape.latentChannels
+            guard channels == configuration.channels else {
+                throw ConfigurationError(
+                    "--vae \(autoencoder.weights.name): latents of \(channels) channels, the model makes \(configuration.channels); name the autoencoder its latents were made by")
+            }
+        }
+        (self.configuration, self.autoencoder) = (configuration, autoencoder)
+    }
+
+    /// Tokens [N, R, C] -> pixels in [-1, 1] and their shape [N, channels, height, width].
+    public func callAsFunction(_ tokens: [Float]) throws -> (pixels: [Float], shape: [Int]) {
+        let (channels, height, width) = (configuration.channels, configuration.height, configuration.width)
+        let count = tokens.count / max(1, channels * height * width)
+        guard configuration.dataForm == .latents else {
+            return (images(fromTokens: tokens, configuration), [count, channels, height, width])
+        }
+        let latents = planes(fromTokens: tokens, configuration)
+        guard let autoencoder else {
+            return (falseColours(latents, count: count), [count, channels < 3 ? 1 : 3, height, width])
+        }
+        let shape = autoencoder.vae.shape
+        let pixels = try autoencoder.images(latents.map { $0 / configuration.latentScale }, height: height, width: width)
+        return (
+            pixels.map { min(max($0, -1), 1) },
+            [count, shape.imageChannels, height * shape.factor, width * shape.factor]
+        )
+    }
+
+    /// The first three channels, or the first, where three deviations of a scaled latent are the whole range.
+    private func falseColours(_ latents: [Float], count: Int) -> [Float] {
+        let plane = configuration.height * configuration.width
+        let shown = configuration.channels < 3 ? 1 : 3
+        return (0..<count).flatMap { image in
+            let start = image * configuration.channels * plane
+            return latents[start..<(start + shown * plane)].map { min(max($0 / 3, -1), 1) }
+        }
+    }
+}

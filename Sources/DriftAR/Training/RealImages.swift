@@ -1,0 +1,77 @@
+import DriftGPU
+
+/// The real images of a run on their way into its steps: all of them on the device from the start, or each step's sent to it.
+/// Either way a step computes with the same bits.
+final class RealImages {
+    /// Rows of the image storage.
+    let storedCount: Int
+    private let data: ImageSet
+    private let configuration: Configuration
+    private let memory: DeviceMemory
+    /// Nil where the images stay on the device.
+    private var loader: ImageLoader?
+    private let isResident: Bool
+    private var bytesInFlight = 0
+    private var waitedBefore = Duration.zero
+    private var stepsSinceMetrics = 0
+
+    /// Bytes sent to the device after which it is waited for: what is under way takes host memory.
+    private static let mostInFlight = 256 << 20
+
+    /// `step`: the first step that will be asked for.
+    init(_ data: ImageSet, _ configuration: Configuration, memory: DeviceMemory, step: Int) throws {
+        (self.data, self.configuration, self.memory) = (data, configuration, memory)
+        isResident = try configuration.resident.keeps(data, maxAllocation: memory.device.about.maxAllocation)
+        storedCount = isResident ? data.residentRows : StepDraw.imageCount(configuration)
+        if isResident { try send() }
+    }
+
+    private var storage: Storage { TrainingGraph.imageStorage(count: storedCount, values: data.valueCount) }
+
+    private func send() throws {
+        for isFlipped in data.augmentation.flip ? [false, true] : [false] {
+            try data.forEachBlock(flipped: isFlipped) { first, block in
+                let row = first + (isFlipped ? data.count : 0)
+                try memory.write(block, to: storage, at: row * data.valueCount)
+                try limitFlight(block.count * 4)
+            }
+        }
+    }
+
+    private func limitFlight(_ bytes: Int) throws {
+        bytesInFlight += bytes
+        if bytesInFlight > Self.mostInFlight {
+            try memory.device.finish()
+            bytesInFlight = 0
+        }
+    }
+
+    /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay.
+    func rows(of draw: StepDraw, step: Int) throws -> [Int32] {
+        if isResident { return draw.images.map { Int32(data.residentRow($0)) } }
+        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step) { [configuration, data] step in
+            try StepDraw(configuration, data.index, data.augmentation, step: step).images
+        }
+        self.loader = loader
+        stepsSinceMetrics += 1
+        return try loader.take(step) { values in
+            try memory.write(values, to: storage)
+            try limitFlight(values.count * 4)
+            return (0..<Int32(draw.images.count)).map { $0 }
+        }
+    }
+
+    /// `data_wait`, the milliseconds a step waited for its images, in the mean since the last call; `broken_images`, how many
+    /// could not be read so far.
+    func metrics() -> [(String, Double)] {
+        var result: [(String, Double)] = []
+        if let loader {
+            let time = (loader.waited - waitedBefore).components
+            let milliseconds = Double(time.seconds) * 1000 + Double(time.attoseconds) * 1e-15
+            result.append(("data_wait", milliseconds / Double(max(1, stepsSinceMetrics))))
+            (waitedBefore, stepsSinceMetrics) = (loader.waited, 0)
+        }
+        if data.mayBreak { result.append(("broken_images", Double(data.broken.count))) }
+        return result
+    }
+}

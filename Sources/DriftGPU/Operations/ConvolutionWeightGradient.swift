@@ -1,0 +1,68 @@
+/// The gradient of a convolution's weight. Inputs: x, dy. Output: [O, C, kh, kw].
+struct ConvolutionWeightGradient: Operation {
+    let forward: Convolution
+    let weight: TensorType
+
+    var name: String { "convolution_weight" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [weight] }
+
+    private func shape(_ context: LaunchContext) -> Convolution.Shape { forward.shape([context.inputs[0], weight]) }
+
+    /// How the product of taps and outputs is cut; the splits follow from the shapes and the team shape alone, so two devices
+    /// of one shape add in the same order.
+    private struct Tiling {
+        let rows: Int
+        let vectors: Int
+        /// Groups in each direction of the grid.
+        let tiles: Int
+        let panels: Int
+        let splits: Int
+        let linesPerSplit: Int
+
+        init(_ shape: Convolution.Shape, _ traits: DeviceTraits) {
+            if traits.isGPUShape {
+                (rows, vectors) = (64, 64 / traits.lanes)
+                tiles = (shape.taps * shape.channels + 63) / 64
+                panels = (shape.outputs + 63) / 64
+            } else {
+                rows = [8, 4].first { $0 <= shape.channels } ?? 1
+                let needed = (shape.outputs + traits.lanes - 1) / traits.lanes
+                vectors = needed == 1 || needed == 3 ? 1 : 2
+                tiles = shape.taps * ((shape.channels + rows - 1) / rows)
+                panels = (needed + vectors - 1) / vectors
+            }
+            // Enough groups for a device of any size; partial sums are as large as the weight, so not many more.
+            let lines = shape.batch * shape.outHeight
+            let wanted = traits.isGPUShape ? 1024 : 64
+            let count = max(1, min(lines, (wanted + tiles * panels - 1) / (tiles * panels)))
+            linesPerSplit = (lines + count - 1) / count
+            splits = (lines + linesPerSplit - 1) / linesPerSplit
+        }
+    }
+
+    func scratch(_ context: LaunchContext) -> [TensorType] {
+        [TensorType([Tiling(shape(context), context.traits).splits, weight.count])]
+    }
+
+    func commands(_ context: LaunchContext) -> [Command] {
+        let shape = shape(context)
+        let tiling = Tiling(shape, context.traits)
+        let isGPU = context.traits.isGPUShape
+        let items = isGPU ? 256 : 1
+        let defines = isGPU || (tiling.rows == 8 && tiling.vectors == 2)
+            ? [:] : ["CONVOLUTION_ROWS": "\(tiling.rows)", "CONVOLUTION_VECTORS": "\(tiling.vectors)"]
+        return [
+            .kernel(
+                Launch(
+                    kernel: "convolution_weight_backward", family: "convolution_weight", defines: defines,
+                    arguments: [.input(0), .input(1), .scratch(0)] + forward.arguments(shape) + [.int(tiling.linesPerSplit)],
+                    global: [tiling.tiles * items, tiling.panels, tiling.splits], local: [items, 1, 1],
+                    traffic: Traffic(bytes: 4 * (context.inputs[0].count + context.inputs[1].count), flops: shape.flops))),
+            context.itemLaunch(
+                "convolution_weight_sum", family: "convolution_weight", items: weight.count,
+                arguments: [
+                    .scratch(0), .output(0), .int(shape.outputs), .int(shape.channels), .int(shape.taps), .int(tiling.splits),
+                ], traffic: Traffic(bytes: 4 * (tiling.splits + 1) * weight.count, flops: tiling.splits * weight.count)),
+        ]
+    }
+}

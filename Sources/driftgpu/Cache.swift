@@ -1,0 +1,73 @@
+import ArgumentParser
+import DriftAR
+import DriftGPU
+import Foundation
+
+struct Cache: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Encode a data set once: write the moments of its latents to a folder to train on.",
+        discussion: "The folder holds latents.json and shards of moments; train on it with driftgpu train --latents FOLDER. A run that was stopped goes on after its last whole shard when it is started again with the same settings, and is refused with others.")
+
+    @Option(help: ArgumentHelp("Images, in any form that driftgpu train takes.", valueName: "path")) var data: String
+    @OptionGroup var vaeOptions: VAEOptions
+    @Option(help: ArgumentHelp("Side of the images.", valueName: "n")) var size: Int = 256
+    @Option(name: [.short, .long], help: "Folder to write to.") var output: String
+    @Flag(help: "Write the moments of the mirrored images too.") var flip = false
+    @Flag(help: "Take the part of the data that is held out, instead of that to train on.") var heldOut = false
+    @Option(help: ArgumentHelp("Factor from latents to what a model is trained on.", valueName: "x")) var scale: Float = 0.2325
+    @Option(help: "Seed of --vae random.") var seed: UInt64 = 0
+    @Option(help: ArgumentHelp("Images of a shard.", valueName: "n")) var shard: Int = 256
+    @Option(help: ArgumentHelp("Images encoded at once. Default: as many as take little memory.", valueName: "n")) var batch: Int?
+    @OptionGroup var deviceOptions: DeviceOptions
+
+    func validate() throws {
+        if size < 1 { throw ValidationError("--size \(size): take 1 or more") }
+        if let batch, batch < 1 || batch > 4096 { throw ValidationError("--batch \(batch): take 1 to 4096") }
+    }
+
+    func run() throws {
+        try reporting {
+            let weights = try vaeOptions.required(seed: seed)
+            var options = DataSource.Options()
+            (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
+            options.holdOut = 0
+            let source = try DataSource.open(data, options)
+            let images = heldOut ? source.heldOut : source.training
+            guard images.count > 0 else {
+                throw ConfigurationError("\(data): holds nothing out; leave out --held-out")
+            }
+            let autoencoder = Autoencoder(weights, device: try deviceOptions.open(), batchLimit: batch)
+            var cache = try LatentCache(
+                LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard), autoencoder: autoencoder,
+                folder: output)
+            if cache.done == cache.total {
+                _ = try cache.writeShard()
+                Output.line("\(output): complete already, \(cache.total) images")
+                return
+            }
+            if cache.done > 0 { Output.line("\(output): going on after \(cache.done) of \(cache.total) images") }
+            try write(&cache)
+        }
+    }
+
+    private func write(_ cache: inout LatentCache) throws {
+        let progress = ProgressLine(from: cache.done, total: cache.total)
+        let interrupt = Interrupt()
+        var before = cache.done
+        while try cache.writeShard() {
+            cache.takeReasons().forEach(progress.message)
+            progress.update(step: cache.done, losses: [], images: cache.done - before)
+            before = cache.done
+            if interrupt.isRequested {
+                progress.finish()
+                Output.line("stopped after \(cache.done) of \(cache.total) images; the same command goes on")
+                throw ExitCode(130)
+            }
+        }
+        cache.takeReasons().forEach(progress.message)
+        progress.update(step: cache.done, losses: [], images: cache.done - before)
+        progress.finish()
+        let broken = cache.brokenCount > 0 ? "; \(cache.brokenCount) could not be read, others stand in their places" : ""
+        Output.line("\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output)")
+    }
+}

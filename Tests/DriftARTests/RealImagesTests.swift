@@ -1,0 +1,100 @@
+import DriftGPU
+import TestSupport
+import Testing
+
+@testable import DriftAR
+
+/// Images kept on the device against images sent step by step.
+@Suite(.serialized) struct RealImagesTests {
+    private func trainer(_ configuration: Configuration, _ set: ImageSet, _ device: Device) throws -> Trainer {
+        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        try state.initialize(seed: configuration.seed)
+        return try Trainer(configuration, state: state, data: set)
+    }
+
+    private func digits(flip: Bool) throws -> ImageSet {
+        ImageSet(try TinyRun.data(), augmentation: ImageSet.Augmentation(flip: flip))
+    }
+
+    @Test("streamed and resident images train the same bits", arguments: TinyRun.allCases, [false, true])
+    func same(_ kind: TinyRun, flip: Bool) throws {
+        try TestDevice.with(.cpu16) { device in
+            let snapshots = try [Residency.always, .never, .auto].map { resident in
+                var configuration = kind.configuration
+                configuration.resident = resident
+                let trainer = try trainer(configuration, digits(flip: flip), device)
+                for _ in 0..<5 { try trainer.advance() }
+                #expect(try trainer.metrics().contains { $0.0 == "data_wait" && $0.1 >= 0 } == (resident == .never))
+                return try trainer.snapshot()
+            }
+            #expect(isSame(snapshots[0], snapshots[1]))
+            #expect(isSame(snapshots[0], snapshots[2]))
+        }
+    }
+
+    @Test("flipping is a change, half of the images are flipped")
+    func flips() throws {
+        var configuration = TinyRun.pixels.configuration
+        configuration.positives = 200
+        let set = try digits(flip: true)
+        let draws = try (0..<20).map { try StepDraw(configuration, set.index, set.augmentation, step: $0) }
+        let flipped = draws.flatMap { $0.images }.filter(\.variant.isFlipped).count
+        #expect(abs(flipped - 6000) < 300, "\(flipped) of 12000")
+        let plain = try StepDraw(configuration, set.index, ImageSet.Augmentation(), step: 3)
+        #expect(plain.images.map(\.index) == draws[3].images.map(\.index), "what is drawn does not depend on how it is taken")
+        #expect(plain.labels == draws[3].labels && plain.drops == draws[3].drops)
+        let cropped = try StepDraw(configuration, set.index, ImageSet.Augmentation(flip: true, crop: .random), step: 3)
+        #expect(cropped.images.map(\.variant.isFlipped) == draws[3].images.map(\.variant.isFlipped))
+        #expect(Set(cropped.images.compactMap { $0.variant.crop?.x }).count > 590)
+    }
+
+    @Test("a resumed run of streamed, cropped, flipped pictures with a broken one continues bit for bit")
+    func resumes() throws {
+        try TestDevice.with(.cpu16) { device in
+            let folder = try TestFolder()
+            let data = folder.file("data")
+            try ImageFixtures.writeFolder(data, classes: ["a", "b", "c", "d"], perClass: 7, size: 20)
+            try folder.write("broken", to: "data/b/2.png")
+            func run(_ path: String, _ existing: TrainingRun.Existing, stopAt: Int?) throws {
+                var configuration = TinyRun.pixels.configuration
+                (configuration.data, configuration.crop, configuration.flip) = (data, .random, true)
+                let source = try DataSource.open(data, {
+                    var options = DataSource.Options(configuration)
+                    (options.height, options.width) = (8, 8)
+                    return options
+                }())
+                configuration.adopt(source)
+                let run = try TrainingRun(configuration, data: source.training, path: folder.file(path), existing: existing, device: device)
+                let progress = ProgressLine(total: configuration.steps, output: .custom(columns: nil, { _ in }))
+                _ = try run.train(progress: progress, shouldStop: { run.trainer.step == stopAt })
+            }
+            try run("whole", .refuse, stopAt: nil)
+            try run("parts", .refuse, stopAt: 3)
+            try run("parts", .resume, stopAt: nil)
+            let checkpoints = try ["whole", "parts"].map { try RunFolder(folder.file($0)).checkpoints.open(step: 6) }
+            for file in checkpoints[0].files {
+                #expect(try checkpoints[0].bytes(file) == checkpoints[1].bytes(file), "\(file)")
+            }
+            let log = try folder.text("parts/metrics.jsonl")
+            #expect(log.contains("\"data_wait\":") && log.contains("\"broken_images\":1"))
+        }
+    }
+
+    @Test func choosesByBytes() throws {
+        let set = try digits(flip: true)
+        let bytes = set.residentRows * 64 * 4
+        #expect(set.residentRows == 2 * set.count)
+        #expect(try Residency.auto.keeps(set, maxAllocation: 0))
+        #expect(try Residency.auto.keeps(set, maxAllocation: bytes))
+        #expect(try !Residency.auto.keeps(set, maxAllocation: bytes - 1))
+        #expect(try !Residency.never.keeps(set, maxAllocation: 0))
+        #expect(errorText { _ = try Residency.always.keeps(set, maxAllocation: bytes - 1) }?.contains("resident always") == true)
+        let cropped = ImageSet(try TinyRun.data(), augmentation: ImageSet.Augmentation(crop: .random))
+        #expect(try !Residency.auto.keeps(cropped, maxAllocation: 0))
+        #expect(errorText { _ = try Residency.always.keeps(cropped, maxAllocation: 0) }?.contains("random crop") == true)
+        let large = try Dataset(images: [Float](repeating: 0, count: 1 << 20), shape: [1, 1, 1024, 1024], labels: [0], classNames: ["a"])
+        let many = try ImageSet(large).subset([Int](repeating: 0, count: 256))
+        #expect(try Residency.auto.keeps(many, maxAllocation: 0))
+        #expect(try !Residency.auto.keeps(ImageSet(large).subset([Int](repeating: 0, count: 257)), maxAllocation: 0))
+    }
+}

@@ -1,0 +1,18 @@
+import Checks
+import TestSupport
+import Testing
+
+@testable import DriftGPU
+
+@Suite struct CrossEntropyTests {
+    @Test(arguments: CrossEntropyCases.all, TestDevice.shapes)
+    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
+
+    @Test func shapesMustAgree() throws {
+        let graph = Graph()
+        let logits = try graph.input("logits", [4, 3])
+        let (few, floats) = (try graph.input("few", [3], .int32), try graph.input("floats", [4]))
+        #expect(throws: GraphError.self) { try graph.crossEntropy(logits, labels: few) }
+        #expect(throws: GraphError.self) { try graph.crossEntropy(logits, labels: floats) }
+    }
+}
