@@ -65,7 +65,7 @@ import Testing
             ("import \(PyTorchFixtures.path("kl16.ckpt")) -o x", "ends in .safetensors"),
             ("import \(PyTorchFixtures.path("drift_ar.pth")) -o /proc/none", "/proc/none"),
             ("export --checkpoint missing -o x.safetensors", "missing"), ("inspect missing", "missing"), ("inspect .", "cut.pth"), ("inspect /proc/self/task", "no file of weights"),
-            ("inspect text.pth", "text.pth"),
+            ("inspect text.pth", "text.pth"), ("sample --checkpoint \(PyTorchFixtures.path("expected.safetensors"))", "driftgpu import"),
         ] {
             let (code, _, errors) = try run(line, in: folder)
             let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1

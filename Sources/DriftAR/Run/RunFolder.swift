@@ -131,7 +131,8 @@ public struct SavedModel: Sendable {
         file = try SafeTensorsFile(target)
         guard let text = file.metadata[RunFolder.configurationKey] else {
             throw DataError(
-                "carries no configuration of driftgpu", at: target, fix: "name a checkpoint that driftgpu train wrote")
+                "carries no configuration of driftgpu", at: target,
+                fix: "name a checkpoint that driftgpu train wrote, or take these weights over with driftgpu import")
         }
         configuration = try Configuration().merging(json: Data(text.utf8), from: target)
         try configuration.validate()
