@@ -149,7 +149,7 @@ struct Bench: ParsableCommand {
 
     struct Sample: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Drawing images: plain and guided, each label encoded once or every image.")
+            abstract: "Drawing images: plain and guided, each label encoded once or every image, and with the speculative loop.")
         @Option(help: ArgumentHelp("Labels.", valueName: "n")) var labels: Int = 10
         @Option(help: ArgumentHelp("Images of each label.", valueName: "n")) var perLabel: Int = 16
         @OptionGroup var common: Common
@@ -164,16 +164,20 @@ struct Bench: ParsableCommand {
             try common.report { device, report in
                 Output.line("  median ms  spread  images/s  case")
                 for size in try common.sizes() {
-                    for (isGuided, once) in [(false, true), (false, false), (true, true), (true, false)] {
+                    let kinds = [
+                        (false, true, false), (false, false, false), (true, true, false), (true, false, false),
+                        (false, true, true),
+                    ]
+                    for (isGuided, once, isSpeculative) in kinds {
                         let sample = try SampleBenchmark(
                             size.configuration, labels: labels, perLabel: perLabel, isGuided: isGuided, encodeOnce: once,
-                            repetitions: common.repetitions, device: device)
+                            isSpeculative: isSpeculative, repetitions: common.repetitions, device: device)
                         report.sample.append(sample)
                         Output.line(
                             String(
                                 format: "%11.2f  %4.0f %%  %8.0f  ", sample.timing.median * 1e3, 100 * sample.timing.spread,
                                 sample.imagesPerSecond)
-                                + "\(size.rawValue), \(isGuided ? "guided" : "plain"), \(once ? "labels once" : "every image")")
+                                + "\(size.rawValue), \(sample.kind)")
                     }
                 }
             }
