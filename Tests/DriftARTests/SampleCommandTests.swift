@@ -24,7 +24,7 @@ import Testing
         #expect(trained.code == 0, "\(trained.errors)")
 
         let plain = try run(Self.sample)
-        #expect(plain.code == 0 && plain.output.contains("images/s: 4 in ") && plain.output.contains("time: prepare"), "\(plain.errors)")
+        #expect(plain.code == 0 && plain.output.contains("images/s (4 drawn in ") && plain.output.contains("s: prepare"), "\(plain.errors)")
         #expect(!plain.output.contains("speculative") && !Files.exists(folder.file("cache/labels")))
         let expected = try pixels(folder)
 

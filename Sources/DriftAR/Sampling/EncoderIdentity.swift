@@ -9,13 +9,9 @@ struct EncoderIdentity: Sendable, Equatable {
     /// Reads the parameters from the buffer `weights`. Only those that the encoder's graph names count: a decoder that has
     /// been trained further leaves the conditions as they are.
     init(_ model: DriftARModel, memory: DeviceMemory, weights: String) throws {
-        let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
-        _ = try model.encode(
-            model.embed(
-                graph.input("identity_label", [1], .int32), dropUniform: graph.input("identity_drop", [1]),
-                dropProbability: 0.5, scope), scope)
-        let offsets = Set(graph.places.values.filter { $0.storage == scope.storage }.map(\.offset))
+        let storage = model.layout.storage(weights)
+        let graph = try LabelEncoder.graph(model, weights: weights, labels: 1).graph
+        let offsets = Set(graph.places.values.filter { $0.storage == storage }.map(\.offset))
         var hash = Hash()
         let shape = model.shape
         for number in [shape.tokens, shape.embed, shape.heads, shape.encoderDepth, shape.buffer, shape.classes] {
@@ -24,7 +20,7 @@ struct EncoderIdentity: Sendable, Equatable {
         hash.add(shape.epsilon.bitPattern)
         for entry in model.layout.entries where offsets.contains(entry.offset) {
             for byte in entry.name.utf8 { hash.add(UInt32(byte)) }
-            let values = try memory.read(Float.self, from: scope.storage, at: entry.offset, count: entry.count)
+            let values = try memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)
             for value in values { hash.add(value.bitPattern) }
         }
         self.weights = hash.text

@@ -56,6 +56,17 @@ final class ImageDecoder {
     }
 
     private func makeDecoder(_ batch: Batch) throws -> Decoder {
+        let inputs = try Self.graph(model, weights: weights, batch)
+        let decoder = Decoder(
+            noise: inputs.noise, cfg: inputs.cfg, tokens: inputs.tokens, executor: try memory.executor(inputs.graph))
+        decoders[batch] = decoder
+        return decoder
+    }
+
+    /// The graph that draws a batch from the conditions in its `ConditionStorage`.
+    static func graph(
+        _ model: DriftARModel, weights: String, _ batch: Batch
+    ) throws -> (graph: Graph, noise: Tensor, cfg: Tensor, tokens: Tensor) {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
         let shape = model.shape
@@ -81,8 +92,6 @@ final class ImageDecoder {
             tokens = try model.generate(z: merged ?? z, entropy: entropy, noise: noise, scope)
         }
         graph.output(tokens)
-        let decoder = Decoder(noise: noise, cfg: cfg, tokens: tokens, executor: try memory.executor(graph))
-        decoders[batch] = decoder
-        return decoder
+        return (graph, noise, cfg, tokens)
     }
 }

@@ -68,7 +68,7 @@ final class LabelEncoder {
     }
 
     /// Most labels in one pass; more are encoded in several, so that few graphs serve any number.
-    private static let labelLimit = 16
+    static let labelLimit = 16
 
     private func encodeTogether(_ labels: [Int?]) throws {
         let encoder = try encoders[labels.count] ?? clock.measure(.prepare) { try makeEncoder(labels.count) }
@@ -92,6 +92,18 @@ final class LabelEncoder {
     }
 
     private func makeEncoder(_ count: Int) throws -> Encoder {
+        let inputs = try Self.graph(model, weights: weights, labels: count)
+        let encoder = Encoder(
+            labels: inputs.labels, drop: inputs.drop, z: inputs.z, entropy: inputs.entropy,
+            executor: try memory.executor(inputs.graph))
+        encoders[count] = encoder
+        return encoder
+    }
+
+    /// The graph that encodes `count` labels; an entry of `drop` below 1/2 makes its label the unconditional one.
+    static func graph(
+        _ model: DriftARModel, weights: String, labels count: Int
+    ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
         // Names carry the count: storages are shared by name.
@@ -101,10 +113,7 @@ final class LabelEncoder {
             model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
         graph.output(z)
         graph.output(entropy)
-        let encoder = Encoder(
-            labels: labels, drop: drop, z: z, entropy: entropy, executor: try memory.executor(graph))
-        encoders[count] = encoder
-        return encoder
+        return (graph, labels, drop, z, entropy)
     }
 }
 

@@ -24,7 +24,19 @@ public final class SamplingClock {
     /// Seconds of the phases inside the present one.
     private var inner = 0.0
 
-    public init() {}
+    /// Seconds since some moment.
+    private let now: () -> Double
+
+    public init() {
+        let start = ContinuousClock.now
+        now = {
+            let (seconds, attoseconds) = (ContinuousClock.now - start).components
+            return Double(seconds) + Double(attoseconds) * 1e-18
+        }
+    }
+
+    /// A clock that takes the time from `now`.
+    init(now: @escaping () -> Double) { self.now = now }
 
     /// Seconds a phase has taken.
     public func seconds(_ phase: Phase) -> Double { times[phase] ?? 0 }
@@ -32,14 +44,16 @@ public final class SamplingClock {
     /// Seconds of all phases.
     public var total: Double { times.values.reduce(0, +) }
 
+    /// Seconds of the drawing itself: all phases but `prepare`, which comes once, and `write`, which is the disk's.
+    public var drawing: Double { total - seconds(.prepare) - seconds(.write) }
+
     /// Runs `body` as a part of `phase`.
     public func measure<Result>(_ phase: Phase, _ body: () throws -> Result) rethrows -> Result {
         let outer = inner
         inner = 0
-        let start = ContinuousClock.now
+        let start = now()
         defer {
-            let (seconds, attoseconds) = (ContinuousClock.now - start).components
-            let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
+            let elapsed = now() - start
             times[phase, default: 0] += elapsed - inner
             inner = outer + elapsed
         }

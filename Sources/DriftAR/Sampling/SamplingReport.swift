@@ -6,6 +6,8 @@ public struct SamplingReport: Sendable, Codable {
     public let images: Int
     /// Of all phases; the program's start and the reading of the weights are not in it.
     public let seconds: Double
+    /// Without preparing kernels and writing files; images a second are counted by this.
+    public let drawingSeconds: Double
     /// By the phase's name.
     public let time: [String: Double]
     public let labelsEncoded: Int
@@ -28,7 +30,7 @@ public struct SamplingReport: Sendable, Codable {
         public let labels: [SpeculativeFigures.Label]
     }
 
-    public var imagesPerSecond: Double { seconds > 0 ? Double(images) / seconds : 0 }
+    public var imagesPerSecond: Double { drawingSeconds > 0 ? Double(images) / drawingSeconds : 0 }
 
     /// Of what `sampler` has drawn so far: `images` images.
     public init(_ sampler: Sampler, images: Int, cfg: Float, speculation: Speculation? = nil) {
@@ -38,6 +40,7 @@ public struct SamplingReport: Sendable, Codable {
         self.speculation = speculation
         let clock = sampler.clock
         seconds = clock.total
+        drawingSeconds = clock.drawing
         time = Dictionary(
             uniqueKeysWithValues: SamplingClock.Phase.allCases.map { ($0.rawValue, clock.seconds($0)) })
         (labelsEncoded, labelsRead) = sampler.labelCounts
@@ -81,12 +84,14 @@ public struct SamplingReport: Sendable, Codable {
         let labels =
             "\(labelsEncoded) \(labelsEncoded == 1 ? "label" : "labels") encoded"
             + (labelsRead > 0 ? ", \(labelsRead) from the cache" : "")
-        var lines = [String(format: "%.1f images/s: %d in %.3f s, ", imagesPerSecond, images, seconds) + labels]
+        var lines = [
+            String(format: "%.1f images/s (%d drawn in %.4f s), ", imagesPerSecond, images, drawingSeconds) + labels
+        ]
         let parts = SamplingClock.Phase.allCases.compactMap { phase -> String? in
             guard let part = time[phase.rawValue], part > 0 else { return nil }
             return String(format: "%@ %.1f ms (%.0f %%)", phase.rawValue, part * 1e3, 100 * part / max(seconds, 1e-12))
         }
-        lines.append("time: " + parts.joined(separator: ", "))
+        lines.append(String(format: "%.3f s: ", seconds) + parts.joined(separator: ", "))
         guard let figures, let last = figures.batches.last else { return lines }
         lines.append(
             String(
