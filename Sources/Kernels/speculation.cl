@@ -36,13 +36,14 @@ __kernel void draft_verify(IN(float, draft), IN(float, target), OUT(float, merge
   }
 }
 
-// prefix[b] = accepted positions of b from `shift` on up to the first that is not. accepted [B, R] -> prefix [B].
-// Traffic: 4 B R bytes.
-__kernel void draft_prefix(IN(float, accepted), OUT(float, prefix), const int batch, const int positions,
-                           const int shift) {
+// prefix[b] = accepted positions of b from `shift` on up to the first that is not, total[b] = all accepted positions.
+// accepted [B, R] -> prefix, total [B]. Traffic: 8 B R bytes.
+__kernel void draft_prefix(IN(float, accepted), OUT(float, prefix), OUT(float, total), const int batch,
+                           const int positions, const int shift) {
   TEAM_LOCAL;
   USE_IN(float, accepted);
   USE_OUT(float, prefix);
+  USE_OUT(float, total);
   TEAM_ROWS(row, batch) {
     __global const float *flags = accepted + (size_t)row * positions;
     int first = positions;
@@ -50,7 +51,13 @@ __kernel void draft_prefix(IN(float, accepted), OUT(float, prefix), const int ba
       if (flags[i] == 0.0f) first = i;
     // The least of the team's; floats hold it exactly, positions stay below 2^24.
     const float least = -team_max_scalar(-(float)first);
-    if (TEAM_RANK == 0) prefix[row] = least - (float)shift;
+    floatL sum = (floatL)(0.0f);
+    TEAM_FOR(i, positions) sum += lanes_load(flags, i, positions);
+    const float count = team_sum(sum);
+    if (TEAM_RANK == 0) {
+      prefix[row] = least - (float)shift;
+      total[row] = count;
+    }
   }
 }
 

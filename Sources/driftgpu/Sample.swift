@@ -46,7 +46,8 @@ struct Sample: ParsableCommand {
                     settings: [
                         ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
                         ("driftgpu.weights", weights),
-                    ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? []))
+                    ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
+                        + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
                 try set.write(to: output, arrays: format == .npy)
             }
             let images = chosen.count * perLabel

@@ -44,6 +44,8 @@ import Testing
         let json = try JSON.parse(Files.read(folder.file("report.json")))
         #expect(json["images"]?.integer == 4 && json["figures"]?["acceptance_rate"]?.double == 1)
         #expect(json["speculation"]?["gamma"]?.double == 0.5)
+        let text = try PNG.read(folder.file("pictures/grid.png")).text
+        #expect(text.contains(PNG.Text("driftgpu.speculative", "threshold 1000000.0, gamma 0.5, iterations 3, shift 0")))
         let none = try run(Self.sample + " --speculative --spec-threshold 0")
         #expect(none.code == 0 && none.output.contains("0.0 % of the positions"), "\(none.output) \(none.errors)")
         #expect(try pixels(folder) == expected)
@@ -56,6 +58,7 @@ import Testing
         try expectError(Self.sample + " --speculative --spec-shift 16", says: "spec-shift 16")
         try expectError(Self.sample + " --label-cache run/config.json", says: "run/config.json")
         try expectError(Self.sample + " --label-cache run", says: "run")
+        try expectError(Self.sample + " --label-cache /proc/labels --report early.json", says: "/proc/labels")
         try expectError(Self.sample + " --label-cache labels.safetensors --weights model", says: "other weights")
         try expectError(Self.sample + " --report missing/report.json", says: "missing/report.json")
     }

@@ -31,7 +31,7 @@ import Testing
             let graph = Graph()
             let (draft, target) = (try graph.input("draft", [1, 3, 2]), try graph.input("target", [1, 3, 2]))
             let verdict = try graph.verifyDraft(draft, against: target, threshold: .infinity, shift: 1)
-            [verdict.merged, verdict.distance, verdict.accepted, verdict.prefix].forEach(graph.output)
+            [verdict.merged, verdict.distance, verdict.accepted, verdict.prefix, verdict.total].forEach(graph.output)
             let executor = try Executor(
                 Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
             try executor.write([3, 4, .nan, 0, 7, 7] as [Float], to: draft)
@@ -40,7 +40,7 @@ import Testing
             let distance = try executor.read(verdict.distance)
             #expect(distance[0] == .infinity && distance[1] == 5 && distance[2].isNaN)
             #expect(try executor.read(verdict.accepted) == [0, 1, 0])
-            #expect(try executor.read(verdict.prefix) == [1])
+            #expect(try executor.read(verdict.prefix) == [1] && executor.read(verdict.total) == [1])
             #expect(try executor.read(verdict.merged) == [1, 1, 3, 4, 2, 2])
         }
     }

@@ -23,7 +23,7 @@ public enum SpeculationCases {
                 let verdict = try graph.verifyDraft(x[0], against: x[1], threshold: threshold, shift: shift)
                 // Infinite distances cannot be compared as numbers.
                 let distance = try graph.slice(verdict.distance, axis: 1, shift..<positions)
-                return [verdict.merged, distance, verdict.accepted, verdict.prefix]
+                return [verdict.merged, distance, verdict.accepted, verdict.prefix, verdict.total]
             },
             reference: { x in
                 var (merged, distances, accepted, prefixes) = (x[1], [Double](), [Double](), [Double]())
@@ -48,7 +48,8 @@ public enum SpeculationCases {
                     }
                     prefixes.append(Double(prefix))
                 }
-                return [merged, distances, accepted, prefixes]
+                let totals = (0..<batch).map { accepted[($0 * positions)..<(($0 + 1) * positions)].reduce(0, +) }
+                return [merged, distances, accepted, prefixes, totals]
             })
     }
 

@@ -28,6 +28,7 @@ public final class LabelCache {
     /// Labels in the file.
     private let stored: Set<Int?>
     private var added: [Int?: Condition] = [:]
+    private var isSaved = true
 
     /// Opens the file, or prepares to make it. Throws when it is no label cache, or belongs to other weights or another device.
     init(
@@ -46,6 +47,9 @@ public final class LabelCache {
         self.shape = shape
         guard Files.exists(path) else {
             (file, stored) = (nil, [])
+            // Now, and not after an hour of drawing, a place that cannot be written shows.
+            try Files.makeFolder(Files.parent(of: path))
+            try write([:])
             return
         }
         let file = try SafeTensorsFile(path)
@@ -92,21 +96,29 @@ public final class LabelCache {
     }
 
     /// Has a label written with the next `save`.
-    func add(_ condition: Condition, of label: Int?) { added[label] = condition }
+    func add(_ condition: Condition, of label: Int?) {
+        added[label] = condition
+        isSaved = false
+    }
 
-    /// Writes the file with all labels it had and those added since; nothing when none were.
+    /// Writes the file with all labels it had when it was opened and those added since; nothing when that is done already.
     func save() throws {
-        guard !added.isEmpty else { return }
+        guard !isSaved else { return }
+        var conditions = added
+        for label in stored where conditions[label] == nil { conditions[label] = try condition(label) }
+        try write(conditions)
+        isSaved = true
+    }
+
+    private func write(_ conditions: [Int?: Condition]) throws {
         var tensors: [String: NamedTensor] = [:]
         var metadata = [Key.format: Self.format, Key.weights: identity.weights, Key.device: identity.device]
-        for label in stored.union(added.keys) {
-            guard let condition = try added[label] ?? condition(label) else { continue }
+        for (label, condition) in conditions {
             let name = Self.name(label)
             tensors[name + ".z"] = try NamedTensor(shape: [shape.tokens, shape.embed], floats: condition.z)
             tensors[name + ".entropy"] = try NamedTensor(shape: [shape.tokens], floats: condition.entropy)
             metadata[name] = Self.checksum(condition)
         }
-        try Files.makeFolder(Files.parent(of: path))
         try SafeTensors.write(tensors, metadata: metadata, to: path)
     }
 

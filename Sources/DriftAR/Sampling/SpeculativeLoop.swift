@@ -1,7 +1,7 @@
 import DriftGPU
 
 /// Settings of the speculative loop.
-public struct Speculation: Sendable, Hashable, Codable {
+public struct Speculation: Sendable, Hashable, Codable, CustomStringConvertible {
     /// A proposal nearer to the target than this (Euclidean) is accepted.
     public var threshold: Float
     /// Factor of tau_context.
@@ -18,6 +18,11 @@ public struct Speculation: Sendable, Hashable, Codable {
         self.gamma = gamma
         self.iterations = iterations
         self.shift = shift
+    }
+
+    /// The settings in words.
+    public var description: String {
+        "threshold \(threshold), gamma \(gamma), iterations \(iterations), shift \(shift)"
     }
 
     /// Most rounds there may be.
@@ -99,15 +104,11 @@ package final class SpeculativeLoop {
             try proposer.executor.run()
             try memory.device.finish()
         }
-        let (accepted, prefix) = try clock.measure(.readBack) {
-            (try proposer.executor.read(proposer.verdict.accepted), try proposer.executor.read(proposer.verdict.prefix))
+        let (prefix, total) = try clock.measure(.readBack) {
+            (try proposer.executor.read(proposer.verdict.prefix), try proposer.executor.read(proposer.verdict.total))
         }
-        let tokens = model.shape.tokens
         for (row, label) in labels.enumerated() {
-            figures.add(
-                .init(
-                    label: label, acceptedLength: Int(prefix[row]),
-                    accepted: Int(accepted[(row * tokens)..<((row + 1) * tokens)].reduce(0, +))))
+            figures.add(.init(label: label, acceptedLength: Int(prefix[row]), accepted: Int(total[row])))
         }
         last = proposer
     }
@@ -151,6 +152,7 @@ package final class SpeculativeLoop {
         try graph.place(draft.entropy, in: storage.draftEntropy, at: 0)
         graph.output(verdict.distance)
         graph.output(verdict.accepted)
+        graph.output(verdict.total)
         let proposer = Proposer(verdict: verdict, executor: try memory.executor(graph))
         proposers[key] = proposer
         return proposer

@@ -1,5 +1,5 @@
 /// Which of a draft's proposals are accepted, and the features that follow. Inputs: draft, target [B, R, D]. Outputs: merged
-/// [B, R, D], distance [B, R], accepted [B, R], prefix [B].
+/// [B, R, D], distance [B, R], accepted [B, R], prefix [B], total [B].
 struct DraftVerification: Operation {
     let threshold: Float
     let shift: Int
@@ -14,7 +14,8 @@ struct DraftVerification: Operation {
             throw GraphError("draft_verification: shifted by \(shift) in \(target.shape[1]) positions")
         }
         let rows = TensorType(Array(target.shape.dropLast()))
-        return [target, rows, rows, TensorType([target.shape[0]])]
+        let labels = TensorType([target.shape[0]])
+        return [target, rows, rows, labels, labels]
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let target = context.inputs[1]
@@ -28,8 +29,8 @@ struct DraftVerification: Operation {
                 ], traffic: Traffic(bytes: 12 * target.count, flops: 3 * target.count)),
             context.rowLaunch(
                 "draft_prefix", family: "speculation", rows: batch,
-                arguments: [.output(2), .output(3), .int(batch), .int(positions), .int(shift)],
-                traffic: Traffic(bytes: 4 * target.rows)),
+                arguments: [.output(2), .output(3), .output(4), .int(batch), .int(positions), .int(shift)],
+                traffic: Traffic(bytes: 8 * target.rows, flops: target.rows)),
         ]
     }
 }
@@ -124,6 +125,8 @@ public struct DraftVerdict: Sendable {
     public let accepted: Tensor
     /// Longest accepted run from the first proposal on: [B].
     public let prefix: Tensor
+    /// Accepted positions, in the prefix or behind it: [B].
+    public let total: Tensor
 }
 
 extension Graph {
@@ -133,7 +136,8 @@ extension Graph {
         _ draft: Tensor, against target: Tensor, threshold: Float, shift: Int = 0
     ) throws -> DraftVerdict {
         let outputs = try apply(DraftVerification(threshold: threshold, shift: shift), draft, target)
-        return DraftVerdict(merged: outputs[0], distance: outputs[1], accepted: outputs[2], prefix: outputs[3])
+        return DraftVerdict(
+            merged: outputs[0], distance: outputs[1], accepted: outputs[2], prefix: outputs[3], total: outputs[4])
     }
 
     /// The tracker's state after `entropy`, and {tau_global, tau_context} then.
