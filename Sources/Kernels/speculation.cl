@@ -61,39 +61,31 @@ __kernel void draft_prefix(IN(float, accepted), OUT(float, prefix), OUT(float, t
   }
 }
 
-// What the tracker knows of the entropies it has seen: how many, their mean and variance, and an EMA over batches.
-typedef struct {
-  float count, mean, variance, average;
-} tracker_state;
-
-static inline tracker_state tracker_load(__global const float *state) {
-  return (tracker_state){state[0], state[1], state[2], state[3]};
-}
-
-static inline void tracker_store(__global float *state, tracker_state s) {
-  state[0] = s.count;
-  state[1] = s.mean;
-  state[2] = s.variance;
-  state[3] = s.average;
-}
+// What the tracker knows of the entropies it has seen, in a float4: how many, their mean and variance, and an EMA over
+// batches. A vector and no struct: not every OpenCL passes those by value.
+#define TRACKER_COUNT(s) (s).x
+#define TRACKER_MEAN(s) (s).y
+#define TRACKER_VARIANCE(s) (s).z
+#define TRACKER_AVERAGE(s) (s).w
 
 // tau_global = 0.3 mean - 0.1 std and tau_context = gamma EMA.
-static inline float tracker_global(tracker_state s) { return 0.3f * s.mean - 0.1f * sqrt(fmax(s.variance, 0.0f)); }
-static inline float tracker_context(tracker_state s, float gamma) { return gamma * s.average; }
+static inline float tracker_global(float4 s) {
+  return 0.3f * TRACKER_MEAN(s) - 0.1f * sqrt(fmax(TRACKER_VARIANCE(s), 0.0f));
+}
+static inline float tracker_context(float4 s, float gamma) { return gamma * TRACKER_AVERAGE(s); }
 
 // The state after `count` more values of this mean and variance. The EMA begins at tau_global / gamma, so that
 // tau_context begins at tau_global.
-static inline tracker_state tracker_add(tracker_state s, float count, float mean, float variance, float gamma,
-                                        float decay) {
-  const int is_first = s.count == 0.0f;
-  const float delta = mean - s.mean, part = count / (s.count + count);
-  s.count += count;
-  s.mean += delta * part;
-  s.variance += (variance - s.variance) * part + delta * delta * part * (1.0f - part);
+static inline float4 tracker_add(float4 s, float count, float mean, float variance, float gamma, float decay) {
+  const int is_first = TRACKER_COUNT(s) == 0.0f;
+  const float delta = mean - TRACKER_MEAN(s), part = count / (TRACKER_COUNT(s) + count);
+  TRACKER_COUNT(s) += count;
+  TRACKER_MEAN(s) += delta * part;
+  TRACKER_VARIANCE(s) += (variance - TRACKER_VARIANCE(s)) * part + delta * delta * part * (1.0f - part);
   if (is_first)
-    s.average = gamma > 0.0f ? tracker_global(s) / gamma : mean;
+    TRACKER_AVERAGE(s) = gamma > 0.0f ? tracker_global(s) / gamma : mean;
   else
-    s.average = decay * s.average + (1.0f - decay) * mean;
+    TRACKER_AVERAGE(s) = decay * TRACKER_AVERAGE(s) + (1.0f - decay) * mean;
   return s;
 }
 
@@ -128,9 +120,8 @@ __kernel void entropy_tracker(IN(float, entropy), IN(float, state), OUT(float, u
   TEAM_ROWS(row, 1) {
     const float2 moments = tracker_moments(entropy, n, group);
     if (TEAM_RANK == 0) {
-      const tracker_state s =
-          tracker_add(tracker_load(state), (float)group * n, moments.x, moments.y, gamma, decay);
-      tracker_store(updated, s);
+      const float4 s = tracker_add(vload4(0, state), (float)group * n, moments.x, moments.y, gamma, decay);
+      vstore4(s, 0, updated);
       thresholds[0] = tracker_global(s);
       thresholds[1] = tracker_context(s, gamma);
     }
@@ -161,14 +152,14 @@ __kernel void speculative_rounds(IN(float, entropy), IN(float, draft_entropy), I
     const float draft_mean = team_sum(confidence) / n;
     const float accepted_mean = team_sum(accepted) / batch;
     if (TEAM_RANK == 0) {
-      tracker_state s = tracker_load(state);
+      float4 s = vload4(0, state);
       int taken = 0, is_confident = 0;
       while (taken < rounds && !is_confident) {
         s = tracker_add(s, (float)group * n, moments.x, moments.y, gamma, decay);
         is_confident = draft_mean < tracker_context(s, gamma) && draft_mean < tracker_global(s);
         ++taken;
       }
-      tracker_store(updated, s);
+      vstore4(s, 0, updated);
       figures[0] = taken;
       figures[1] = accepted_mean;
       figures[2] = draft_mean;
