@@ -15,6 +15,8 @@
 #include "attention_lanes.cl"
 #include "attention_local.cl"
 #include "attention_mma.cl"
+#include "attention_mma_backward.cl"
+#include "attention_mma_tile.cl"
 #include "attention_rows.cl"
 #include "attention_shape.cl"
 #include "attention_short.cl"

@@ -43,6 +43,12 @@ static const char attention_local_text[] = {
 static const char attention_mma_text[] = {
 #embed "attention_mma.cl"
 };
+static const char attention_mma_backward_text[] = {
+#embed "attention_mma_backward.cl"
+};
+static const char attention_mma_tile_text[] = {
+#embed "attention_mma_tile.cl"
+};
 static const char attention_rows_text[] = {
 #embed "attention_rows.cl"
 };
@@ -178,6 +184,8 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(attention_lanes),
     SOURCE(attention_local),
     SOURCE(attention_mma),
+    SOURCE(attention_mma_backward),
+    SOURCE(attention_mma_tile),
     SOURCE(attention_rows),
     SOURCE(attention_shape),
     SOURCE(attention_short),

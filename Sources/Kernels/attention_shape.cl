@@ -27,7 +27,6 @@
 #define TAKE_DROPOUT
 #endif
 
-
 #define ATTENTION_SHAPE                                                                                                    \
   int batch, int heads, int queries, int keys, int query_stride, int query_column, int key_stride, int key_column,         \
       int value_stride, int value_column, int kv_group, int prefix, float scale
@@ -53,9 +52,39 @@ INLINE ulong dropout_block(int b, int heads, int h, int queries, int keys, int q
 INLINE float dropout_factor(float probability) {
   return dropout_threshold(probability) < 65536u ? 1.0f / (1.0f - probability) : 0.0f;
 }
+
+#if TEAM_GPU
+// Bit i: the weight of key 8 g + i is kept, g the group of eight keys that `key` (a multiple of 8) begins.
+INLINE uint kept_bits(int b, int heads, int h, int queries, int keys, int query, int key, uint4 now, int stream,
+                      uint threshold) {
+  const ushort8 halves = as_ushort8(philox_block(now, stream, dropout_block(b, heads, h, queries, keys, query, key)));
+  return (halves.s0 >= threshold) | (halves.s1 >= threshold) << 1 | (halves.s2 >= threshold) << 2 |
+         (halves.s3 >= threshold) << 3 | (halves.s4 >= threshold) << 4 | (halves.s5 >= threshold) << 5 |
+         (halves.s6 >= threshold) << 6 | (halves.s7 >= threshold) << 7;
+}
+
+// bits[group * size + query]: kept_bits of query first_query + query and the keys from first_key + 8 group on; a barrier
+// must follow.
+INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries, int keys, int first_query, const int size,
+                      int first_key, const int groups, uint4 now, int stream, uint threshold) {
+  for (int e = get_local_id(0); e < size * groups; e += get_local_size(0))
+    bits[e] =
+        kept_bits(b, heads, h, queries, keys, first_query + e % size, first_key + e / size * 8, now, stream, threshold);
+}
+#endif
 #endif
 
-#if !TEAM_GPU
+#if TEAM_GPU
+// Four columns at `p`, `left` of which belong to the head. Tensors begin at multiples of 16 bytes, and so do then the rows of
+// heads of 4 n columns: one aligned load, which vload4 is not everywhere.
+INLINE float4 load_quad(__global const float *p, int left) {
+#if HEAD_DIM % 4 == 0
+  return left > 0 ? *(__global const float4 *)p : (float4)(0.0f);
+#else
+  return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, left > 3 ? p[3] : 0.0f);
+#endif
+}
+#else
 #include "attention_lanes.cl"
 #endif
 

@@ -86,16 +86,6 @@ INLINE Rows rows_from(Rows rows, int start) {
   return rows_of(rows.first + (size_t)start * rows.stride, rows.stride, rows.count - start);
 }
 
-// Four columns at `p`, `left` of which belong to the head. Tensors begin at multiples of 16 bytes, and so do then the rows of
-// heads of 4 n columns: one aligned load, which vload4 is not everywhere.
-INLINE float4 load_quad(__global const float *p, int left) {
-#if HEAD_DIM % 4 == 0
-  return left > 0 ? *(__global const float4 *)p : (float4)(0.0f);
-#else
-  return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, left > 3 ? p[3] : 0.0f);
-#endif
-}
-
 // to[row][q] = columns 4 (first + q) ... 4 (first + q) + 3 of a row, q < quads, `first` a multiple of quads: zero outside the
 // head, and from row `count` on. Four items read 64 bytes of a row, so that what an item reads lies at a fixed distance.
 INLINE void load_rows(__local float4 *to, const int size, const int quads, const int pitch, Rows rows, int first) {
@@ -206,24 +196,5 @@ INLINE void store_own(__global float *rows, int stride, int count, float sums[OW
   }
 }
 
-#if DROPOUT
-// Bit i: the weight of key 8 g + i is kept, g the group of eight keys that `key` (a multiple of 8) begins.
-INLINE uint kept_bits(int b, int heads, int h, int queries, int keys, int query, int key, uint4 now, int stream,
-                      uint threshold) {
-  const ushort8 halves = as_ushort8(philox_block(now, stream, dropout_block(b, heads, h, queries, keys, query, key)));
-  return (halves.s0 >= threshold) | (halves.s1 >= threshold) << 1 | (halves.s2 >= threshold) << 2 |
-         (halves.s3 >= threshold) << 3 | (halves.s4 >= threshold) << 4 | (halves.s5 >= threshold) << 5 |
-         (halves.s6 >= threshold) << 6 | (halves.s7 >= threshold) << 7;
-}
-
-// bits[group * size + query]: kept_bits of query first_query + query and the keys from first_key + 8 group on; a barrier
-// must follow.
-INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries, int keys, int first_query, const int size,
-                      int first_key, const int groups, uint4 now, int stream, uint threshold) {
-  for (int e = TEAM_RANK; e < size * groups; e += TEAM_SIZE)
-    bits[e] =
-        kept_bits(b, heads, h, queries, keys, first_query + e % size, first_key + e / size * 8, now, stream, threshold);
-}
-#endif
 #endif
 #endif

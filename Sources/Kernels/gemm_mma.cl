@@ -95,20 +95,13 @@ static inline float4 mma_load(__global const float *p, int count, int is_aligned
 
 // Rounds it and stores it in local memory, from the slice's first row on.
 #define MMA_ALONG_KEEP(stage, loaded, loads)                                                                  \
-  _Pragma("unroll") for (int e = 0; e < (loads); ++e) mma_keep_along(                                         \
+  _Pragma("unroll") for (int e = 0; e < (loads); ++e) mma_keep_words(                                         \
       (stage) + (MMA_ALONG_ROW + e * MMA_ALONG_ROWS) * MMA_ROW + MMA_ALONG_K / MMA_PACK, loaded[e]);
 #define MMA_ACROSS_KEEP(stage, loaded, loads)                                                                 \
   _Pragma("unroll") for (int e = 0; e < (loads); e += MMA_PACK) mma_keep_across(                              \
       (stage) + (MMA_ACROSS_ROW + e / MMA_PACK * MMA_ACROSS_ROWS) * MMA_ROW + MMA_ACROSS_K / MMA_PACK,        \
       loaded[e], loaded[e + MMA_PACK - 1], item & 2);
 
-static inline void mma_keep_along(__local uint *to, float4 v) {
-#ifdef MMA_BF16
-  *(__local uint2 *)to = (uint2)(mma_word_bf16(v.x, v.y), mma_word_bf16(v.z, v.w));
-#else
-  *(__local uint4 *)to = (uint4)(mma_word_tf32(v.x), mma_word_tf32(v.y), mma_word_tf32(v.z), mma_word_tf32(v.w));
-#endif
-}
 static inline void mma_keep_across(__local uint *to, float4 v, float4 w, int swap) {
   const uint4 words =
       (uint4)(MMA_WORD_OF(v.x, w.x), MMA_WORD_OF(v.y, w.y), MMA_WORD_OF(v.z, w.z), MMA_WORD_OF(v.w, w.w));

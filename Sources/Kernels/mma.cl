@@ -53,10 +53,22 @@ static inline uint mma_word_tf32(float value) { return mma_round(value, 13); }
 #define MMA_WORD_OF(first, second) mma_word_tf32(first)
 #endif
 
+// The words of four neighbouring k values, to an address of as many bytes.
+static inline void mma_keep_words(__local uint *to, float4 v) {
+#ifdef MMA_BF16
+  *(__local uint2 *)to = (uint2)(mma_word_bf16(v.x, v.y), mma_word_bf16(v.z, v.w));
+#else
+  *(__local uint4 *)to = (uint4)(mma_word_tf32(v.x), mma_word_tf32(v.y), mma_word_tf32(v.z), mma_word_tf32(v.w));
+#endif
+}
+
 #ifdef MMA_PTX
 
-// Stands first in a kernel that calls mma(); `warps` is the number of warps in its work-group.
+// Stands first in a kernel that calls mma(); `warps` is the number of warps in its work-group. A function that calls mma()
+// takes MMA_TAKE last and is given MMA_PASS.
 #define MMA_LOCAL(warps)
+#define MMA_TAKE
+#define MMA_PASS
 #define MMA_UNROLL _Pragma("unroll")
 
 static inline float4 mma(uint4 a, uint2 b, float4 c) {
@@ -96,6 +108,8 @@ static inline float mma_row_sum(float v) {
 // Words of A and B of one warp.
 #define MMA_EXCHANGE ((MMA_M + MMA_N) * MMA_WORDS)
 #define MMA_LOCAL(warps) __local uint mma_exchange[(warps) * MMA_EXCHANGE]
+#define MMA_TAKE , __local uint *mma_exchange
+#define MMA_PASS , mma_exchange
 #define mma(a, b, c) mma_emulated(mma_exchange, a, b, c)
 // Copies of an emulated product, with its barriers, would only make the program long.
 #define MMA_UNROLL

@@ -55,11 +55,13 @@ import Testing
     }
 
     /// Dropout factors [B, H, N, M] of a size with at most head_dim keys: equal scores and unit values show them.
-    static func kept(_ size: AttentionReference, _ probability: Float, _ shape: TeamShape) throws -> [Double] {
+    static func kept(
+        _ size: AttentionReference, _ probability: Float, _ shape: TeamShape, precision: Precision = .fp32
+    ) throws -> [Double] {
         let query = [Double](repeating: 0, count: size.batch * size.queries * size.width)
         let key = [Double](repeating: 0, count: size.batch * size.keys * size.width)
         let value = key.indices.map { index in index / size.width % size.keys == index % size.headDim ? 1.0 : 0 }
-        let out = try run(size, [query, key, value], nil, probability, shape)[0]
+        let out = try run(size, [query, key, value], nil, probability, shape, precision: precision)[0]
         var factors: [Double] = []
         for b in 0..<size.batch {
             for h in 0..<size.heads {
@@ -75,9 +77,10 @@ import Testing
 
     /// The output with dropout and, with a seed, the gradients.
     static func run(
-        _ size: AttentionReference, _ points: [[Double]], _ seed: [Double]?, _ probability: Float, _ shape: TeamShape
+        _ size: AttentionReference, _ points: [[Double]], _ seed: [Double]?, _ probability: Float, _ shape: TeamShape,
+        precision: Precision = .fp32
     ) throws -> [[Double]] {
-        try TestDevice.with(shape) { device in
+        try TestDevice.with(shape, precision: precision) { device in
             let graph = Graph()
             let clock = try graph.input("clock", [4], .uint32)
             let query = try graph.input("query", [size.batch, size.queries, size.width])

@@ -32,18 +32,13 @@ import Testing
 
     /// What the device counts is what the tile said, or less: not every kernel has every array.
     @Test(arguments: AttentionTile.Kernel.allCases) func localBytesAreThoseOfTheKernels(_ kernel: AttentionTile.Kernel) throws {
-        let name = switch kernel {
-        case .forward: "attention_forward"
-        case .backwardQuery: "attention_backward_query"
-        case .backwardKey: "attention_backward_key"
-        }
         try TestDevice.with(.gpu) { device in
             for (headDim, own, other) in [(64, 300, 300), (80, 35, 35), (12, 5, 5)] {
                 let tile = AttentionTile(
                     kernel, headDim: headDim, own: own, other: other, isDropping: true, traits: device.traits)
                 let defines = tile.defines.merging(["HEAD_DIM": "\(headDim)", "DROPOUT": "1"]) { $1 }
                 let handle = try device.makeKernel(
-                    name, family: kernel == .forward ? "attention" : "attention_backward", defines: defines)
+                    "attention_\(kernel.rawValue)", family: "attention\(kernel.familySuffix)", defines: defines)
                 defer { clReleaseKernel(handle) }
                 var bytes: cl_ulong = 0
                 let status = clGetKernelWorkGroupInfo(

@@ -134,7 +134,6 @@ struct Attention: Operation {
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
-        if let command = tensorCommand(context) { return [command] }
         if let short = ShortAttention(self, inputs: context.inputs, traits: context.traits) { return [short.forward(context)] }
         let sizes = layout.known(context.inputs)
         let arguments =
@@ -150,9 +149,9 @@ struct Attention: Operation {
             ]
         }
         return [
-            tileLaunch(
-                context, "attention_forward", .forward, family: "attention", batch: sizes.batch, own: sizes.queries,
-                other: sizes.keys, arguments: arguments, traffic: traffic)
+            groupLaunch(
+                context, .forward, batch: sizes.batch, own: sizes.queries, other: sizes.keys, arguments: arguments,
+                traffic: traffic)
         ]
     }
 
@@ -163,18 +162,29 @@ struct Attention: Operation {
         return defines
     }
 
-    /// A kernel of the GPU shape: a team for each block of `own` rows of each head of `batch`. Not fewer teams that walk
-    /// several blocks: under a mask blocks differ in length, and the device deals teams out as they finish.
-    func tileLaunch(
-        _ context: LaunchContext, _ name: String, _ kernel: AttentionTile.Kernel, family: String, batch: Int, own: Int,
-        other: Int, arguments: [Argument], traffic: Traffic
+    /// A kernel of the GPU shape: a group for each block of `own` rows of each head of `batch`. Not fewer groups that walk
+    /// several blocks: under a mask blocks differ in length, and the device deals groups out as they finish. Where products of
+    /// this attention are done on tensor cores, all of its kernels are theirs; arguments are the same.
+    func groupLaunch(
+        _ context: LaunchContext, _ kernel: AttentionTile.Kernel, batch: Int, own: Int, other: Int, arguments: [Argument],
+        traffic: Traffic
     ) -> Command {
         let headDim = layout.known(context.inputs).width / layout.heads
+        func groups(_ rows: Int) -> Int { batch * layout.heads * ((own + rows - 1) / rows) }
+        if let tensor = tensorGEMM(context) {
+            let tile = AttentionTensorTile(headDim: headDim, own: own)
+            return .kernel(
+                Launch(
+                    kernel: "attention_mma_\(kernel.rawValue)", family: "attention_mma\(kernel.familySuffix)",
+                    defines: tensorDefines(tile, tensor), arguments: arguments, global: [groups(tile.rows) * tile.items],
+                    local: [tile.items], traffic: traffic))
+        }
         let tile = AttentionTile(
             kernel, headDim: headDim, own: own, other: other, isDropping: dropout != nil, traits: context.traits)
         return context.teamLaunch(
-            name, family: family, defines: defines(context).merging(tile.defines) { $1 },
-            teams: batch * layout.heads * ((own + tile.ownRows - 1) / tile.ownRows), arguments: arguments, traffic: traffic)
+            "attention_\(kernel.rawValue)", family: "attention\(kernel.familySuffix)",
+            defines: defines(context).merging(tile.defines) { $1 }, teams: groups(tile.ownRows), arguments: arguments,
+            traffic: traffic)
     }
 
     func shape(_ sizes: AttentionLayout.Sizes) -> [Argument] {
@@ -236,14 +246,12 @@ struct AttentionGradient: Operation {
             ]
         }
         return [
-            forward.tileLaunch(
-                context, "attention_backward_query", .backwardQuery, family: "attention_backward", batch: sizes.batch,
-                own: sizes.queries, other: sizes.keys,
+            forward.groupLaunch(
+                context, .backwardQuery, batch: sizes.batch, own: sizes.queries, other: sizes.keys,
                 arguments: inputs + [dout, out, logsumexp, outputs[0], .scratch(0)] + tail,
                 traffic: forward.traffic(sizes, tensors: 6, products: 3)),
-            forward.tileLaunch(
-                context, "attention_backward_key", .backwardKey, family: "attention_backward", batch: sizes.keyBatch,
-                own: sizes.keys, other: sizes.queries,
+            forward.groupLaunch(
+                context, .backwardKey, batch: sizes.keyBatch, own: sizes.keys, other: sizes.queries,
                 arguments: inputs + [dout, logsumexp, .scratch(0), outputs[1], outputs[2]] + tail,
                 traffic: forward.traffic(sizes, tensors: 6, products: 4)),
         ]

@@ -1,9 +1,14 @@
 /// The blocks of attention_tile.cl: a team owns rows of one side of a head and walks tiles of the other; both are eighths of
 /// a team's rows or columns of work-items, a few to each item.
 struct AttentionTile: Sendable, Hashable {
-    /// The kernels of the GPU shape; what they keep in registers bounds their blocks.
-    enum Kernel: Sendable, CaseIterable {
-        case forward, backwardQuery, backwardKey
+    /// The kernels of the GPU shape, by the ends of their names; what they keep in registers bounds their blocks.
+    enum Kernel: String, Sendable, CaseIterable {
+        case forward
+        case backwardQuery = "backward_query"
+        case backwardKey = "backward_key"
+
+        /// The end of the family's name.
+        var familySuffix: String { self == .forward ? "" : "_backward" }
     }
 
     /// Own rows and rows of the tile that an item works on: 2, 4 or 8.
