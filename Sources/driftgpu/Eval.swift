@@ -28,6 +28,9 @@ struct Eval: ParsableCommand {
     @Option(help: ArgumentHelp("A classifier that --fit-classifier wrote; its hidden layer becomes the feature space.", valueName: "file"))
     var classifier: String?
     @Option(help: ArgumentHelp(
+        "Weights of the FID's InceptionV3 as safetensors (pytorch-fid's names); its pool3 becomes the feature space.",
+        valueName: "file")) var inception: String?
+    @Option(help: ArgumentHelp(
         "Compare with these statistics, an .npz with mu and sigma, instead of the training images' own.", valueName: "file"))
     var stats: String?
     @Flag(help: "Train a classifier and stop.") var fitClassifier = false
@@ -42,7 +45,8 @@ struct Eval: ParsableCommand {
     @OptionGroup var deviceOptions: DeviceOptions
 
     func validate() throws {
-        if fitClassifier, images != nil || classifier != nil || features != nil || stats != nil || json != nil {
+        let spaces = [features.flatMap { $0 == .classifier ? nil : $0.rawValue }, classifier, inception].count { $0 != nil }
+        if fitClassifier, images != nil || spaces > 0 || features != nil || stats != nil || json != nil {
             throw ValidationError("--fit-classifier takes --data, --size or --checkpoint, and --output; it judges nothing")
         }
         if !fitClassifier, checkpoint == nil, images == nil {
@@ -52,11 +56,9 @@ struct Eval: ParsableCommand {
         if features == .classifier, classifier == nil {
             throw ValidationError("--features classifier: give one by --classifier; --fit-classifier trains one")
         }
-        if classifier != nil, features != nil, features != .classifier {
-            throw ValidationError("--classifier gives the features; leave out --features")
-        }
-        if stats != nil, features == nil, classifier == nil {
-            throw ValidationError("--stats: say by --features or --classifier what they are statistics of")
+        if spaces > 1 { throw ValidationError("--features, --classifier and --inception each name a feature space; give one") }
+        if stats != nil, spaces == 0 {
+            throw ValidationError("--stats: say by --features, --classifier or --inception what they are statistics of")
         }
         if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
     }
@@ -71,24 +73,36 @@ struct Eval: ParsableCommand {
             }
             let known = try classifier.map { try FittedClassifier($0) }
             let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
-            var generated = try images.map { try Dataset(samples: $0) }
-            let source = try real(saved, like: generated)
-            let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
-            if let images { generated = try Dataset(samples: images, classNames: training.classNames) }
+            let given = try images.map { try Dataset(samples: $0) }
+            // Statistics can stand for real images.
+            let isAlone = checkpoint == nil && data == nil && reference != nil
+            let source = isAlone ? nil : try real(saved, like: given)
+            let sets = try source.map { (training: try $0.training.dataset(), heldOut: try $0.heldOut.dataset()) }
             let device = try deviceOptions.open()
             let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
-            if generated == nil, let model {
-                generated = try samples(of: model.state, model.configuration, classNames: training.classNames)
-            }
-            guard let generated else { return }
             var space: (any FeatureSpace)?
-            switch features {
-            case .pixels: space = PixelFeatures()
-            case .phi: space = model.map { PhiFeatures($0.state, $0.configuration) }
-            case .classifier, nil: space = known.map { ClassifierFeatures($0, on: device) }
+            if let known {
+                space = ClassifierFeatures(known, on: device)
+            } else if let inception {
+                space = try InceptionFeatures(inception, on: device)
+            } else if let features {
+                space = features == .phi ? model.map { PhiFeatures($0.state, $0.configuration) } : PixelFeatures()
             }
-            let evaluation = try Evaluation(
-                generated: generated, training: training, heldOut: heldOut, space: space, reference: reference)
+            let evaluation: Evaluation
+            if let sets {
+                let names = sets.training.classNames
+                let generated =
+                    try given?.named(names, at: images ?? "")
+                    ?? model.map { try samples(of: $0.state, $0.configuration, classNames: names) }
+                guard let generated else { return }
+                evaluation = try Evaluation(
+                    generated: generated, training: sets.training, heldOut: sets.heldOut, space: space, reference: reference)
+            } else if let given, let space, let reference {
+                let named = try known.map { try given.named($0.classNames, at: images ?? "") } ?? given
+                evaluation = try Evaluation(generated: named, space: space, reference: reference)
+            } else {
+                return
+            }
             if let json { try AtomicFile.write(text: evaluation.json.text + "\n", to: json) }
             Output.line(evaluation.description)
         }

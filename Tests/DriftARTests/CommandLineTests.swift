@@ -38,6 +38,18 @@ import Testing
         #expect(try NPY.read(folder.file("pictures/samples.npy")).shape == [6, 1, 8, 8])
         let judged = try run("eval --checkpoint run --per-label 3", in: folder)
         #expect(judged.code == 0 && judged.output.contains("accuracy"), "\(judged.errors)")
+        let inFeatures = try run("eval --checkpoint run --per-label 3 --features phi --json figures.json", in: folder)
+        #expect(inFeatures.code == 0 && inFeatures.output.contains("Frechet distance"), "\(inFeatures.errors)")
+        let figures = try JSON.parse(Files.read(folder.file("figures.json")))
+        #expect(figures["features"]?.string == "phi" && figures["generated"]?["precision"]?.double != nil)
+        // Saved samples are judged like those of a model: arrays first, else the pictures.
+        for name in ["pictures", "pictures/samples.npy", "pictures"] {
+            let saved = try run("eval --images \(name)", in: folder)
+            #expect(saved.code == 0 && saved.output.contains("distance to nearest real image"), "\(saved.errors)")
+            if name.hasSuffix(".npy") {
+                for array in ["samples", "labels"] { try Files.removeTree(folder.file("pictures/\(array).npy")) }
+            }
+        }
 
         try expectError("train --steps 4 --output run " + Program.tiny, says: "holds a run already", in: folder)
         try expectError("train --resume --output run --embed 32", says: "model.safetensors", in: folder)
@@ -83,6 +95,9 @@ import Testing
             ("train --batch 15", "multiple of the 10 labels"), ("train --batch=-10", "--batch -10"), ("train --classes 11", "only 10 classes"),
             ("sample --checkpoint missing", "missing"), ("sample --checkpoint file", "file"),
             ("sample --checkpoint .", "."), ("eval --checkpoint missing", "missing"),
+            ("eval --images missing", "missing"), ("eval --images file", "file"), ("eval --images .", "neither samples.npy"),
+            ("eval --images . --classifier file", "file"), ("eval --images . --inception none --stats file", "file"),
+            ("eval --fit-classifier --data missing", "missing"), ("eval --fit-classifier --steps 0", "0 steps"),
         ]
         for (line, part) in cases { try expectError(line, says: part, in: folder) }
         try expectError("train --preset", ["two\nlines"], says: "two lines", in: folder)
@@ -156,7 +171,8 @@ import Testing
         arguments: [
             "train --embde 3", "train --embed wide", "train --embed 1e9", "train --steps 99999999999999999999",
             "train --resume --overwrite", "train --drift-groups labels", "train --seed -1", "train --seed=-1", "sample",
-            "eval", "paint", "sample --checkpoint x --format bmp",
+            "eval", "eval --images x --features phi", "eval --images x --features classifier", "eval --images x --stats y",
+            "eval --checkpoint x --features pixels --classifier y", "eval --fit-classifier --images x", "paint", "sample --checkpoint x --format bmp",
         ])
     func usage(_ line: String) throws {
         let folder = try TestFolder()

@@ -62,7 +62,11 @@ public struct FittedClassifier: Sendable {
             channels: header.channels, height: header.height, width: header.width, patch: header.patch,
             classes: header.classes.count)
         (shape.embed, shape.heads, shape.depth, shape.features) = (header.embed, header.heads, header.depth, header.features)
-        classifier = try ImageClassifier(shape)
+        do {
+            classifier = try ImageClassifier(shape)
+        } catch let error as GraphError {
+            throw DataError("sizes that no classifier has (\(error))", at: path, fix: remedy)
+        }
         classNames = header.classes
         accuracy = header.accuracy
         parameters = try classifier.layout.values(from: file)

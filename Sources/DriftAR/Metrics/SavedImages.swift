@@ -1,8 +1,8 @@
 /// Images and labels as `driftgpu sample` writes them.
 extension Dataset {
     /// Opens what `path` names: a folder with samples.npy and labels.npy or with LABEL-NUMBER.png files, or an array [N, C, H, W]
-    /// with labels.npy beside it. `classNames` nil: the labels' numbers.
-    public init(samples path: String, classNames: [String]? = nil) throws {
+    /// with labels.npy beside it. Classes are called by their numbers.
+    public init(samples path: String) throws {
         let images: NamedTensor
         let labels: [Int32]
         if Files.isFolder(path), !Files.exists(Files.join(path, "samples.npy")) {
@@ -22,11 +22,17 @@ extension Dataset {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= Self.labelLimit }) {
             throw DataError("label \(wrong)", at: path, fix: "give labels from 0 on")
         }
-        let names = classNames ?? (0...Int(labels.max() ?? 0)).map(String.init)
-        try self.init(images: pixels, shape: images.shape, labels: labels, classNames: names, name: path)
+        try self.init(
+            images: pixels, shape: images.shape, labels: labels, classNames: (0...Int(labels.max() ?? 0)).map(String.init),
+            name: path)
     }
 
     private static let labelLimit = 1_000_000
+
+    /// The same images with other names of classes; `place` is what errors call them.
+    public func named(_ classNames: [String], at place: String) throws -> Dataset {
+        try Dataset(images: images, shape: shape, labels: labels, classNames: classNames, name: place)
+    }
 
     /// Pictures of one size whose names begin with their label.
     private static func pictures(in folder: String) throws -> (NamedTensor, [Int32]) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes features.safetensors and expected.json beside this script: features drawn at random, and what NumPy, SciPy and
-PyTorch calculate from them. Needs numpy, scipy, torch, safetensors.
+"""Writes features.safetensors, expected.json and two .npz files beside this script: features drawn at random, and what NumPy,
+SciPy and PyTorch calculate from them. Needs numpy, scipy, torch, safetensors.
 
 frechet          as pytorch-fid: scipy.linalg.sqrtm of the product of the covariances, 1e-6 on both diagonals if not finite
 frechet_svd      the same by the singular values of the product of the centred features: exact for singular covariances too
@@ -83,5 +83,8 @@ for a, b in [("x", "y"), ("x", "x"), ("few", "y"), ("few", "fewer"), ("x", "fewe
         "frechet": frechet(u, v), "frechet_svd": frechet_svd(u, v), "kernel": kernel(double[a], double[b]),
         "precision_recall": precision_recall(double[b], double[a]),
     }
+mean, covariance = sets["x"].astype(float).mean(axis=0), numpy.cov(sets["x"].astype(float), rowvar=False)
+numpy.savez(folder / "stored.npz", mu=mean, sigma=covariance)
+numpy.savez_compressed(folder / "deflated.npz", mu=mean.astype(numpy.float32), sigma=covariance, other=numpy.arange(3))
 safetensors.numpy.save_file(sets, folder / "features.safetensors")
 (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")

@@ -1,0 +1,132 @@
+import DriftGPU
+import TestSupport
+import Testing
+@testable import DriftAR
+
+@Suite struct ClassifierTests {
+    let folder: TestFolder
+
+    init() throws { folder = try TestFolder() }
+
+    /// Two classes that differ in where the light is.
+    private func halves(_ count: Int, height: Int = 4, width: Int = 6, channels: Int = 1, seed: UInt64) throws -> Dataset {
+        var random = TestRandom(seed)
+        var images: [Float] = []
+        for image in 0..<count {
+            for pixel in 0..<(channels * height * width) {
+                let isLeft = pixel % width < width / 2
+                let light: Float = isLeft == (image % 2 == 0) ? 0.5 : -0.5
+                images.append(light + random.float() / 2)
+            }
+        }
+        return try Dataset(
+            images: images, shape: [count, channels, height, width], labels: (0..<count).map { Int32($0 % 2) },
+            classNames: ["left", "right"])
+    }
+
+    private var quick: ClassifierTraining {
+        var settings = ClassifierTraining()
+        (settings.steps, settings.batch) = (30, 16)
+        return settings
+    }
+
+    @Test func learnsAndIsReadBack() throws {
+        let (training, heldOut) = (try halves(64, seed: 1), try halves(30, seed: 2))
+        try TestDevice.with(.cpu16) { device in
+            var steps: [Int] = []
+            let fitted = try quick.fit(training: training, heldOut: heldOut, on: device) { step, _ in steps.append(step) }
+            #expect(steps == Array(1...30))
+            #expect(fitted.accuracy == 1)
+            #expect(try quick.fit(training: training, heldOut: heldOut, on: device).parameters == fitted.parameters)
+
+            let path = folder.file("classifier.safetensors")
+            try fitted.write(to: path)
+            let read = try FittedClassifier(path)
+            #expect(read.classNames == ["left", "right"] && read.accuracy == 1 && read.parameters == fitted.parameters)
+            let space = ClassifierFeatures(read, on: device)
+            let answer = try space.features(of: heldOut)
+            #expect(answer.features.count == 30 && answer.features.width == 128)
+            #expect(FittedClassifier.correctShare(logits: try #require(answer.logits), labels: heldOut.labels) == 1)
+            // Batches do not show.
+            let parts = try read.answers(to: heldOut, on: device, batch: 7)
+            #expect(zip(parts.features, answer.features.values).allSatisfy { abs($0 - $1) < 1e-5 })
+
+            let evaluation = try Evaluation(generated: training, training: training, heldOut: heldOut, space: space)
+            #expect(evaluation.columns.map { $0.features?.accuracy } == [1, 1])
+            #expect(try #require(evaluation.columns[0].features?.frechet) < 1e-6)
+            #expect(try #require(evaluation.columns[0].features?.inceptionScore?.mean) > 1.5)
+
+            let other = try Dataset(
+                images: heldOut.images, shape: heldOut.shape, labels: heldOut.labels, classNames: ["up", "down"])
+            #expect(errorText { _ = try space.features(of: other) }?.contains("--fit-classifier") == true)
+            let wide = try halves(4, width: 8, seed: 3)
+            #expect(errorText { _ = try space.features(of: wide) }?.contains("1 x 4 x 6") == true)
+        }
+    }
+
+    @Test func patchesSuitTheImages() throws {
+        func patch(_ height: Int, _ width: Int) throws -> Int {
+            try ImageClassifier.Shape(for: halves(2, height: height, width: width, seed: 1)).patch
+        }
+        #expect(try patch(8, 8) == 2)
+        #expect(try patch(28, 28) == 4)
+        #expect(try patch(128, 96) == 16)
+        #expect(try patch(5, 7) == 1)
+        #expect(throws: DataError.self) { _ = try patch(101, 103) }
+    }
+
+    @Test func refusesDamagedFiles() throws {
+        let shape = try ImageClassifier.Shape(for: halves(2, seed: 1))
+        let classifier = try ImageClassifier(shape)
+        let values = try classifier.layout.initialValues(of: classifier.declarations, seed: 1)
+        let path = folder.file("a.safetensors")
+        try FittedClassifier(classifier, classNames: ["a", "b"], accuracy: 0.5, parameters: values).write(to: path)
+        let bytes = try Files.read(path)
+        for length in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 97)) {
+            try folder.write(Array(bytes[..<length]), to: "cut")
+            #expect(throws: DataError.self) { _ = try FittedClassifier(folder.file("cut")) }
+        }
+        let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8
+        var random = TestRandom(9)
+        for _ in 0..<300 {
+            var damaged = bytes
+            damaged[random.below(header)] ^= 1 << UInt8(random.below(8))
+            try folder.write(damaged, to: "flipped")
+            do {
+                _ = try FittedClassifier(folder.file("flipped"))
+            } catch {
+                #expect(error is DataError, "\(error)")
+            }
+        }
+        // Sizes the file has no weights for.
+        let tensors = try SafeTensorsFile(path)
+        let text = try #require(tensors.metadata["driftgpu.classifier"])
+        for (from, to) in [
+            ("\"embed\":64", "\"embed\":65536"), ("\"depth\":2", "\"depth\":60000"), ("\"patch\":2", "\"patch\":0"),
+            ("\"height\":4", "\"height\":-4"), ("\"width\":6", "\"width\":9223372036854775807"), ("\"format\":1", "\"format\":2"),
+            ("[\"a\",\"b\"]", "[]"), ("\"heads\":4", "\"heads\":5"), ("\"accuracy\":0.5", "\"accuracy\":7"),
+        ] {
+            #expect(text.contains(from))
+            try SafeTensors.write(
+                tensors.tensors(), metadata: ["driftgpu.classifier": text.replacingOccurrences(of: from, with: to)],
+                to: folder.file("lied"))
+            #expect(throws: DataError.self, "\(to)") { _ = try FittedClassifier(folder.file("lied")) }
+        }
+        try SafeTensors.write(tensors.tensors(), to: folder.file("plain"))
+        #expect(errorText { _ = try FittedClassifier(folder.file("plain")) }?.contains("no classifier") == true)
+    }
+
+    @Test func answersThatAreNoNumbersAreWrong() {
+        #expect(FittedClassifier.correctShare(logits: [1, 2, .nan, 0, 3, 3, 5, .infinity], labels: [1, 1, 0, 1]) == 0.5)
+        #expect(FittedClassifier.correctShare(logits: [], labels: []) == 0)
+    }
+
+    @Test func needsClasses() throws {
+        let one = try halves(4, seed: 1)
+        let single = try Dataset(images: one.images, shape: one.shape, labels: [0, 0, 0, 0], classNames: ["only"])
+        try TestDevice.with(.cpu16) { device in
+            let text = errorText { _ = try quick.fit(training: single, heldOut: single, on: device) }
+            #expect(text?.contains("1 classes") == true)
+        }
+    }
+}
