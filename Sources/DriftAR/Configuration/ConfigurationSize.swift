@@ -27,7 +27,7 @@ extension Configuration {
             let compared = Double(positives) + Double(negatives) + 1
             sizes.append(("features of a step", images * compared * tokens * embed))
             sizes.append(("distances of a step", images * compared * tokens * tokens))
-            sizes.append(("positive-bank", Double(classes) * Double(positiveBank) * tokens * embed))
+            sizes.append(("positive-bank", Double(classes) * Double(positiveBank) * tokens * (bankContents == .tokens ? tokenWidth : embed)))
             sizes.append(("negative-bank", Double(negativeBank) * tokens * embed))
         }
         return sizes

@@ -10,8 +10,12 @@ public final class ModelState {
         self.memory = memory
     }
 
-    /// Draws the parameters of a new model from `seed`; the EMA begins as a copy.
-    public func initialize(seed: UInt64) throws {
+    /// Draws the parameters of a new model from `seed`, or takes them from `weights` where that has one of the same name and
+    /// shape; the EMA begins as a copy. phi is never taken: it is the penultimate block as it stands then, and a draft that
+    /// `weights` does not have starts from the encoder it does have. Returns what was taken, with `weights`.
+    @discardableResult
+    public func initialize(seed: UInt64, from weights: SafeTensorsFile? = nil) throws -> InitialWeights? {
+        var initial = weights.map(InitialWeights.init)
         // The device refuses what is too large before the host allocates as much.
         for name in ["parameters", "ema"] { try memory.reserve(model.layout.storage(name)) }
         let random = Philox(seed: seed)
@@ -19,6 +23,10 @@ public final class ModelState {
         for (index, declaration) in model.declarations.enumerated() {
             guard let entry = model.layout[declaration.name] else { continue }
             let range = entry.offset..<(entry.offset + entry.count)
+            if let taken = try initial?.take(entry) {
+                values.replaceSubrange(range, with: taken)
+                continue
+            }
             switch declaration.initial {
             case .zeros: break
             case .ones: for i in range { values[i] = 1 }
@@ -42,8 +50,10 @@ public final class ModelState {
                 for k in 0..<entry.count { values[entry.offset + k] = values[source.offset + k] }
             }
         }
+        try initial?.check()
         try memory.write(values, to: model.layout.storage("parameters"))
         try memory.write(values, to: model.layout.storage("ema"))
+        return initial
     }
 
     private static let stream: UInt32 = 0x2001_0000

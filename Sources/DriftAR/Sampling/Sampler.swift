@@ -15,7 +15,7 @@ public final class Sampler {
     private var decoders: [Batch: Decoder] = [:]
     private var conditions: [Int?: (z: [Float], entropy: [Float])] = [:]
 
-    private struct Batch: Hashable {
+    struct Batch: Hashable {
         let labels: Int
         let perLabel: Int
         let isGuided: Bool
@@ -115,9 +115,21 @@ public final class Sampler {
     }
 
     /// Most labels in one encoder pass; more are encoded in several, so that few graphs serve any number.
-    private static let labelLimit = 16
+    static let labelLimit = 16
 
     private func makeEncoder(_ count: Int) throws -> Encoder {
+        let inputs = try Self.encoderGraph(model, weights: weights, labels: count)
+        let encoder = Encoder(
+            labels: inputs.labels, drop: inputs.drop, z: inputs.z, entropy: inputs.entropy,
+            executor: try executor(inputs.graph))
+        encoders[count] = encoder
+        return encoder
+    }
+
+    /// The graph that encodes `count` labels; an entry of `drop` below 1/2 makes its label the unconditional one.
+    static func encoderGraph(
+        _ model: DriftARModel, weights: String, labels count: Int
+    ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
         // Names carry the count: storages are shared by name.
@@ -127,9 +139,7 @@ public final class Sampler {
             model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
         graph.output(z)
         graph.output(entropy)
-        let encoder = Encoder(labels: labels, drop: drop, z: z, entropy: entropy, executor: try executor(graph))
-        encoders[count] = encoder
-        return encoder
+        return (graph, labels, drop, z, entropy)
     }
 
     private func executor(_ graph: Graph) throws -> Executor {
@@ -156,6 +166,21 @@ public final class Sampler {
     }
 
     private func makeDecoder(_ batch: Batch) throws -> Decoder {
+        let inputs = try Self.decoderGraph(model, weights: weights, batch)
+        let decoder = Decoder(
+            z: inputs.z, entropy: inputs.entropy, unconditional: inputs.unconditional, noise: inputs.noise,
+            cfg: inputs.cfg, tokens: inputs.tokens, executor: try executor(inputs.graph))
+        decoders[batch] = decoder
+        return decoder
+    }
+
+    /// The graph that draws a batch from encoded labels.
+    static func decoderGraph(
+        _ model: DriftARModel, weights: String, _ batch: Batch
+    ) throws -> (
+        graph: Graph, z: Tensor, entropy: Tensor, unconditional: (z: Tensor, entropy: Tensor)?, noise: Tensor,
+        cfg: Tensor, tokens: Tensor
+    ) {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
         let shape = model.shape
@@ -179,11 +204,7 @@ public final class Sampler {
             unconditional = fixed
         }
         graph.output(tokens)
-        let decoder = Decoder(
-            z: z, entropy: entropy, unconditional: unconditional, noise: noise, cfg: cfg, tokens: tokens,
-            executor: try executor(graph))
-        decoders[batch] = decoder
-        return decoder
+        return (graph, z, entropy, unconditional, noise, cfg, tokens)
     }
 
     private static let stream: UInt32 = 0x2004_0000
