@@ -7,7 +7,7 @@ import Testing
     private static let (rows, width, depth) = (24, 32, 5)
 
     private struct Chain {
-        let graph = Graph()
+        let graph: Graph
         let x: Tensor
         let weights: [Tensor]
         let clock: Tensor
@@ -38,7 +38,7 @@ import Testing
         let loss = try graph.mean(graph.gelu(graph.reshape(h, [rows * width])))
         let gradients = try graph.gradients(of: loss, withRespectTo: [x] + weights, recomputing: recomputing).compactMap { $0 }
         (gradients + [loss]).forEach(graph.output)
-        return Chain(x: x, weights: weights, clock: clock, loss: loss, gradients: gradients)
+        return Chain(graph: graph, x: x, weights: weights, clock: clock, loss: loss, gradients: gradients)
     }
 
     @Test(arguments: TestDevice.shapes) func sameBitsInLessMemory(_ shape: TeamShape) throws {

@@ -14,31 +14,33 @@ public struct AccumulatedStep {
     /// Flat buffer of the mean gradient.
     static let gradientName = "gradient_mean"
 
-    /// Mean of what is logged; the total loss comes first.
-    static func losses(count: Int) -> Storage { Storage("loss_mean_\(count)", count: count) }
+    /// Mean of what is logged; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
+    static func losses(_ configuration: Configuration) -> Storage {
+        Storage("loss_mean", count: 6 + configuration.radii.count)
+    }
 
-    public init(_ model: DriftARModel, _ configuration: Configuration, lossCount: Int, isSecondPhase: Bool) throws {
+    public init(_ model: DriftARModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
         graph = Graph()
         learningRate = try graph.input("learning_rate", [1])
         norm = try TrainingGraph.optimize(
             graph, model, configuration, active: Set(model.trained(isSecondPhase: isSecondPhase).map(\.name)),
-            loss: graph.stored([1], in: Self.losses(count: lossCount)), learningRate: learningRate,
+            loss: graph.stored([1], in: Self.losses(configuration)), learningRate: learningRate,
             flagsName: TrainingGraph.flagsName(isSecondPhase: isSecondPhase), gradients: Self.gradientName)
         graph.output(norm)
     }
 
     /// Ends the graph of a part: adds its gradients and losses to the sums.
     static func add(
-        to graph: Graph, gradients: Tensor, losses: TrainingGraph.Losses, _ layout: ParameterLayout, parts: Int,
-        restart: Tensor
+        to graph: Graph, gradients: Tensor, losses: TrainingGraph.Losses, _ layout: ParameterLayout,
+        _ configuration: Configuration, restart: Tensor
     ) throws {
-        let share = 1 / Float(parts)
+        let share = 1 / Float(configuration.accumulate)
         try graph.accumulate(
             gradients, into: graph.stored([layout.count], in: layout.storage(gradientName)), factor: share,
             restart: restart)
         let logged = try graph.concat(losses.logged, axis: 0)
         try graph.accumulate(
-            logged, into: graph.stored([logged.count], in: Self.losses(count: logged.count)), factor: share,
+            logged, into: graph.stored([logged.count], in: Self.losses(configuration)), factor: share,
             restart: restart)
     }
 }

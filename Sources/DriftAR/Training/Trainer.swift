@@ -96,9 +96,7 @@ public final class Trainer {
         let executor = try executor(for: training.graph)
         var update: (AccumulatedStep, Executor)?
         if configuration.accumulate > 1 {
-            let graph = try AccumulatedStep(
-                state.model, configuration, lossCount: training.losses.logged.reduce(0) { $0 + $1.count },
-                isSecondPhase: isSecond)
+            let graph = try AccumulatedStep(state.model, configuration, isSecondPhase: isSecond)
             update = (graph, try self.executor(for: graph.graph))
         }
         let made = Phase(isSecond: isSecond, graph: training, executor: executor, update: update)
@@ -197,8 +195,7 @@ public final class Trainer {
         let losses = phase.graph.losses
         let values: [Float]
         if phase.update != nil {
-            let count = losses.logged.reduce(0) { $0 + $1.count }
-            values = try memory.read(Float.self, from: AccumulatedStep.losses(count: count))
+            values = try memory.read(Float.self, from: AccumulatedStep.losses(configuration))
         } else {
             values = try losses.logged.flatMap { try phase.executor.read($0) }
         }

@@ -166,7 +166,7 @@ public struct TrainingGraph {
         if let restart {
             try AccumulatedStep.add(
                 to: graph, gradients: graph.stored([model.layout.count], in: flat), losses: losses, model.layout,
-                parts: configuration.accumulate, restart: restart)
+                configuration, restart: restart)
         }
         for tensor in losses.logged + [losses.norm, generated].compactMap({ $0 }) { graph.output(tensor) }
     }

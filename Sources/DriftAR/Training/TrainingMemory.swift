@@ -53,11 +53,10 @@ public struct TrainingMemory: Sendable {
                 configuration, imageCount: imageCount, isSecondPhase: isSecondPhase, traits: traits, gemm: gemm)
         }
         let isSecond = phases.isSecondPhase(0)
-        schedule = try plan(configuration, isSecondPhase: isSecond)
-        var schedules = [schedule]
-        if !isSecond, phases.isSecondPhase(Double(configuration.steps - 1)) {
-            schedules.append(try plan(configuration, isSecondPhase: true))
-        }
+        // Whether each of the run's phases is the second.
+        let kinds = isSecond || !phases.isSecondPhase(Double(configuration.steps - 1)) ? [isSecond] : [false, true]
+        let schedules = try kinds.map { try plan(configuration, isSecondPhase: $0) }
+        schedule = schedules[0]
         replan = { try plan($0, isSecondPhase: isSecond).plan.arenaBytes }
         arenas = schedules.map(\.plan.arenaBytes)
 
@@ -69,11 +68,10 @@ public struct TrainingMemory: Sendable {
         }
         add(arenas.max() ?? 0, named: "arena", to: .activations)
         if configuration.accumulate > 1 {
-            let lossCount = configuration.radii.count + (isSecond ? 4 : 6)
-            let update = try AccumulatedStep(model, configuration, lossCount: lossCount, isSecondPhase: isSecond)
-            let planned = try Schedule(update.graph, traits: traits, gemm: gemm)
-            storages += planned.storages.values
-            add(planned.plan.arenaBytes, named: "arena of the update", to: .activations)
+            let updates = try kinds.map { try AccumulatedStep(model, configuration, isSecondPhase: $0) }
+                .map { try Schedule($0.graph, traits: traits, gemm: gemm) }
+            storages += updates.flatMap(\.storages.values)
+            add(updates.map(\.plan.arenaBytes).max() ?? 0, named: "arena of the update", to: .activations)
         }
         var seen: Set<String> = []
         for storage in storages where seen.insert(storage.name).inserted { add(storage, to: Self.part(of: storage.name)) }
