@@ -22,6 +22,14 @@ import Testing
         }
     }
 
+    @Test func evaluationsFitTheHost() {
+        var configuration = Configuration()
+        (configuration.classes, configuration.onlineEvalImages) = (1000, 1_000_000)
+        #expect(errorText { try configuration.validate() } == nil)
+        configuration.onlineEval = 1
+        #expect(errorText { try configuration.validate() }?.contains("online-eval-images") == true)
+    }
+
     @Test func rateFor256Images() {
         var configuration = Configuration()
         (configuration.samplesPerLabel, configuration.accumulate) = (16, 4)

@@ -7,8 +7,14 @@ import Testing
 @Suite(.serialized) struct GradientCheckpointingTests {
     @Test("recomputed blocks give the same bits, dropout included, in both phases", arguments: TinyRun.allCases, [TeamShape.cpu16, .gpu])
     func sameBits(_ kind: TinyRun, _ shape: TeamShape) throws {
-        guard TestDevice.shapes.contains(shape) else { return }
-        try TestDevice.with(shape) { device in
+        if TestDevice.shapes.contains(shape) { try compare(kind, shape, .fp32) }
+    }
+
+    @Test("and so they do with rounded products", .enabled(if: TestDevice.shapes.contains(.gpu)))
+    func sameBitsRounded() throws { try compare(.pixels, .gpu, .bf16) }
+
+    private func compare(_ kind: TinyRun, _ shape: TeamShape, _ precision: Precision) throws {
+        try TestDevice.with(shape, precision: precision) { device in
             var arenas: [Int] = []
             let snapshots = try [false, true].map { recomputes in
                 let trainer = try kind.trainer(device) { ($0.gradCheckpointing, $0.dropout) = (recomputes, 0.3) }

@@ -39,6 +39,11 @@ extension Configuration {
             throw ConfigurationError(
                 "settings: \(name): about \(elements.formattedCount) numbers are more than any device holds; choose smaller sizes")
         }
+        let judged = Double(classes) * Double(onlineEvalImages) * Double(channels) * Double(height) * Double(width)
+        guard onlineEval == 0 || judged <= Double(Int32.max) else {
+            throw ConfigurationError(
+                "online-eval-images \(onlineEvalImages): too many to hold for each of \(classes) classes; take fewer")
+        }
     }
 }
 

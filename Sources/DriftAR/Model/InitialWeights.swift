@@ -2,8 +2,9 @@ import DriftGPU
 
 /// Weights of a file that a new run starts from: what fits is taken, the rest is named.
 public struct InitialWeights: Sendable {
-    private let file: SafeTensorsFile
-    public var path: String { file.path }
+    public let path: String
+    /// Names of all tensors of the file.
+    private let names: [String]
     /// Parameters taken from the file.
     public private(set) var taken: [String] = []
     /// Parameters the file does not have.
@@ -13,16 +14,19 @@ public struct InitialWeights: Sendable {
     /// Parameters that are copied from the trained block whatever the file has.
     public private(set) var copied: [String] = []
 
-    init(_ file: SafeTensorsFile) { self.file = file }
+    init(_ file: SafeTensorsFile) {
+        path = file.path
+        names = file.names
+    }
 
     /// Tensors of the file that the model does not know.
     public var unused: [String] {
         let known = Set(taken + otherShape + copied)
-        return file.names.filter { !known.contains($0) }
+        return names.filter { !known.contains($0) }
     }
 
-    /// The values of `entry`, nil where they are to be drawn.
-    mutating func take(_ entry: ParameterLayout.Entry) throws -> [Float]? {
+    /// The values of `entry` in the file, nil where they are to be drawn.
+    mutating func take(_ entry: ParameterLayout.Entry, from file: SafeTensorsFile) throws -> [Float]? {
         guard !DriftARModel.isFrozen(entry.name) else {
             copied.append(entry.name)
             return nil
@@ -47,7 +51,7 @@ public struct InitialWeights: Sendable {
     func check() throws {
         guard taken.isEmpty else { return }
         throw DataError(
-            "none of its \(file.entries.count) tensors is a parameter of this model", at: path,
+            "none of its \(names.count) tensors is a parameter of this model", at: path,
             fix: "name weights of Drift-AR, and the sizes they were trained with")
     }
 }

@@ -23,7 +23,7 @@ public final class ModelState {
         for (index, declaration) in model.declarations.enumerated() {
             guard let entry = model.layout[declaration.name] else { continue }
             let range = entry.offset..<(entry.offset + entry.count)
-            if let taken = try initial?.take(entry) {
+            if let weights, let taken = try initial?.take(entry, from: weights) {
                 values.replaceSubrange(range, with: taken)
                 continue
             }

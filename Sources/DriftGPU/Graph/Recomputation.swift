@@ -5,7 +5,6 @@
 /// while its own backward nodes run.
 struct Recomputation {
     private let graph: Graph
-    /// The graph's segments, without those of other gradients' second times.
     private let segments: [Range<Int>]
     /// Second times of nodes, by index of the first.
     private var nodes: [Int: Node] = [:]
