@@ -6,6 +6,7 @@
 #include "math.cl"
 #include "random.cl"
 #include "copy.cl"
+#include "accumulate.cl"
 #include "add.cl"
 #include "activation.cl"
 #include "attention.cl"

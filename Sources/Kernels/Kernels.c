@@ -16,6 +16,9 @@ static const char random_text[] = {
 static const char copy_text[] = {
 #embed "copy.cl"
 };
+static const char accumulate_text[] = {
+#embed "accumulate.cl"
+};
 static const char add_text[] = {
 #embed "add.cl"
 };
@@ -181,6 +184,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(math),
     SOURCE(random),
     SOURCE(copy),
+    SOURCE(accumulate),
     SOURCE(add),
     SOURCE(activation),
     SOURCE(attention),

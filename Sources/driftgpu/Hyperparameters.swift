@@ -4,6 +4,9 @@ import DriftAR
 extension Configuration.Groups: ExpressibleByArgument {}
 extension Configuration.Features: ExpressibleByArgument {}
 extension Configuration.LearningRateSchedule: ExpressibleByArgument {}
+extension Configuration.BankContents: ExpressibleByArgument {}
+extension Configuration.DraftStart: ExpressibleByArgument {}
+extension Configuration.Weights: ExpressibleByArgument {}
 
 /// Every setting of a run but its precision (a device option) as a flag. What is not given comes from `--config`, then from the preset.
 struct Hyperparameters: ParsableArguments {
@@ -35,12 +38,20 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Extra negatives from earlier generated images (tokens groups).", valueName: "n")) var negatives: Int?
     @Option(help: ArgumentHelp("Real images kept for each class (tokens groups).", valueName: "n")) var positiveBank: Int?
     @Option(help: ArgumentHelp("Generated images kept (tokens groups).", valueName: "n")) var negativeBank: Int?
+    @Option(help: "What the ring of real images holds: features as the reference, or the smaller image tokens (tokens groups).") var bankContents: Configuration.BankContents?
     @Option(help: ArgumentHelp("Encode each distinct label once (true), or every image as the reference does (false).", valueName: "bool")) var encodeOnce: Bool?
     @Option(help: ArgumentHelp("Position the draft learns, relative to its own: 0, or 1 as the reference.", valueName: "n")) var draftShift: Int?
+    @Option(help: "How the draft starts: as a copy of the encoder, or random.") var draftInit: Configuration.DraftStart?
     @Option(help: ArgumentHelp("Steps to train.", valueName: "n")) var steps: Int?
+    @Option(help: ArgumentHelp("Epochs to train, instead of --steps; one has passed when as many real images were drawn as there are.", valueName: "x")) var epochs: Double?
+    @Option(help: ArgumentHelp("Parts of a step whose gradients are averaged; the reference adds them.", valueName: "n")) var accumulate: Int?
+    @Flag(inversion: .prefixedNo, help: "Compute the transformer blocks again in the backward pass: less memory, about a third more work, the same result.")
+    var gradCheckpointing: Bool?
     @Option(name: [.customLong("lr")], help: ArgumentHelp("Peak learning rate.", valueName: "x")) var learningRate: Double?
+    @Option(help: ArgumentHelp("Peak learning rate for 256 images, instead of --lr: times batch and accumulated parts over 256.", valueName: "x")) var blr: Double?
     @Option(name: [.customLong("min-lr")], help: ArgumentHelp("Learning rate at the end of a decay.", valueName: "x")) var minimumLearningRate: Double?
     @Option(help: ArgumentHelp("Steps of linear warm-up.", valueName: "n")) var warmupSteps: Int?
+    @Option(help: ArgumentHelp("Epochs of linear warm-up, instead of --warmup-steps.", valueName: "x")) var warmupEpochs: Double?
     @Option(name: [.customLong("lr-schedule")], help: "Learning rate after the warm-up.") var schedule: Configuration.LearningRateSchedule?
     @Option(help: ArgumentHelp("Part of the steps over which the linear schedule falls.", valueName: "p")) var decayFraction: Double?
     @Option(help: ArgumentHelp("First AdamW beta.", valueName: "x")) var beta1: Double?
@@ -56,6 +67,15 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Steps between sample grids; 0: only at the end.", valueName: "n")) var sampleEvery: Int?
     @Option(help: ArgumentHelp("Steps between checkpoints; 0: only at the end.", valueName: "n")) var checkpointEvery: Int?
     @Option(help: ArgumentHelp("Checkpoints to keep.", valueName: "n")) var keepCheckpoints: Int?
+    @Option(help: ArgumentHelp("Steps between evaluations of samples against the training data; 0: none.", valueName: "n")) var onlineEval: Int?
+    @Option(help: ArgumentHelp("Images of each label in such an evaluation.", valueName: "n")) var onlineEvalImages: Int?
+    @Option(help: "Weights that samples and evaluations while training are drawn from: ema or model.") var evalWeights: Configuration.Weights?
+
+    func validate() throws {
+        if blr != nil && learningRate != nil { throw ValidationError("--blr and --lr exclude each other") }
+        if epochs != nil && steps != nil { throw ValidationError("--epochs and --steps exclude each other") }
+        if warmupEpochs != nil && warmupSteps != nil { throw ValidationError("--warmup-epochs and --warmup-steps exclude each other") }
+    }
 
     func apply(to configuration: inout Configuration) throws {
         func set<Value>(_ path: WritableKeyPath<Configuration, Value>, _ value: Value?) {
@@ -76,6 +96,9 @@ struct Hyperparameters: ParsableArguments {
         set(\.clip, clip); set(\.ema, ema); set(\.alpha0, alpha0); set(\.freezeFraction, freezeFraction)
         set(\.seed, seed); set(\.logEvery, logEvery); set(\.sampleEvery, sampleEvery)
         set(\.checkpointEvery, checkpointEvery); set(\.keepCheckpoints, keepCheckpoints)
+        set(\.bankContents, bankContents); set(\.draftInit, draftInit); set(\.accumulate, accumulate)
+        set(\.gradCheckpointing, gradCheckpointing); set(\.onlineEval, onlineEval)
+        set(\.onlineEvalImages, onlineEvalImages); set(\.evalWeights, evalWeights)
         if let radii {
             configuration.radii = try radii.split(separator: ",").map { part in
                 guard let radius = Float(part) else {
@@ -90,6 +113,15 @@ struct Hyperparameters: ParsableArguments {
                 throw ValidationError("--batch \(batch): must be a multiple of the \(labels) labels in a step")
             }
             configuration.samplesPerLabel = batch / labels
+        }
+        if let blr { configuration.learningRate = configuration.learningRate(per256Images: blr) }
+    }
+
+    /// Turns epochs into steps, where they were asked for, once the number of images is known.
+    func applyEpochs(to configuration: inout Configuration, imageCount: Int) throws {
+        if let epochs { configuration.steps = try configuration.steps(inEpochs: epochs, imageCount: imageCount) }
+        if let warmupEpochs {
+            configuration.warmupSteps = try configuration.steps(inEpochs: warmupEpochs, imageCount: imageCount)
         }
     }
 }

@@ -14,7 +14,9 @@ struct Train: ParsableCommand {
     @Option(name: [.short, .long], help: "Folder of the run. Default: out/PRESET.") var output: String?
     @Flag(help: "Continue the run in the output folder from its newest checkpoint.") var resume = false
     @Flag(help: "Replace the run in the output folder.") var overwrite = false
-    @Flag(help: "Print the schedule of a step and stop.") var printPlan = false
+    @Option(name: [.customLong("init")], help: ArgumentHelp("Weights a new run starts from: a .safetensors file, a run's folder (its EMA) or a checkpoint's. What fits is taken, the rest is named.", valueName: "path"))
+    var initialWeights: String?
+    @Flag(help: "Print the schedule of a step and what the run needs of the device's memory, and stop.") var printPlan = false
     @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
     var profile: String?
     @OptionGroup(title: "Data") var dataOptions: DataOptions
@@ -48,13 +50,21 @@ struct Train: ParsableCommand {
             try settings.validate()
             let vae = try vaeOptions.weights()
             let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
-            if printPlan || profile != nil {
-                try inspect(settings, data: data, device: device)
+            try hyperparameters.applyEpochs(to: &settings, imageCount: data.count)
+            try settings.validate()
+            if printPlan {
+                try plan(settings, data: data, device: device)
+                return
+            }
+            if let profile {
+                try inspect(settings, data: data, device: device, trace: profile)
                 return
             }
             let run = try TrainingRun(
                 settings, data: data, path: path, existing: resume ? .resume : overwrite ? .overwrite : .refuse,
-                device: device, autoencoder: vae.map { Autoencoder($0, device: device) })
+                device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+                weights: try initialWeights.map { try SavedModel.file($0) })
+            if let taken = run.initialWeights { Output.line(taken.description) }
             try train(run, path: path, device: device)
         }
     }
@@ -69,6 +79,7 @@ struct Train: ParsableCommand {
         let products = device.precision == .fp32 ? "" : ", \(device.precision.rawValue) products"
         Output.line(
             "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)\(products)")
+        Output.line(run.memory.description)
         let interrupt = Interrupt()
         let progress = ProgressLine(from: run.trainer.step, total: steps)
         switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {
@@ -80,15 +91,29 @@ struct Train: ParsableCommand {
         }
     }
 
-    /// Prints what a step does, and where its time goes.
-    private func inspect(_ settings: Configuration, data: ImageSet, device: Device) throws {
+    /// Prints what a step does and what the run needs. Allocates nothing: a device too small for the run can still say so.
+    private func plan(_ settings: Configuration, data: ImageSet, device: Device) throws {
+        func memory(_ gradCheckpointing: Bool) throws -> TrainingMemory {
+            var changed = settings
+            changed.gradCheckpointing = gradCheckpointing
+            return try TrainingMemory(
+                changed, data: data, maxAllocation: device.about.maxAllocation, traits: device.traits, gemm: device.gemm)
+        }
+        let (plain, recomputing) = (try memory(false), try memory(true))
+        let own = settings.gradCheckpointing ? recomputing : plain
+        Output.line(own.schedule.listing)
+        Output.line(
+            "arena with --grad-checkpointing \(recomputing.schedule.plan.arenaBytes) bytes, without \(plain.schedule.plan.arenaBytes)")
+        Output.line(own.description)
+    }
+
+    /// Prints where the time of a step goes.
+    private func inspect(_ settings: Configuration, data: ImageSet, device: Device, trace profile: String) throws {
         let state = ModelState(
             try DriftARModel(DriftARModel.Shape(settings)), memory: DeviceMemory(device))
         try state.initialize(seed: settings.seed)
         let trainer = try Trainer(settings, state: state, data: data)
-        let schedule = try trainer.schedule()
-        Output.line(printPlan ? schedule.listing : schedule.summary)
-        guard let profile else { return }
+        Output.line(try trainer.schedule().summary)
         // The first steps compile kernels.
         for _ in 0..<5 { try trainer.advance() }
         try device.finish()

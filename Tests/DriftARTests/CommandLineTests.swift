@@ -67,12 +67,43 @@ import Testing
         let folder = try TestFolder()
         let plan = try run("train --print-plan " + Program.tiny, in: folder)
         #expect(plan.code == 0 && plan.output.contains("launches, arena"), "\(plan.errors)")
+        #expect(plan.output.contains("arena with --grad-checkpointing ") && plan.output.contains("\nneeds "))
         let profile = try run("train " + Program.tiny, ["--profile", "trace.json"], in: folder)
         #expect(profile.code == 0 && profile.output.contains("ms/step wall"), "\(profile.errors)")
         let trace = try JSONSerialization.jsonObject(with: Data(Files.read(folder.file("trace.json"))))
         let events = (trace as? [String: Any])?["traceEvents"] as? [[String: Any]] ?? trace as? [[String: Any]]
         #expect(events.map { !$0.isEmpty } == true)
         #expect(!Files.exists(folder.file("out")))
+    }
+
+    @Test("epochs, blr, parts of a step, evaluations and weights to start from")
+    func trainingOptions() throws {
+        let folder = try TestFolder()
+        // 1442 images, 15 of them a step and part: 96.1 steps an epoch, 48.1 in two parts.
+        let line = "train --output run --epochs 0.05 --warmup-epochs 0.03 --accumulate 2 --blr 0.256 --grad-checkpointing"
+            + " --online-eval 2 --online-eval-images 2 --eval-weights model " + Program.tiny
+        let trained = try run(line, in: folder)
+        #expect(trained.code == 0 && trained.output.contains("\nneeds "), "\(trained.errors)")
+        let configuration = try RunFolder(folder.file("run")).configuration()
+        #expect(configuration.steps == 3 && configuration.warmupSteps == 2)
+        // 9 images, twice.
+        #expect(abs(configuration.learningRate - 0.018) < 1e-12)
+        #expect(configuration.gradCheckpointing && configuration.evalWeights == .model)
+        #expect(trained.errors.contains("accuracy"))
+        #expect(try folder.text("run/metrics.jsonl").contains("\"accuracy\""))
+
+        let second = try run("train --init run --steps 2 --output second --embed 24 " + Program.tiny.replacingOccurrences(of: "--embed 16", with: ""), in: folder)
+        #expect(second.code == 0 && second.output.contains("of another shape there, so new: "), "\(second.errors)")
+        let file = "run/checkpoints/step-00000003/model.safetensors"
+        let third = try run("train --init \(file) --steps 2 --output third " + Program.tiny, in: folder)
+        #expect(third.code == 0 && third.output.contains("parameters taken"), "\(third.errors)")
+        try expectError("train --init missing --output fourth", says: "missing", in: folder)
+        try expectError("train --init run/config.json --output fourth", says: "run/config.json", in: folder)
+        try expectError("train --epochs nan", says: "nan epochs", in: folder)
+        try expectError("train --epochs 0", says: "steps 0", in: folder)
+        try expectError("train --accumulate 0", says: "accumulate 0", in: folder)
+        try expectError("train --online-eval=-1", says: "online-eval -1", in: folder)
+        #expect(!Files.exists(folder.file("fourth")))
     }
 
     @Test("errors a user can cause are one line, with exit code 1")
@@ -173,6 +204,8 @@ import Testing
             "train --resume --overwrite", "train --drift-groups labels", "train --seed -1", "train --seed=-1", "sample",
             "eval", "eval --images x --features phi", "eval --images x --features classifier", "eval --images x --stats y",
             "eval --checkpoint x --features pixels --classifier y", "eval --fit-classifier --images x", "paint", "sample --checkpoint x --format bmp",
+            "train --lr 1 --blr 1", "train --epochs 1 --steps 1",
+            "train --warmup-epochs 1 --warmup-steps 1", "train --eval-weights best", "train --draft-init copy",
         ])
     func usage(_ line: String) throws {
         let folder = try TestFolder()

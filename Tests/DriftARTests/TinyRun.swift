@@ -30,8 +30,11 @@ enum TinyRun: String, CaseIterable, Sendable {
     static func data() throws -> Dataset { try OptDigits.split().training }
 
     /// A trainer of its own memory, at the start.
-    func trainer(_ device: Device, options: Schedule.Options = Schedule.Options()) throws -> Trainer {
-        let configuration = configuration
+    func trainer(
+        _ device: Device, options: Schedule.Options = Schedule.Options(), change: (inout Configuration) -> Void = { _ in }
+    ) throws -> Trainer {
+        var configuration = configuration
+        change(&configuration)
         let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
         try state.initialize(seed: configuration.seed)
         return try Trainer(configuration, state: state, data: Self.data(), options: options)

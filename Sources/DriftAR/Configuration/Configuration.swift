@@ -68,10 +68,17 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var positiveBank = 128
     /// Capacity of the ring of generated features.
     public var negativeBank = 1000
+    /// What the ring of real images holds: their `features`, as in the reference, or the image `tokens`, usually much
+    /// smaller, whose features are then computed anew in every step that draws them.
+    public enum BankContents: String, Codable, Sendable, CaseIterable { case features, tokens }
+    public var bankContents = BankContents.features
     /// Encodes each distinct label once and shares z among its images; false encodes every image, as the reference does.
     public var encodeOnce = true
     /// Position of z the draft at r is trained on, relative to r: 0 is what the speculative loop verifies, 1 the reference.
     public var draftShift = 0
+    /// How the draft starts: as a copy of the encoder's first blocks and norm, or drawn like everything else.
+    public enum DraftStart: String, Codable, Sendable, CaseIterable { case encoder, random }
+    public var draftInit = DraftStart.encoder
 
     // MARK: Schedule and optimiser
 
@@ -94,6 +101,10 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var alpha0 = 0.95
     /// Part of the steps after which the encoder is frozen (phase II).
     public var freezeFraction = 0.8
+    /// Parts of a step, each with labels, images and noise of its own, whose gradients are averaged before the update.
+    public var accumulate = 1
+    /// Computes the transformer blocks again in the backward pass instead of keeping what is inside of them.
+    public var gradCheckpointing = false
     public var seed: UInt64 = 0
     /// What the inputs of matrix products are rounded to in training; samples may be drawn in any other precision.
     public var precision = Precision.fp32
@@ -104,6 +115,13 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var sampleEvery = 200
     public var checkpointEvery = 250
     public var keepCheckpoints = 3
+    /// Steps between evaluations of samples while training; 0: none.
+    public var onlineEval = 0
+    /// Images of each label in such an evaluation.
+    public var onlineEvalImages = 10
+    /// Weights that a run's samples and evaluations are drawn from.
+    public enum Weights: String, Codable, Sendable, CaseIterable { case ema, model }
+    public var evalWeights = Weights.ema
 
     public init() {}
 
@@ -114,8 +132,10 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// C, values of a token.
     public var tokenWidth: Int { channels * patch * patch }
     public var labelsInStep: Int { labelsPerStep == 0 ? classes : labelsPerStep }
-    /// Generated images in a step.
+    /// Generated images in a step, or in a part of one where gradients are accumulated.
     public var batch: Int { labelsInStep * samplesPerLabel }
+    /// Generated images whose gradients make one update.
+    public var effectiveBatch: Int { batch * accumulate }
 
     /// Takes over what the data decides: form, shape and number of classes.
     public mutating func adopt(_ source: DataSource) {
@@ -172,6 +192,9 @@ public struct Configuration: Codable, Sendable, Equatable {
         try require(freezeFraction >= 0 && freezeFraction <= 1, "freeze-fraction \(freezeFraction): take 0 to 1")
         try require(logEvery > 0 && sampleEvery >= 0 && checkpointEvery >= 0, "log-every must be above 0, sample-every and checkpoint-every 0 (never) or more")
         try require(keepCheckpoints > 0, "keep-checkpoints \(keepCheckpoints): take 1 or more")
+        try require(accumulate > 0 && accumulate <= 1_000_000, "accumulate \(accumulate): take 1 to 1000000")
+        try require(onlineEval >= 0, "online-eval \(onlineEval): must be 0 (never) or more")
+        try require(onlineEvalImages > 0 && onlineEvalImages <= 1_000_000, "online-eval-images \(onlineEvalImages): take 1 to 1000000")
         try validateSizes()
     }
 

@@ -27,7 +27,7 @@ extension Configuration {
             let compared = Double(positives) + Double(negatives) + 1
             sizes.append(("features of a step", images * compared * tokens * embed))
             sizes.append(("distances of a step", images * compared * tokens * tokens))
-            sizes.append(("positive-bank", Double(classes) * Double(positiveBank) * tokens * embed))
+            sizes.append(("positive-bank", Double(classes) * Double(positiveBank) * tokens * (bankContents == .tokens ? tokenWidth : embed)))
             sizes.append(("negative-bank", Double(negativeBank) * tokens * embed))
         }
         return sizes
@@ -38,6 +38,11 @@ extension Configuration {
         for (name, elements) in tensorSizes() where !(elements <= Self.largestTensor) {
             throw ConfigurationError(
                 "settings: \(name): about \(elements.formattedCount) numbers are more than any device holds; choose smaller sizes")
+        }
+        let judged = Double(classes) * Double(onlineEvalImages) * Double(channels) * Double(height) * Double(width)
+        guard onlineEval == 0 || judged <= Double(Int32.max) else {
+            throw ConfigurationError(
+                "online-eval-images \(onlineEvalImages): too many to hold for each of \(classes) classes; take fewer")
         }
     }
 }

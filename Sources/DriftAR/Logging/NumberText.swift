@@ -28,6 +28,15 @@ enum NumberText {
         return fixed(value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.1 ? 3 : 5)
     }
 
+    /// Bytes as 812 bytes, 3.1 MB or 12 GB (powers of ten).
+    static func bytes(_ count: Int) -> String {
+        for (unit, size) in [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] where Double(count) >= size {
+            let value = Double(count) / size
+            return fixed(value, value < 10 ? 1 : 0) + " " + unit
+        }
+        return "\(count) bytes"
+    }
+
     /// Seconds as 42s, 3m05s, 2h07m or 3d04h.
     static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "?" }

@@ -24,9 +24,16 @@ public struct AttentionBlock: Sendable {
             + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width)
     }
 
-    /// [B, N, D] -> [B, N, D], and the packed query, key and value [B, N, 3 D], from which the entropy is computed.
+    /// [B, N, D] -> [B, N, D], and the packed query, key and value [B, N, 3 D], from which the entropy is computed. One
+    /// segment of the graph.
     public func callAsFunction(
         _ x: Tensor, _ scope: ParameterScope, mask: AttentionMask = .none, dropout: Dropout? = nil
+    ) throws -> (output: Tensor, qkv: Tensor) {
+        try scope.graph.segment { try apply(x, scope, mask: mask, dropout: dropout) }
+    }
+
+    private func apply(
+        _ x: Tensor, _ scope: ParameterScope, mask: AttentionMask, dropout: Dropout?
     ) throws -> (output: Tensor, qkv: Tensor) {
         let graph = scope.graph
         let qkv = try scope.linear(scope.layerNorm(x, "norm1", epsilon: epsilon), "attn.qkv")

@@ -35,9 +35,15 @@ public struct CrossAttentionBlock: Sendable {
             + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width)
     }
 
-    /// x [B, R, D], context [L, M, Dc], modulation t [L, 6, D] with B = L G -> [B, R, D].
+    /// x [B, R, D], context [L, M, Dc], modulation t [L, 6, D] with B = L G -> [B, R, D]. One segment of the graph.
     public func callAsFunction(
         _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> Tensor {
+        try scope.graph.segment { try apply(x, context: context, modulation: t, scope, dropout: dropout) }
+    }
+
+    private func apply(
+        _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout?
     ) throws -> Tensor {
         let graph = scope.graph
         let labels = t.shape[0]

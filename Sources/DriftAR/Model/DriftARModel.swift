@@ -26,6 +26,8 @@ public struct DriftARModel: Sendable {
         /// Whether phi reads its tokens through a projection of its own that is frozen with it, instead of through the
         /// trained `token_to_enc_proj`.
         public var hasFrozenProjection: Bool
+        /// Whether the draft starts as a copy of the encoder's first blocks and norm.
+        public var startsDraftFromEncoder = true
 
         public init(
             tokens: Int, tokenWidth: Int, embed: Int, heads: Int, encoderDepth: Int, decoderDepth: Int, draftDepth: Int,
@@ -58,6 +60,7 @@ public struct DriftARModel: Sendable {
                 epsilon: configuration.layerNormEpsilon, sigmaMax: configuration.sigmaMax,
                 sigmaTau: configuration.sigmaTau, lastLayerDeviation: configuration.lastLayerDeviation,
                 hasFrozenProjection: configuration.groups == .samples && configuration.features != .pixels)
+            startsDraftFromEncoder = configuration.draftInit == .encoder
         }
     }
 
@@ -97,7 +100,7 @@ public struct DriftARModel: Sendable {
         list += ParameterDeclaration.layerNorm("z_proj_ln", width)
         for index in 0..<encoderBlocks { list += block.declarations("encoder_blocks.\(index).") }
         list += ParameterDeclaration.layerNorm("encoder_norm", width)
-        list += draft.declarations("draft_model.", encoderBlocks: encoderBlocks)
+        list += draft.declarations("draft_model.", encoderBlocks: shape.startsDraftFromEncoder ? encoderBlocks : 0)
         list += decoder.declarations("drift_decoder.net.")
         list += ParameterDeclaration.linear("token_to_enc_proj", shape.tokenWidth, width)
         list += ParameterDeclaration.linear("enc_to_token_proj", width, shape.tokenWidth)
@@ -127,6 +130,11 @@ public struct DriftARModel: Sendable {
         return isFrozen(name) || prefixes.contains { name.hasPrefix($0) }
     }
 
+    /// The parameters that a phase trains.
+    public func trained(isSecondPhase: Bool) -> [ParameterLayout.Entry] {
+        layout.entries.filter { isSecondPhase ? !Self.isFrozenInSecondPhase($0.name) : !Self.isFrozen($0.name) }
+    }
+
     // MARK: Encoder
 
     /// Class embeddings [L, D]; a label whose `drop.uniform` is below its probability gets `fake_latent`.
@@ -152,11 +160,14 @@ public struct DriftARModel: Sendable {
         let depth = 2 * shape.encoderDepth
         for index in 0..<depth {
             let isPenultimate = index == depth - 2
-            let result = try block(
-                x, scope.scope("encoder_blocks.\(index)"), mask: isPenultimate ? .bufferCausal(shape.buffer) : .none,
-                dropout: dropout)
-            x = result.output
-            if isPenultimate { entropy = try graph.softmaxEntropy(result.qkv, heads: shape.heads, buffer: shape.buffer) }
+            // One segment: neither the queries and keys nor the entropy's slopes have to be kept where blocks are recomputed.
+            x = try graph.segment {
+                let result = try block(
+                    x, scope.scope("encoder_blocks.\(index)"), mask: isPenultimate ? .bufferCausal(shape.buffer) : .none,
+                    dropout: dropout)
+                if isPenultimate { entropy = try graph.softmaxEntropy(result.qkv, heads: shape.heads, buffer: shape.buffer) }
+                return result.output
+            }
         }
         guard let entropy else { throw GraphError("encoder: needs two blocks or more") }
         x = try scope.layerNorm(x, "encoder_norm", epsilon: shape.epsilon)

@@ -10,13 +10,21 @@ public final class ModelState {
         self.memory = memory
     }
 
-    /// Draws the parameters of a new model from `seed`; the EMA begins as a copy.
-    public func initialize(seed: UInt64) throws {
+    /// Draws the parameters of a new model from `seed`, or takes them from `weights` where that has one of the same name and
+    /// shape; the EMA begins as a copy. phi is never taken: it is the penultimate block as it stands then, and a draft that
+    /// `weights` does not have starts from the encoder it does have. Returns what was taken, with `weights`.
+    @discardableResult
+    public func initialize(seed: UInt64, from weights: SafeTensorsFile? = nil) throws -> InitialWeights? {
+        var initial = weights.map(InitialWeights.init)
         // The device refuses what is too large before the host allocates as much.
         for name in ["parameters", "ema"] { try memory.reserve(model.layout.storage(name)) }
-        let values = try model.layout.initialValues(of: model.declarations, seed: seed)
+        let values = try model.layout.initialValues(of: model.declarations, seed: seed) { entry in
+            try weights.flatMap { try initial?.take(entry, from: $0) }
+        }
+        try initial?.check()
         try memory.write(values, to: model.layout.storage("parameters"))
         try memory.write(values, to: model.layout.storage("ema"))
+        return initial
     }
 
     /// The tensors of a flat buffer by parameter name.

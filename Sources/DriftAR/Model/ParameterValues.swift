@@ -2,13 +2,19 @@ import DriftGPU
 
 extension ParameterLayout {
     /// The first values of all parameters as one flat buffer, drawn from `seed` as their declarations, which are this
-    /// layout's in the same order, say.
-    func initialValues(of declarations: [ParameterDeclaration], seed: UInt64) throws -> [Float] {
+    /// layout's in the same order, say. Where `given` has values for a parameter, it takes those.
+    func initialValues(
+        of declarations: [ParameterDeclaration], seed: UInt64, given: (Entry) throws -> [Float]? = { _ in nil }
+    ) throws -> [Float] {
         let random = Philox(seed: seed)
         var values = [Float](repeating: 0, count: count)
         for (index, declaration) in declarations.enumerated() {
             guard let entry = self[declaration.name] else { continue }
             let range = entry.offset..<(entry.offset + entry.count)
+            if let taken = try given(entry) {
+                values.replaceSubrange(range, with: taken)
+                continue
+            }
             switch declaration.initial {
             case .zeros: break
             case .ones: for i in range { values[i] = 1 }
@@ -25,7 +31,7 @@ extension ParameterLayout {
                     values[i] = bound * (2 * Float(random.uniform(stream: Self.stream, tensor: index, element: k)) - 1)
                 }
             case .copy(let name):
-                // Declared earlier, so already drawn.
+                // Declared earlier, so already there.
                 guard let source = self[name], source.count == entry.count else {
                     throw GraphError("parameter \(entry.name): nothing like it is called \(name)")
                 }

@@ -105,8 +105,9 @@ public struct SavedModel: Sendable {
     public let configuration: Configuration
     public let file: SafeTensorsFile
 
-    /// `weights`: `ema` or `model`; it decides only where `path` holds both.
-    public init(_ path: String, weights: String = "ema") throws {
+    /// The weights that `path` names: a run's folder, a checkpoint's folder or a file. `weights`: `ema` or `model`; it
+    /// decides only where `path` holds both.
+    public static func file(_ path: String, weights: String = "ema") throws -> SafeTensorsFile {
         let name: String
         switch weights {
         case "ema": name = RunFolder.File.ema
@@ -128,13 +129,18 @@ public struct SavedModel: Sendable {
         } else {
             target = path
         }
-        file = try SafeTensorsFile(target)
+        return try SafeTensorsFile(target)
+    }
+
+    /// `weights`: `ema` or `model`; it decides only where `path` holds both.
+    public init(_ path: String, weights: String = "ema") throws {
+        file = try Self.file(path, weights: weights)
         guard let text = file.metadata[RunFolder.configurationKey] else {
             throw DataError(
-                "carries no configuration of driftgpu", at: target,
+                "carries no configuration of driftgpu", at: file.path,
                 fix: "name a checkpoint that driftgpu train wrote, or take these weights over with driftgpu import")
         }
-        configuration = try Configuration().merging(json: Data(text.utf8), from: target)
+        configuration = try Configuration().merging(json: Data(text.utf8), from: file.path)
         try configuration.validate()
     }
 

@@ -5,8 +5,14 @@ import Foundation
 public struct TrainingRun {
     public let folder: RunFolder
     public let trainer: Trainer
-    private let sampler: Sampler
+    /// What the run takes of the device's memory.
+    public let memory: TrainingMemory
+    /// What a new run took from the weights it was given.
+    public let initialWeights: InitialWeights?
+    let sampler: Sampler
     private let rendering: Rendering
+    /// Real images that samples are judged by while training; nil where they are not.
+    let judges: Dataset?
     /// How the run ended.
     public enum Ending: Sendable, Equatable { case finished, interrupted }
 
@@ -14,10 +20,12 @@ public struct TrainingRun {
     public enum Existing: Sendable { case refuse, resume, overwrite }
 
     /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint. Samples of
-    /// latents are decoded by `autoencoder` where there is one.
+    /// latents are decoded by `autoencoder` where there is one. `weights`: what a new run starts from. `limits`: what the
+    /// device offers, unless that is what it says itself; a run that needs more is refused before anything is allocated or
+    /// written.
     public init(
         _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device,
-        autoencoder: Autoencoder? = nil
+        autoencoder: Autoencoder? = nil, weights: SafeTensorsFile? = nil, limits: TrainingMemory.Limits? = nil
     ) throws {
         try configuration.validate()
         rendering = try Rendering(configuration, autoencoder: autoencoder)
@@ -32,10 +40,16 @@ public struct TrainingRun {
             throw ConfigurationError(
                 "\(path): holds a run already; continue it with --resume, replace it with --overwrite, or choose another --output")
         }
+        let limits = limits ?? TrainingMemory.Limits(device.about)
+        memory = try TrainingMemory(
+            configuration, data: data, maxAllocation: limits.maxAllocation, traits: device.traits, gemm: device.gemm)
+        try memory.check(limits)
+        judges = configuration.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
         if existing == .resume, let latest {
+            initialWeights = nil
             trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
         } else {
-            try state.initialize(seed: configuration.seed)
+            initialWeights = try state.initialize(seed: configuration.seed, from: weights)
             trainer = try Trainer(configuration, state: state, data: data)
             // Only now: settings that cannot be trained must not cost the run that stands here.
             try Files.makeFolder(path)
@@ -47,7 +61,9 @@ public struct TrainingRun {
         }
         try Files.makeFolder(folder.samplesPath)
         try AtomicFile.write(Array(configuration.json()), to: folder.configurationPath)
-        sampler = Sampler(state.model, memory: state.memory)
+        sampler = Sampler(
+            state.model, memory: state.memory, weights: configuration.evalWeights.buffer,
+            batchLimit: configuration.sampleBatch)
     }
 
     /// Trains up to the configured number of steps. `shouldStop` is asked after every step; when it says so, a checkpoint is
@@ -56,6 +72,7 @@ public struct TrainingRun {
         let configuration = trainer.configuration
         let log = try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil)
         var shown: [(String, Double)] = []
+        var judged: [(String, Double)] = []
         var isSaved = trainer.step > 0
         while trainer.step < configuration.steps {
             try trainer.advance()
@@ -63,16 +80,18 @@ public struct TrainingRun {
             let step = trainer.step
             trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.steps
-            if step == 1 || step % configuration.logEvery == 0 || isLast {
+            let isJudged = configuration.onlineEval > 0 && (step % configuration.onlineEval == 0 || isLast)
+            if isJudged { judged = try evaluate() }
+            if step == 1 || step % configuration.logEvery == 0 || isLast || isJudged {
                 let metrics = try trainer.metrics()
-                try log.append(step: step, values: metrics)
+                try log.append(step: step, values: metrics + (isJudged ? judged : []))
                 let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
-                shown = metrics.filter { wanted.contains($0.0) }
+                shown = metrics.filter { wanted.contains($0.0) } + judged.filter { $0.0 != "nearest_distance" }
                 if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
                     progress.message("step \(step): the loss is not finite; the step was skipped")
                 }
             }
-            progress.update(step: step, losses: shown, images: configuration.batch)
+            progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
             if isLast || (configuration.sampleEvery > 0 && step % configuration.sampleEvery == 0) { try writeSamples() }
             if isLast || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0) {
                 try log.sync()
@@ -92,7 +111,7 @@ public struct TrainingRun {
         return .finished
     }
 
-    /// A grid of EMA samples, one row a label (of the first ten), as samples/step-N.png.
+    /// A grid of samples, one row a label (of the first ten), as samples/step-N.png.
     public func writeSamples(perLabel: Int = 10) throws {
         let configuration = trainer.configuration
         try sampler.reset()

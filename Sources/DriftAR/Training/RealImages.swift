@@ -75,7 +75,7 @@ final class RealImages {
         if let loader {
             let time = (loader.waited - waitedBefore).components
             let milliseconds = Double(time.seconds) * 1000 + Double(time.attoseconds) * 1e-15
-            result.append(("data_wait", milliseconds / Double(max(1, stepsSinceMetrics))))
+            result.append(("data_wait", milliseconds * Double(configuration.accumulate) / Double(max(1, stepsSinceMetrics))))
             (waitedBefore, stepsSinceMetrics) = (loader.waited, 0)
         }
         if data.mayBreak { result.append(("broken_images", Double(data.broken.count))) }

@@ -43,7 +43,7 @@ struct StepDraw: Sendable {
 }
 
 extension ImageSet.Augmentation {
-    private static let stream: UInt32 = 0x2004_0000
+    private static let stream: UInt32 = 0x2005_0000
 
     /// How the image at place `element` of a step is taken.
     func variant(_ random: Philox, step: Int, element: Int) -> ImageVariant {

@@ -3,7 +3,8 @@ import DriftGPU
 /// Trains a Drift-AR model step by step on one device.
 ///
 /// A step is a pure function of the stored tensors and (seed, step): which labels and images it takes, its noise and its
-/// dropout are drawn from counters. So a resumed run continues bit for bit.
+/// dropout are drawn from counters. So a resumed run continues bit for bit. Where gradients are accumulated, each part of a
+/// step draws under a number of its own, step * parts + part.
 public final class Trainer {
     public let configuration: Configuration
     public let state: ModelState
@@ -14,9 +15,21 @@ public final class Trainer {
     private let phases: PhaseSchedule
     private let options: Schedule.Options
     private let images: RealImages
-    private var phase: (isSecond: Bool, graph: TrainingGraph, executor: Executor)?
+    private struct Phase {
+        let isSecond: Bool
+        let graph: TrainingGraph
+        let executor: Executor
+        /// Where gradients are accumulated.
+        let update: (graph: AccumulatedStep, executor: Executor)?
+    }
+    private var phase: Phase?
     /// Receives the times of every launch when set, on a device opened for profiling.
-    public var profiler: Profiler? { didSet { phase?.executor.profiler = profiler } }
+    public var profiler: Profiler? {
+        didSet {
+            phase?.executor.profiler = profiler
+            phase?.update?.executor.profiler = profiler
+        }
+    }
 
     private var memory: DeviceMemory { state.memory }
     private var device: Device { memory.device }
@@ -71,27 +84,40 @@ public final class Trainer {
     /// The next step's executor: for timing its parts.
     public func executor() throws -> Executor { try current().executor }
 
-    /// The schedule of a first-phase step on a device that need not be there.
+    /// The schedule of a step on a device that need not be there, or of a part of one where gradients are accumulated.
     public static func plannedSchedule(
-        _ configuration: Configuration, traits: DeviceTraits, gemm: any GEMMProvider
+        _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
+        traits: DeviceTraits, gemm: any GEMMProvider
     ) throws -> Schedule {
         let model = try DriftARModel(DriftARModel.Shape(configuration))
-        let training = try TrainingGraph(model, configuration, imageCount: configuration.classes, isSecondPhase: false)
+        let training = try TrainingGraph(
+            model, configuration, imageCount: imageCount ?? configuration.classes, form: form, isSecondPhase: isSecondPhase)
         return try Schedule(training.graph, traits: traits, gemm: gemm)
     }
 
-    private func current() throws -> (graph: TrainingGraph, executor: Executor) {
+    private func current() throws -> Phase {
         let isSecond = phases.isSecondPhase(Double(step))
-        if let phase, phase.isSecond == isSecond { return (phase.graph, phase.executor) }
+        if let phase, phase.isSecond == isSecond { return phase }
         // The first phase's arena goes before the second's is made.
         phase = nil
         let training = try TrainingGraph(
             state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond)
-        let schedule = try Schedule(training.graph, traits: device.traits, gemm: device.gemm, options: options)
-        let executor = try Executor(schedule, memory: memory)
+        let executor = try executor(for: training.graph)
+        var update: (AccumulatedStep, Executor)?
+        if configuration.accumulate > 1 {
+            let graph = try AccumulatedStep(state.model, configuration, isSecondPhase: isSecond)
+            update = (graph, try self.executor(for: graph.graph))
+        }
+        let made = Phase(isSecond: isSecond, graph: training, executor: executor, update: update)
+        phase = made
+        return made
+    }
+
+    private func executor(for graph: Graph) throws -> Executor {
+        let executor = try Executor(
+            Schedule(graph, traits: device.traits, gemm: device.gemm, options: options), memory: memory)
         executor.profiler = profiler
-        phase = (isSecond, training, executor)
-        return (training, executor)
+        return executor
     }
 
     /// Stored tensors beyond the flat buffers that a resumed run needs: the optimiser's counters, the rings.
@@ -102,14 +128,28 @@ public final class Trainer {
 
     /// Issues one step. Does not wait for it; call `metrics` or `Device.finish` now and then.
     public func advance() throws {
-        let (training, executor) = try current()
-        let draw = try StepDraw(configuration, data.index, data.augmentation, step: step)
+        let phase = try current()
+        let time = Double(step)
+        // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
+        try phase.executor.write([Float(learningRate(time + 1))], to: phase.graph.learningRate)
+        try phase.executor.write([Float(phases.alpha(time))], to: phase.graph.alpha)
+        for part in 0..<configuration.accumulate {
+            if let restart = phase.graph.restart { try phase.executor.write([Float(part == 0 ? 1 : 0)], to: restart) }
+            try issue(phase.graph, phase.executor, number: step &* configuration.accumulate &+ part)
+        }
+        try phase.update?.executor.run()
+        step += 1
+    }
+
+    /// Issues the graph of a step, or of a part of one. `number` is what its draws are numbered by.
+    private func issue(_ training: TrainingGraph, _ executor: Executor, number: Int) throws {
+        let draw = try StepDraw(configuration, data.index, data.augmentation, step: number)
         let (labels, drops) = (draw.labels, draw.drops)
         let group = configuration.samplesPerLabel
         let copies = training.labels.count / labels.count
         func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
         try executor.write(spread(labels.map(Int32.init)), to: training.labels)
-        try executor.write(images.rows(of: draw, step: step), to: training.indices)
+        try executor.write(images.rows(of: draw, step: number), to: training.indices)
         if configuration.labelDrop > 0 {
             try executor.write(spread(drops.map { $0 ? Float(0) : 1 }), to: training.dropUniform)
         }
@@ -118,33 +158,36 @@ public final class Trainer {
                 labels.flatMap { Array(repeating: Int32($0), count: group) },
                 to: Storage("image_labels", count: labels.count * group, element: .int32))
         }
-        if let weight = training.negativeWeight { try executor.write([Float(step == 0 ? 0 : 1)], to: weight) }
-        let time = Double(step)
+        if let weight = training.negativeWeight { try executor.write([Float(number == 0 ? 0 : 1)], to: weight) }
         try executor.write(
             [
                 UInt32(truncatingIfNeeded: configuration.seed), UInt32(truncatingIfNeeded: configuration.seed >> 32),
-                UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32),
+                UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
             ], to: training.clock)
-        // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
-        try executor.write([Float(learningRate(time + 1))], to: training.learningRate)
-        try executor.write([Float(phases.alpha(time))], to: training.alpha)
         try executor.run()
-        step += 1
     }
 
-    /// Losses of the last step, by name, in the order they are shown. Waits for the device.
+    /// Losses of the last step, by name, in the order they are shown; means over its parts where gradients are accumulated.
+    /// Waits for the device.
     public func metrics() throws -> [(String, Double)] {
-        guard let (_, training, executor) = phase else { return [] }
-        let losses = training.losses
-        func value(_ tensor: Tensor) throws -> Double { Double(try executor.read(tensor)[0]) }
-        var result: [(String, Double)] = [("loss", try value(losses.total)), ("drift", try value(losses.drift))]
-        if let regression = losses.regression { result.append(("regression", try value(regression))) }
-        if let entropy = losses.entropy { result.append(("entropy_loss", try value(entropy))) }
-        let forces = try executor.read(losses.driftForce).map(Double.init)
-        for (radius, force) in zip(configuration.radii, forces) { result.append(("force_\(radius)", force)) }
-        result.append(("scale", try value(losses.driftScale)))
-        result.append(("entropy", try value(losses.meanEntropy)))
-        result.append(("gradient_norm", try value(losses.norm)))
+        guard let phase else { return [] }
+        let losses = phase.graph.losses
+        let values: [Float]
+        if phase.update != nil {
+            values = try memory.read(Float.self, from: AccumulatedStep.losses(configuration))
+        } else {
+            values = try losses.logged.flatMap { try phase.executor.read($0) }
+        }
+        var names = ["loss", "drift"]
+        if losses.regression != nil { names.append("regression") }
+        if losses.entropy != nil { names.append("entropy_loss") }
+        names += configuration.radii.map { "force_\($0)" } + ["scale", "entropy"]
+        var result = zip(names, values).map { ($0, Double($1)) }
+        if let update = phase.update {
+            result.append(("gradient_norm", Double(try update.executor.read(update.graph.norm)[0])))
+        } else if let norm = losses.norm {
+            result.append(("gradient_norm", Double(try phase.executor.read(norm)[0])))
+        }
         result.append(("lr", learningRate(Double(step))))
         result.append(("alpha", phases.alpha(Double(step - 1))))
         let counters = try memory.read(UInt32.self, from: TrainingGraph.counters)

@@ -1,6 +1,7 @@
 import DriftGPU
 
-/// The graph of one training step of Drift-AR in one phase: forward, losses, gradients, AdamW and EMA.
+/// The graph of one training step of Drift-AR in one phase: forward, losses, gradients, AdamW and EMA. Where gradients are
+/// accumulated it is the graph of one part of a step, which ends with their mean; `AccumulatedStep` does the rest.
 ///
 /// Images of a label stand together: with L labels and G images each, image b has label b / G.
 public struct TrainingGraph {
@@ -16,6 +17,8 @@ public struct TrainingGraph {
     public let alpha: Tensor
     /// [1], 0 while the ring of generated features is empty; only with extra negatives.
     public let negativeWeight: Tensor?
+    /// [1], 1 in the first part of a step; only where gradients are accumulated.
+    public let restart: Tensor?
     public let losses: Losses
 
     /// What is logged, each [1] unless said otherwise.
@@ -29,10 +32,16 @@ public struct TrainingGraph {
         /// Mean squared force for each radius, before normalisation [radii]: what converges.
         public let driftForce: Tensor
         public let meanEntropy: Tensor
-        /// Norm, clip coefficient, 1 when applied [3].
-        public let norm: Tensor
+        /// Norm, clip coefficient, 1 when applied [3]; nil where the update is a graph of its own.
+        public let norm: Tensor?
         /// Generated tokens [L G, R, C].
         public let generated: Tensor
+
+        /// What is logged of the forward pass, in the order it is read: total, drift, regression, entropy, force, scale, mean
+        /// entropy, without those the phase does not have.
+        var logged: [Tensor] {
+            [total, drift, regression, entropy, driftForce, driftScale, meanEntropy].compactMap { $0 }
+        }
     }
 
     /// Storages of a training run besides the flat parameter buffers.
@@ -134,26 +143,32 @@ public struct TrainingGraph {
             (regression, entropyLoss) = (reg, ent)
         }
 
-        let trained = model.layout.entries.filter { entry in
-            isSecondPhase
-                ? !DriftARModel.isFrozenInSecondPhase(entry.name) : !DriftARModel.isFrozen(entry.name)
-        }
-        let gradients = try graph.gradients(of: total, withRespectTo: trained.map { try scope.parameter($0.name) })
+        let trained = model.trained(isSecondPhase: isSecondPhase)
+        let gradients = try graph.gradients(
+            of: total, withRespectTo: trained.map { try scope.parameter($0.name) },
+            recomputing: configuration.gradCheckpointing)
         let flat = model.layout.storage("gradients")
         for (entry, gradient) in zip(trained, gradients) {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
-        let norm = try Self.optimize(
-            graph, model, configuration, active: Set(trained.map(\.name)), loss: total, learningRate: learningRate,
-            flagsName: isSecondPhase ? "flags_phase2" : "flags_phase1")
+        let meanEntropy = try graph.mean(entropy)
+        let isAccumulated = configuration.accumulate > 1
+        restart = isAccumulated ? try graph.input("restart", [1]) : nil
         losses = Losses(
             drift: drift, regression: regression, entropy: entropyLoss, total: total, driftScale: first.scale,
-            driftForce: first.squaredForce, meanEntropy: try graph.mean(entropy), norm: norm, generated: generated)
-        for tensor in [
-            drift, regression, entropyLoss, total, first.scale, first.squaredForce, losses.meanEntropy, norm, generated,
-        ].compactMap({ $0 }) {
-            graph.output(tensor)
+            driftForce: first.squaredForce, meanEntropy: meanEntropy,
+            norm: isAccumulated
+                ? nil
+                : try Self.optimize(
+                    graph, model, configuration, active: Set(trained.map(\.name)), loss: total,
+                    learningRate: learningRate, flagsName: Self.flagsName(isSecondPhase: isSecondPhase)),
+            generated: generated)
+        if let restart {
+            try AccumulatedStep.add(
+                to: graph, gradients: graph.stored([model.layout.count], in: flat), losses: losses, model.layout,
+                configuration, restart: restart)
         }
+        for tensor in losses.logged + [losses.norm, generated].compactMap({ $0 }) { graph.output(tensor) }
     }
 
     /// The images that `indices` choose [n, C, H, W]; of moments, a new draw from their distribution at every step.
@@ -168,10 +183,13 @@ public struct TrainingGraph {
         return try graph.posterior(moments: chosen, eps: graph.randomNormal(shape, clock: clock), factor: scale)
     }
 
+    /// Name of the constant that says which blocks a phase trains.
+    static func flagsName(isSecondPhase: Bool) -> String { isSecondPhase ? "flags_phase2" : "flags_phase1" }
+
     /// AdamW with clipping and EMA over the flat storages. Returns [3]: norm, clip coefficient, 1 when applied.
     package static func optimize(
         _ graph: Graph, _ model: DriftARModel, _ configuration: Configuration, active: Set<String>, loss: Tensor,
-        learningRate: Tensor, flagsName: String
+        learningRate: Tensor, flagsName: String, gradients: String = "gradients"
     ) throws -> Tensor {
         let layout = model.layout
         func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
@@ -186,7 +204,7 @@ public struct TrainingGraph {
         return try graph.step(
             settings,
             AdamW.State(
-                parameters: flat("parameters"), gradient: flat("gradients"), firstMoment: flat("moment1"),
+                parameters: flat("parameters"), gradient: flat(gradients), firstMoment: flat("moment1"),
                 secondMoment: flat("moment2"), average: flat("ema"),
                 flags: graph.constant(flagsName, flags, [flags.count]),
                 counters: graph.stored([2], in: counters), learningRate: learningRate),
@@ -203,13 +221,18 @@ public struct TrainingGraph {
         let batch = generated.shape[0]
         let (tokens, embed) = (model.shape.tokens, model.shape.embed)
         let imageLabels = labels.count == batch ? labels : try graph.input("image_labels", [batch], .int32)
+        let holdsTokens = configuration.bankContents == .tokens
         let bank = try MemoryBank(
             graph, name: "positive_bank", classes: configuration.classes, capacity: configuration.positiveBank,
-            entry: [tokens, embed])
-        try graph.add(graph.detach(model.features(real, scope)), labels: imageLabels, to: bank)
-        let positives = try graph.reshape(
-            graph.draw(configuration.positives, labels: imageLabels, from: bank, clock: clock),
-            [batch, configuration.positives * tokens, embed])
+            entry: [tokens, holdsTokens ? model.shape.tokenWidth : embed])
+        func features(ofReal tokens: Tensor) throws -> Tensor { try graph.detach(model.features(tokens, scope)) }
+        try graph.add(holdsTokens ? real : features(ofReal: real), labels: imageLabels, to: bank)
+        var drawn = try graph.draw(configuration.positives, labels: imageLabels, from: bank, clock: clock)
+        if holdsTokens {
+            drawn = try features(
+                ofReal: graph.reshape(drawn, [batch * configuration.positives, tokens, model.shape.tokenWidth]))
+        }
+        let positives = try graph.reshape(drawn, [batch, configuration.positives * tokens, embed])
         let features = try model.features(generated, scope)
         guard configuration.negatives > 0 else {
             return (

@@ -32,6 +32,9 @@ public final class Graph {
     private(set) var producers: [Int: (node: Int, output: Int)] = [:]
     /// Tensors that must be readable after a run.
     public private(set) var outputs: [Tensor] = []
+    /// Stretches of nodes that a backward pass may compute again, in order, without overlap.
+    private(set) var segments: [Range<Int>] = []
+    private var isInSegment = false
     private var nextID = 0
     private var streams = 0
 
@@ -119,6 +122,19 @@ public final class Graph {
     }
 
     private var aliased: Set<Int> { Set(nodes.filter { $0.operation.isView }.flatMap { $0.inputs.map(\.id) }) }
+
+    /// Marks the nodes that `body` adds as a segment: `gradients(of:withRespectTo:recomputing:)` can compute them again from
+    /// what enters the segment, instead of keeping every value between them until the backward pass. A segment within a
+    /// segment is part of the outer one.
+    public func segment<Result>(_ body: () throws -> Result) rethrows -> Result {
+        if isInSegment { return try body() }
+        isInSegment = true
+        defer { isInSegment = false }
+        let first = nodes.count
+        let result = try body()
+        segments.append(first..<nodes.count)
+        return result
+    }
 
     /// A number no other random draw of this graph has: Philox streams are numbered in the order of the calls, so the
     /// same model draws the same numbers in every run.

@@ -1,0 +1,42 @@
+import DriftGPU
+
+extension Sampler {
+    /// A drawing of `perLabel` images of each of `labels` distinct labels, without guidance.
+    struct Drawing: Hashable {
+        let labels: Int
+        let perLabel: Int
+    }
+
+    /// What a sampler will have allocated after the given drawings, each from newly encoded labels: its storages, without
+    /// those in `known`, and the arenas of its graphs.
+    static func planned(
+        _ drawings: [Drawing], model: DriftARModel, weights: String, batchLimit: Int, traits: DeviceTraits,
+        gemm: any GEMMProvider, known: Set<String>
+    ) throws -> (storages: [Storage], arenas: [Int]) {
+        var encoders: Set<Int> = []
+        var batches: Set<ImageDecoder.Batch> = []
+        for drawing in drawings {
+            let labelsAtOnce = min(drawing.labels, max(1, batchLimit / drawing.perLabel))
+            for labels in parts(of: drawing.labels, limit: labelsAtOnce) {
+                encoders.formUnion(parts(of: labels, limit: LabelEncoder.labelLimit))
+                for images in parts(of: drawing.perLabel, limit: batchLimit) {
+                    batches.insert(
+                        ImageDecoder.Batch(labels: labels, perLabel: images, isGuided: false, isMerged: false))
+                }
+            }
+        }
+        let graphs =
+            try encoders.map { try LabelEncoder.graph(model, weights: weights, labels: $0).graph }
+            + batches.map { try ImageDecoder.graph(model, weights: weights, $0).graph }
+        let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
+        var seen = known
+        return (
+            schedules.flatMap(\.storages.values).filter { seen.insert($0.name).inserted }, schedules.map(\.plan.arenaBytes)
+        )
+    }
+
+    /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.
+    private static func parts(of count: Int, limit: Int) -> Set<Int> {
+        Set([count >= limit ? limit : 0, count % limit].filter { $0 > 0 })
+    }
+}

@@ -1,0 +1,46 @@
+import DriftGPU
+
+/// The update of a step whose gradients come from several parts: AdamW and EMA on their mean.
+///
+/// Each part adds its gradient and its losses, divided by the number of parts, to stored sums; clipping and the check for
+/// what is not finite see the mean. (The reference adds the parts without dividing: its effective learning rate and its
+/// clipping then depend on their number.) The sums begin anew in every step, so no checkpoint holds them.
+public struct AccumulatedStep {
+    public let graph: Graph
+    public let learningRate: Tensor
+    /// Norm of the mean gradient, clip coefficient, 1 when applied [3].
+    public let norm: Tensor
+
+    /// Flat buffer of the mean gradient.
+    static let gradientName = "gradient_mean"
+
+    /// Mean of what is logged; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
+    static func losses(_ configuration: Configuration) -> Storage {
+        Storage("loss_mean", count: 6 + configuration.radii.count)
+    }
+
+    public init(_ model: DriftARModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
+        graph = Graph()
+        learningRate = try graph.input("learning_rate", [1])
+        norm = try TrainingGraph.optimize(
+            graph, model, configuration, active: Set(model.trained(isSecondPhase: isSecondPhase).map(\.name)),
+            loss: graph.stored([1], in: Self.losses(configuration)), learningRate: learningRate,
+            flagsName: TrainingGraph.flagsName(isSecondPhase: isSecondPhase), gradients: Self.gradientName)
+        graph.output(norm)
+    }
+
+    /// Ends the graph of a part: adds its gradients and losses to the sums.
+    static func add(
+        to graph: Graph, gradients: Tensor, losses: TrainingGraph.Losses, _ layout: ParameterLayout,
+        _ configuration: Configuration, restart: Tensor
+    ) throws {
+        let share = 1 / Float(configuration.accumulate)
+        try graph.accumulate(
+            gradients, into: graph.stored([layout.count], in: layout.storage(gradientName)), factor: share,
+            restart: restart)
+        let logged = try graph.concat(losses.logged, axis: 0)
+        try graph.accumulate(
+            logged, into: graph.stored([logged.count], in: Self.losses(configuration)), factor: share,
+            restart: restart)
+    }
+}

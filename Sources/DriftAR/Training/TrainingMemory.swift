@@ -1,0 +1,177 @@
+import DriftGPU
+
+/// What a training run will take of a device's memory, known from its schedules before anything is allocated: parameters,
+/// what training keeps beside them, images, rings, activations of the larger phase, and the drawing of samples. What
+/// libraries and drivers take for themselves is not in it.
+public struct TrainingMemory: Sendable {
+    /// What a device offers; 0 where it does not say.
+    public struct Limits: Sendable {
+        public var name: String
+        public var globalMemory: Int
+        /// Largest single allocation.
+        public var maxAllocation: Int
+
+        public init(name: String, globalMemory: Int, maxAllocation: Int) {
+            self.name = name
+            self.globalMemory = globalMemory
+            self.maxAllocation = maxAllocation
+        }
+
+        /// The limits of a real device.
+        public init(_ device: DeviceDescription) {
+            self.init(name: device.name, globalMemory: device.globalMemory, maxAllocation: device.maxAllocation)
+        }
+    }
+
+    /// A share of the memory.
+    public enum Part: String, CaseIterable, Sendable {
+        case parameters, gradients, moments, ema = "EMA", images, banks, activations, samples, inputs
+    }
+
+    /// Bytes of every part.
+    public private(set) var bytes: [Part: Int] = [:]
+    /// The largest single allocation.
+    public private(set) var largest: (name: String, part: Part, bytes: Int) = ("", .inputs, 0)
+    /// Bytes of a step's activations (the arena) in every phase the run goes through.
+    public private(set) var arenas: [Int] = []
+    /// The schedule of the first phase the run goes through.
+    public let schedule: Schedule
+    public var total: Int { bytes.values.reduce(0, +) }
+
+    private let configuration: Configuration
+    private let replan: @Sendable (Configuration) throws -> Int
+
+    /// The memory of a run with `imageCount` images of that form on a device of these traits: all images, or those of a
+    /// step where they do not stay.
+    public init(
+        _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, traits: DeviceTraits,
+        gemm: any GEMMProvider
+    ) throws {
+        self.configuration = configuration
+        let phases = PhaseSchedule(
+            alpha0: configuration.alpha0, freezeFraction: configuration.freezeFraction, total: Double(configuration.steps))
+        @Sendable func plan(_ configuration: Configuration, isSecondPhase: Bool) throws -> Schedule {
+            try Trainer.plannedSchedule(
+                configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, traits: traits, gemm: gemm)
+        }
+        let isSecond = phases.isSecondPhase(0)
+        // Whether each of the run's phases is the second.
+        let kinds = isSecond || !phases.isSecondPhase(Double(configuration.steps - 1)) ? [isSecond] : [false, true]
+        let schedules = try kinds.map { try plan(configuration, isSecondPhase: $0) }
+        schedule = schedules[0]
+        replan = { try plan($0, isSecondPhase: isSecond).plan.arenaBytes }
+        arenas = schedules.map(\.plan.arenaBytes)
+
+        let model = try DriftARModel(DriftARModel.Shape(configuration))
+        var storages = ["parameters", "ema", "gradients", "moment1", "moment2"].map(model.layout.storage)
+        storages += schedules.flatMap(\.storages.values)
+        if configuration.groups == .tokens, configuration.encodeOnce {
+            storages.append(Storage("image_labels", count: configuration.batch, element: .int32))
+        }
+        add(arenas.max() ?? 0, named: "arena", to: .activations)
+        if configuration.accumulate > 1 {
+            let updates = try kinds.map { try AccumulatedStep(model, configuration, isSecondPhase: $0) }
+                .map { try Schedule($0.graph, traits: traits, gemm: gemm) }
+            storages += updates.flatMap(\.storages.values)
+            add(updates.map(\.plan.arenaBytes).max() ?? 0, named: "arena of the update", to: .activations)
+        }
+        var seen: Set<String> = []
+        for storage in storages where seen.insert(storage.name).inserted { add(storage, to: Self.part(of: storage.name)) }
+        let sampled = try Sampler.planned(
+            configuration.drawings, model: model, weights: configuration.evalWeights.buffer,
+            batchLimit: configuration.sampleBatch, traits: traits, gemm: gemm, known: seen)
+        for storage in sampled.storages { add(storage, to: .samples) }
+        for arena in sampled.arenas { add(arena, named: "arena of samples", to: .samples) }
+    }
+
+    /// The memory of a run on these images, on a device of that largest single allocation.
+    public init(
+        _ configuration: Configuration, data: ImageSet, maxAllocation: Int, traits: DeviceTraits, gemm: any GEMMProvider
+    ) throws {
+        try self.init(
+            configuration,
+            imageCount: RealImages.storedCount(data, configuration, maxAllocation: maxAllocation), form: data.form,
+            traits: traits, gemm: gemm)
+    }
+
+    private mutating func add(_ storage: Storage, to part: Part) {
+        add(storage.count * storage.element.byteCount, named: storage.name, to: part)
+    }
+
+    private mutating func add(_ count: Int, named name: String, to part: Part) {
+        guard count > 0 else { return }
+        // As `Buffer` rounds.
+        let size = max(4, (count + 3) & ~3)
+        bytes[part, default: 0] += size
+        if size > largest.bytes { largest = (name, part, size) }
+    }
+
+    private static func part(of storage: String) -> Part {
+        switch storage {
+        case "parameters": .parameters
+        case "gradients", AccumulatedStep.gradientName: .gradients
+        case "moment1", "moment2": .moments
+        case "ema": .ema
+        case "images": .images
+        case _ where storage.contains("_bank."): .banks
+        default: .inputs
+        }
+    }
+
+    // MARK: Refusing
+
+    /// Throws where the device does not have the memory: one line that says what is needed, what there is, and what would
+    /// help.
+    public func check(_ limits: Limits) throws {
+        if limits.globalMemory > 0, total > limits.globalMemory {
+            let most = bytes.filter { $0.value > total / 8 }.sorted { $0.value > $1.value }.map(\.key)
+            throw ConfigurationError(
+                "the run \(self), but \(limits.name) has \(NumberText.bytes(limits.globalMemory)); \(try remedies(most))")
+        }
+        if limits.maxAllocation > 0, largest.bytes > limits.maxAllocation {
+            throw ConfigurationError(
+                "the run needs \(NumberText.bytes(largest.bytes)) in one piece (\(largest.name)), but \(limits.name) gives at most \(NumberText.bytes(limits.maxAllocation)); \(try remedies([largest.part]))")
+        }
+    }
+
+    /// What makes the given parts smaller.
+    private func remedies(_ parts: [Part]) throws -> String {
+        var list: [String] = []
+        for part in parts {
+            switch part {
+            case .activations:
+                if !configuration.gradCheckpointing {
+                    var changed = configuration
+                    changed.gradCheckpointing = true
+                    let arena = try replan(changed)
+                    list.append("--grad-checkpointing (activations \(NumberText.bytes(arena)))")
+                }
+                list.append(
+                    configuration.samplesPerLabel > 1 || configuration.labelsInStep > 1
+                        ? "a smaller --batch with --accumulate" : "a smaller model")
+                list.append("fewer --positives")
+            case .banks:
+                if configuration.bankContents == .features, configuration.tokenWidth < configuration.embed {
+                    list.append("--bank-contents tokens")
+                }
+                list.append("a smaller --positive-bank or --negative-bank")
+            case .samples: list.append("fewer --online-eval-images")
+            case .images: list.append("--resident never, or fewer or smaller images")
+            case .parameters, .gradients, .moments, .ema: list.append("a smaller --embed or fewer blocks")
+            case .inputs: list.append("a smaller --batch")
+            }
+        }
+        var seen: Set<String> = []
+        return "what would help: " + list.filter { seen.insert($0).inserted }.joined(separator: ", ")
+    }
+}
+
+extension TrainingMemory: CustomStringConvertible {
+    /// For example: needs 1.2 GB on the device: parameters 200 MB, ...
+    public var description: String {
+        let parts = Part.allCases.compactMap { part in
+            bytes[part].map { "\(part.rawValue) \(NumberText.bytes($0))" }
+        }
+        return "needs \(NumberText.bytes(total)) on the device: " + parts.joined(separator: ", ")
+    }
+}
