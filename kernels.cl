@@ -36,6 +36,7 @@
 #include "gemm_epilogue.cl"
 #include "gemm_mma.cl"
 #include "group_norm.cl"
+#include "guidance.cl"
 #include "layer_norm.cl"
 #include "layout.cl"
 #include "memory_bank.cl"
@@ -55,4 +56,5 @@
 #include "softmax_entropy.cl"
 #include "softmax_entropy_backward.cl"
 #include "softmax_entropy_shape.cl"
+#include "speculation.cl"
 #include "upsample.cl"

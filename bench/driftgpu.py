@@ -63,6 +63,7 @@ class Driftgpu:
             Work("sample", size, entry["encodeOnce"], entry["isGuided"], entry["labels"], entry["perLabel"]):
                 self._timing(entry)
             for entry in report["sample"]
+            if not entry.get("isSpeculative")
         }  # fmt: skip
 
     def _timing(self, entry: dict[str, Any]) -> Timing:

@@ -22,14 +22,15 @@ public struct OperationFamily: Sendable {
         .init("drift_field", DriftFieldCases.all), .init("drift_loss", DriftLossCases.all),
         .init("embedding", EmbeddingCases.all),
         .init("gradients", GradientsCases.all), .init("group_norm", GroupNormCases.all),
-        .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
+        .init("guidance", GuidanceCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
         .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),
         .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),
         .init("permute", PermuteCases.all), .init("pool", PoolCases.all),
         .init("posterior", PosteriorCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
         .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all), .init("scale", ScaleCases.all),
         .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
-        .init("softmax_entropy", SoftmaxEntropyCases.all), .init("split", SplitCases.all),
+        .init("softmax_entropy", SoftmaxEntropyCases.all), .init("speculation", SpeculationCases.all),
+        .init("split", SplitCases.all),
         .init("transpose", TransposeCases.all), .init("upsample", UpsampleCases.all),
     ]
 }

@@ -58,10 +58,7 @@ public struct BenchmarkReport: Codable, Sendable {
         var list: [(String, Timing)] = []
         for size in kernels { list += size.cases.map { ("\(size.size) \($0.name)", $0.timing) } }
         list += step.map { ("\($0.size) step, \($0.encodeOnce ? "labels once" : "every image"), batch \($0.batch)", $0.timing) }
-        list += sample.map {
-            let kind = "\($0.isGuided ? "guided" : "plain"), \($0.encodeOnce ? "labels once" : "every image")"
-            return ("\($0.size) sample, \(kind), \($0.labels) x \($0.perLabel)", $0.timing)
-        }
+        list += sample.map { ("\($0.size) sample, \($0.kind.name), \($0.labels) x \($0.perLabel)", $0.timing) }
         return list
     }
 }

@@ -9,28 +9,59 @@ public struct SampleBenchmark: Codable, Sendable {
     public let isGuided: Bool
     /// Each distinct label encoded once, or every image as the reference does.
     public let encodeOnce: Bool
+    /// With the draft's features where they are accepted; a report may lack it.
+    public let isSpeculative: Bool?
     public let timing: Timing
 
     public var imagesPerSecond: Double { Double(labels * perLabel) / timing.median }
 
+    /// A way of drawing.
+    public struct Kind: Sendable {
+        public let isGuided: Bool
+        public let encodeOnce: Bool
+        public let isSpeculative: Bool
+
+        /// Every kind that is timed. Guidance takes one decoder pass over both halves where labels are encoded once, and two
+        /// where every image is.
+        public static let all: [Kind] = [
+            .init(isGuided: false, encodeOnce: true), .init(isGuided: false, encodeOnce: false),
+            .init(isGuided: true, encodeOnce: true), .init(isGuided: true, encodeOnce: false),
+            .init(isGuided: false, encodeOnce: true, isSpeculative: true),
+        ]
+
+        init(isGuided: Bool, encodeOnce: Bool, isSpeculative: Bool = false) {
+            self.isGuided = isGuided
+            self.encodeOnce = encodeOnce
+            self.isSpeculative = isSpeculative
+        }
+
+        /// For example `guided, labels once`.
+        public var name: String {
+            "\(isSpeculative ? "speculative" : isGuided ? "guided" : "plain"), \(encodeOnce ? "labels once" : "every image")"
+        }
+    }
+
+    /// How it was drawn.
+    public var kind: Kind { Kind(isGuided: isGuided, encodeOnce: encodeOnce, isSpeculative: isSpeculative ?? false) }
+
     /// Draws `perLabel` images of each of `labels` labels, again and again. Nothing is kept from one time to the next but
     /// the bound graphs.
     public init(
-        _ configuration: Configuration, labels: Int, perLabel: Int, isGuided: Bool, encodeOnce: Bool, repetitions: Int,
-        device: Device
+        _ configuration: Configuration, labels: Int, perLabel: Int, kind: Kind, repetitions: Int, device: Device
     ) throws {
         size = configuration.preset
         self.labels = labels
         self.perLabel = perLabel
-        self.isGuided = isGuided
-        self.encodeOnce = encodeOnce
+        isGuided = kind.isGuided
+        encodeOnce = kind.encodeOnce
+        isSpeculative = kind.isSpeculative
         let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
         let chosen = (0..<labels).map { $0 % configuration.classes }
         let draw =
-            encodeOnce
-            ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, isGuided: isGuided)
-            : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: isGuided)
+            kind.encodeOnce
+            ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
+            : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: kind.isGuided)
         for _ in 0..<2 { try draw() }
         timing = Timing(try (0..<repetitions).map { _ in try seconds(draw) })
     }
@@ -38,11 +69,13 @@ public struct SampleBenchmark: Codable, Sendable {
     private static let strength: Float = 3
 
     private static func encodingOnce(
-        _ sampler: Sampler, _ labels: [Int], perLabel: Int, isGuided: Bool
+        _ sampler: Sampler, _ labels: [Int], perLabel: Int, _ kind: Kind
     ) -> () throws -> Void {
         return {
-            sampler.reset()
-            _ = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: isGuided ? strength : 1, seed: 1)
+            try sampler.reset()
+            _ = try sampler.tokens(
+                labels: labels, perLabel: perLabel, cfg: kind.isGuided ? strength : 1, seed: 1,
+                speculation: kind.isSpeculative ? Speculation() : nil)
         }
     }
 

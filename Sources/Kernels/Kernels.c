@@ -106,6 +106,9 @@ static const char gemm_mma_text[] = {
 static const char group_norm_text[] = {
 #embed "group_norm.cl"
 };
+static const char guidance_text[] = {
+#embed "guidance.cl"
+};
 static const char layer_norm_text[] = {
 #embed "layer_norm.cl"
 };
@@ -163,6 +166,9 @@ static const char softmax_entropy_backward_text[] = {
 static const char softmax_entropy_shape_text[] = {
 #embed "softmax_entropy_shape.cl"
 };
+static const char speculation_text[] = {
+#embed "speculation.cl"
+};
 static const char upsample_text[] = {
 #embed "upsample.cl"
 };
@@ -205,6 +211,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(gemm_epilogue),
     SOURCE(gemm_mma),
     SOURCE(group_norm),
+    SOURCE(guidance),
     SOURCE(layer_norm),
     SOURCE(layout),
     SOURCE(memory_bank),
@@ -224,6 +231,7 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(softmax_entropy),
     SOURCE(softmax_entropy_backward),
     SOURCE(softmax_entropy_shape),
+    SOURCE(speculation),
     SOURCE(upsample),
 };
 

@@ -149,9 +149,10 @@ struct Bench: ParsableCommand {
 
     struct Sample: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Drawing images: plain and guided, each label encoded once or every image.")
+            abstract: "Drawing images: plain and guided, each label encoded once or every image, and with the speculative loop.")
         @Option(help: ArgumentHelp("Labels.", valueName: "n")) var labels: Int = 10
         @Option(help: ArgumentHelp("Images of each label.", valueName: "n")) var perLabel: Int = 16
+        @Option(help: "Only cases whose name contains this.") var filter: String = ""
         @OptionGroup var common: Common
 
         func validate() throws {
@@ -164,16 +165,18 @@ struct Bench: ParsableCommand {
             try common.report { device, report in
                 Output.line("  median ms  spread  images/s  case")
                 for size in try common.sizes() {
-                    for (isGuided, once) in [(false, true), (false, false), (true, true), (true, false)] {
+                    for kind in SampleBenchmark.Kind.all {
+                        let name = "\(size.rawValue), \(kind.name)"
+                        guard filter.isEmpty || name.contains(filter) else { continue }
                         let sample = try SampleBenchmark(
-                            size.configuration, labels: labels, perLabel: perLabel, isGuided: isGuided, encodeOnce: once,
+                            size.configuration, labels: labels, perLabel: perLabel, kind: kind,
                             repetitions: common.repetitions, device: device)
                         report.sample.append(sample)
                         Output.line(
                             String(
                                 format: "%11.2f  %4.0f %%  %8.0f  ", sample.timing.median * 1e3, 100 * sample.timing.spread,
                                 sample.imagesPerSecond)
-                                + "\(size.rawValue), \(isGuided ? "guided" : "plain"), \(once ? "labels once" : "every image")")
+                                + name)
                     }
                 }
             }

@@ -17,6 +17,11 @@ struct Sample: ParsableCommand {
     @Option(help: "Weights: ema or model.") var weights: String = "ema"
     @Option(help: "npy writes arrays besides the pictures.") var format: Format = .png
     @Option(name: [.short, .long], help: "Folder to write to.") var output: String = "samples"
+    @Option(help: ArgumentHelp("Keep the encoder's results for later runs in this file; on: in the cache folder.", valueName: "file|on"))
+    var labelCache: String?
+    @Option(help: ArgumentHelp("Write where the time went and what was accepted to this JSON file.", valueName: "file"))
+    var report: String?
+    @OptionGroup(title: "Speculative loop") var speculative: SpeculativeOptions
     @OptionGroup(title: "Autoencoder") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
 
@@ -25,21 +30,64 @@ struct Sample: ParsableCommand {
             let saved = try SavedModel(checkpoint, weights: weights)
             let chosen = try LabelList.parse(labels, classes: saved.configuration.classes)
             guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }
+            let speculation = try speculative.settings(of: saved.configuration)
             let vae = try vaeOptions.weights()
             let device = try deviceOptions.open()
             let rendering = try Rendering(saved.configuration, autoencoder: vae.map { Autoencoder($0, device: device) })
             let state = try saved.load(into: DeviceMemory(device))
             let sampler = Sampler(state.model, memory: state.memory)
-            let tokens = try sampler.tokens(labels: chosen, perLabel: perLabel, cfg: cfg, seed: seed)
-            let (pixels, shape) = try rendering(tokens)
-            let set = SampleSet(
-                pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
-                settings: [
-                    ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
-                    ("driftgpu.weights", weights),
-                ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? []))
-            try set.write(to: output, arrays: format == .npy)
-            Output.line("\(chosen.count * perLabel) images in \(output), all of them in \(output)/grid.png")
+            if let labelCache { try sampler.cacheLabels(in: labelCache == "on" ? .automatic : .file(labelCache)) }
+            let tokens = try sampler.tokens(
+                labels: chosen, perLabel: perLabel, cfg: cfg, seed: seed, speculation: speculation)
+            let (pixels, shape) = try sampler.clock.measure(.render) { try rendering(tokens) }
+            try sampler.clock.measure(.write) {
+                let set = SampleSet(
+                    pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
+                    settings: [
+                        ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
+                        ("driftgpu.weights", weights),
+                    ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
+                        + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
+                try set.write(to: output, arrays: format == .npy)
+            }
+            let images = chosen.count * perLabel
+            Output.line("\(images) images in \(output), all of them in \(output)/grid.png")
+            let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
+            result.lines.forEach(Output.line)
+            if let report { try AtomicFile.write([UInt8](result.json()), to: report) }
         }
+    }
+}
+
+/// The speculative loop's flags.
+struct SpeculativeOptions: ParsableArguments {
+    @Flag(help: "Let the draft model propose features; the accepted ones are used.") var speculative = false
+    @Option(help: ArgumentHelp("Accept proposals nearer to the encoder's features than this. Default: 0.1.", valueName: "x"))
+    var specThreshold: Float?
+    @Option(help: ArgumentHelp("Factor of the context threshold. Default: 0.8.", valueName: "x")) var specGamma: Float?
+    @Option(help: ArgumentHelp("Most rounds; the loop ends before when the draft is sure. Default: 1.", valueName: "n"))
+    var specIterations: Int?
+    @Option(help: ArgumentHelp("Position a proposal is for, relative to the draft's own; the reference takes 0. Default: what the draft was trained for.", valueName: "n"))
+    var specShift: Int?
+
+    /// The settings for a model; nil without --speculative.
+    func settings(of configuration: Configuration) throws -> Speculation? {
+        guard speculative else {
+            let given = [
+                ("threshold", specThreshold != nil), ("gamma", specGamma != nil), ("iterations", specIterations != nil),
+                ("shift", specShift != nil),
+            ]
+            if let stray = given.first(where: { $0.1 }) {
+                throw ConfigurationError("spec-\(stray.0): only goes with --speculative")
+            }
+            return nil
+        }
+        var settings = Speculation(shift: configuration.draftShift)
+        if let specThreshold { settings.threshold = specThreshold }
+        if let specGamma { settings.gamma = specGamma }
+        if let specIterations { settings.iterations = specIterations }
+        if let specShift { settings.shift = specShift }
+        try settings.validate(tokens: configuration.tokens)
+        return settings
     }
 }

@@ -13,7 +13,7 @@ enum PyTorchFixtures {
     static func expected(_ name: String) throws -> [String: NamedTensor] {
         let all = try SafeTensorsFile(path("expected.safetensors"))
         let prefix = name + "/"
-        return try Dictionary(
-            uniqueKeysWithValues: all.names.filter { $0.hasPrefix(prefix) }.map { ($0.replacing(prefix, with: "", maxReplacements: 1), try all.tensor($0)) })
+        let names = all.names.filter { $0.hasPrefix(prefix) }
+        return try Dictionary(uniqueKeysWithValues: names.map { (String($0.dropFirst(prefix.count)), try all.tensor($0)) })
     }
 }

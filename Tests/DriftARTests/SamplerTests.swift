@@ -55,6 +55,45 @@ import Testing
         }
     }
 
+    @Test("both halves of guidance in one pass give the bits of two passes", arguments: [TeamShape.cpu16, .gpu])
+    func onePass(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let state = try state(device)
+            let (labels, perLabel, cfg) = ([1, 4, 9], 3, Float(2.5))
+            let model = state.model
+            var random = TestRandom(4)
+            let count = labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth
+            let noise = (0..<count).map { _ in 2 * random.float() }
+            let sampler = Sampler(model, memory: state.memory)
+            let onePass = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: cfg) { _, _, _ in noise }
+            let conditional = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: 1) { _, _, _ in noise }
+
+            // The unconditional half by a graph of its own, in which one condition serves all images.
+            let graph = Graph()
+            let scope = ParameterScope(graph, model.layout, storage: "ema")
+            let condition = try sampler.condition(nil)
+            let z = try graph.input("z", [1, model.shape.tokens, model.shape.embed])
+            let entropy = try graph.input("entropy", [1, model.shape.tokens])
+            let input = try graph.input(
+                "noise", [labels.count * perLabel, model.shape.tokens, model.shape.tokenWidth])
+            let tokens = try model.generate(z: z, entropy: entropy, noise: input, scope)
+            graph.output(tokens)
+            let executor = try state.memory.executor(graph)
+            try executor.write(condition.z, to: z)
+            try executor.write(condition.entropy, to: entropy)
+            try executor.write(noise, to: input)
+            try executor.run()
+            let unconditional = try executor.read(tokens)
+            for (index, value) in onePass.enumerated() {
+                let (c, u) = (conditional[index], unconditional[index])
+                // The device may contract the last product and sum; everything before it is the same.
+                #expect(abs(value - (u + cfg * (c - u))) <= 4 * max(abs(u), cfg * abs(c - u)).ulp)
+            }
+            let alone = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: 0) { _, _, _ in noise }
+            #expect(alone == unconditional)
+        }
+    }
+
     @Test("what cannot be drawn is refused")
     func refused() throws {
         try TestDevice.with(.cpu16) { device in

@@ -116,6 +116,18 @@ import Testing
         #expect(errorText { try WeightExport.write(incomplete, to: folder.file("e.safetensors")) }?.contains("no tensor") == true)
     }
 
+    @Test("the reference's own sizes, by their shapes alone", arguments: [(768, 12, 12), (1024, 16, 16), (1280, 20, 16)])
+    func referenceSizes(_ width: Int, _ depth: Int, _ heads: Int) throws {
+        var reference = Configuration()
+        (reference.channels, reference.height, reference.width, reference.patch) = (16, 16, 16, 1)
+        (reference.classes, reference.labelsPerStep, reference.buffer) = (1000, 10, 64)
+        (reference.embed, reference.heads, reference.draftDepth) = (width, heads, 6)
+        (reference.encoderDepth, reference.decoderDepth, reference.preset) = (depth, depth, "imported")
+        let declarations = try DriftARModel(DriftARModel.Shape(reference)).declarations
+        let weights = try WeightImport(Headers(shapes: declarations.map { ($0.name, $0.shape) }))
+        #expect(weights.isExact && weights.configuration == reference)
+    }
+
     @Test("what is no such model is an error that says where to look")
     func refuses() throws {
         let plain = try open("checkpoint.pth")
@@ -182,5 +194,27 @@ import Testing
         #expect(NameList.compact(["a.0.b.0.weight", "a.0.b.1.weight", "a.1.b.0.weight", "a.1.b.1.weight"]) == ["a.{0-1}.b.{0-1}.weight"])
         #expect(NameList.compact(["x.weight", "x.bias", "weight"]) == ["x.{bias,weight}", "weight"])
         #expect(NameList.compact(["a.\(Int.max).w", "a.\(Int.min).w", "a.007.w"]).count == 2)
+    }
+}
+
+/// Names and shapes of a file that is not there.
+private struct Headers: TensorSource {
+    let path = "headers"
+    let metadata: [String: String] = [:]
+    let headers: [String: TensorHeader]
+
+    init(shapes: [(name: String, shape: [Int])]) {
+        headers = Dictionary(uniqueKeysWithValues: shapes.map { name, shape in
+            (name, TensorHeader(type: .f32, shape: shape, count: shape.reduce(1, *)))
+        })
+    }
+
+    func header(_ name: String) throws -> TensorHeader {
+        guard let header = headers[name] else { throw DataError("no tensor '\(name)'", at: path, fix: "none") }
+        return header
+    }
+
+    func elements<Element: BitwiseCopyable>(_ name: String, of type: Element.Type) throws -> [Element] {
+        throw DataError("no values", at: path, fix: "none")
     }
 }

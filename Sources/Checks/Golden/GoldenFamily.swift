@@ -17,14 +17,15 @@ public struct GoldenFamily: Sendable {
         .init("cross", BlockGolden.crossAttentionBlock), .init("decoder", BlockGolden.driftDecoder),
         .init("draft", BlockGolden.draftModel), .init("drift", DriftGolden.driftLoss), .init("model", ModelGolden.model),
         .init("optim", OptimizerGolden.optimizer), .init("sample", SamplingGolden.sampling),
-        .init("sched", ScheduleGolden.schedules), .init("bank", MemoryBankGolden.memoryBank), .init("vae", VAEGolden.autoencoder),
+        .init("spec", SpeculationGolden.speculation), .init("sched", ScheduleGolden.schedules), .init("bank", MemoryBankGolden.memoryBank),
+        .init("vae", VAEGolden.autoencoder),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
             TrainingGraphGolden.trainingGraph),
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["spec", "compute_v", "class_loss", "trans"]
+    public static let absent = ["compute_v", "class_loss", "trans"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

@@ -7,22 +7,28 @@ enum SamplingGolden {
         let model = try DriftARModel(golden.modelShape())
         let labels = (try golden.input("labels").ints ?? []).map { Int($0) }
         let noise = try golden.input("noise").floats ?? []
-        let images = try golden.about("out", "latents", rank: 4).shape
-        let (cfg, patch) = (Float(try golden.number("cfg")), try golden.integer("patch_size"))
+        let cfg = Float(try golden.number("cfg"))
         let run = GoldenGraph(golden, device)
         _ = try run.parameters(model.layout)
         let sampler = Sampler(model, memory: run.memory, weights: "parameters", batchLimit: labels.count)
-        let tokens = try sampler.tokens(labels: labels, perLabel: 1, cfg: cfg) { _, _ in noise }
+        let tokens = try sampler.tokens(labels: labels, perLabel: 1, cfg: cfg) { _, _, _ in noise }
         let conditions = try labels.map { try sampler.condition($0) }
         try comparison.check("out", "z_cond", conditions.flatMap(\.z))
         try comparison.check("out", "entropy_cond", conditions.flatMap(\.entropy))
         let unconditional = try sampler.condition(nil)
         try comparison.check("out", "entropy_uncond", labels.flatMap { _ in unconditional.entropy })
         try comparison.check("out", "z_uncond", labels.flatMap { _ in unconditional.z })
+        try compare(tokens, of: run, comparison)
+    }
 
+    /// Compares image tokens [B, R, C] with the latents the case expects.
+    static func compare(_ tokens: [Float], of run: GoldenGraph, _ comparison: GoldenComparison) throws {
+        let golden = run.golden
+        let images = try golden.about("out", "latents", rank: 4).shape
+        let patch = try golden.integer("patch_size")
+        let shape = try golden.modelShape()
         let input = try run.input(
-            "tokens",
-            NamedTensor(shape: [labels.count, model.shape.tokens, model.shape.tokenWidth], floats: tokens))
+            "tokens", NamedTensor(shape: [images[0], shape.tokens, shape.tokenWidth], floats: tokens))
         let latents = try run.graph.unpatchify(
             input, channels: images[1], height: images[2], width: images[3], patch: patch)
         run.graph.output(latents)

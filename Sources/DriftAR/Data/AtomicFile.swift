@@ -20,11 +20,15 @@ public final class AtomicFile {
     private let temporary: String
     private var descriptor: Int32
     private let checksummed: Bool
+    private let synced: Bool
     private var crc = CRC32()
 
-    public init(_ path: String, checksummed: Bool = false) throws {
+    /// Without `synced` nothing waits for the disk, ten milliseconds and more a file: right for files that can be made again
+    /// after a power cut.
+    public init(_ path: String, checksummed: Bool = false, synced: Bool = true) throws {
         self.path = path
         self.checksummed = checksummed
+        self.synced = synced
         let folder = Files.parent(of: path)
         var attempt = 0
         var candidate = ""
@@ -67,7 +71,7 @@ public final class AtomicFile {
     /// Puts the complete file under its name.
     public func commit() throws {
         guard descriptor >= 0 else { throw DataError("committed twice", at: path, fix: "create the file anew") }
-        guard fsync(descriptor) == 0 else { throw Files.failure("sync it", path) }
+        guard !synced || fsync(descriptor) == 0 else { throw Files.failure("sync it", path) }
         let closed = close(descriptor)
         descriptor = -1
         do {
@@ -77,7 +81,7 @@ public final class AtomicFile {
             unlink(temporary)
             throw error
         }
-        try Files.syncFolder(Files.parent(of: path))
+        if synced { try Files.syncFolder(Files.parent(of: path)) }
     }
 
     /// Drops what was written.
@@ -89,8 +93,8 @@ public final class AtomicFile {
     }
 
     /// The whole file in one call.
-    public static func write(_ bytes: [UInt8], to path: String) throws {
-        let file = try AtomicFile(path)
+    public static func write(_ bytes: [UInt8], to path: String, synced: Bool = true) throws {
+        let file = try AtomicFile(path, synced: synced)
         try file.write(bytes)
         try file.commit()
     }

@@ -13,7 +13,7 @@ final class BrokenImages: @unchecked Sendable {
 
     func insert(_ index: Int, _ reason: String) {
         lock.withLock {
-            if indices.insert(index).inserted { unnamed.append(reason) }
+            if indices.insert(index).inserted { unnamed.append("skipped: " + reason) }
         }
     }
 

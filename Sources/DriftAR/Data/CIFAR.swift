@@ -32,8 +32,8 @@ enum CIFAR {
     }
 
     /// The images of the files, one after the other.
-    static func read(_ files: [String], of kind: Kind, in folder: String) throws -> PackedPart {
-        var part = PackedPart(bytes: [], labels: [])
+    static func read(_ files: [String], of kind: Kind, in folder: String) throws -> (bytes: [UInt8], labels: [Int32]) {
+        var part = (bytes: [UInt8](), labels: [Int32]())
         let image = channels * side * side
         for name in files {
             let path = Files.join(folder, name)

@@ -7,6 +7,8 @@ final class GzipFile {
     let mostBytes: Int
     private let file: InputFile
     private var offset = 0
+    /// Whether the last byte given out was the last of a gzip member.
+    private var isEnded = false
     /// zlib remembers where its stream lies, so it must not move. Nil for a file that is not compressed.
     private let stream: UnsafeMutablePointer<z_stream>?
     private let input: UnsafeMutableBufferPointer<UInt8>
@@ -77,8 +79,6 @@ final class GzipFile {
         }
         if more { throw tooLong }
     }
-
-    private var isEnded = false
 
     /// Inflates into the buffer; the number of bytes it gave, 0 at the end of a member or of the input at hand.
     private func inflateOnce(_ stream: UnsafeMutablePointer<z_stream>, _ buffer: UnsafeMutableRawBufferPointer) throws -> Int {

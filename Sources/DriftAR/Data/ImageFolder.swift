@@ -19,8 +19,8 @@ struct ImageFolder: ImageReader {
         self.folder = folder
         let found = try Self.classes(in: folder)
         classNames = classes ?? found
-        for name in found {
-            guard let label = classNames.firstIndex(of: name) else {
+        for (place, name) in found.enumerated() {
+            guard let label = classes == nil ? place : classNames.firstIndex(of: name) else {
                 throw DataError("class \(name) is not among the \(classNames.count) of the training data", at: folder,
                                 fix: "remove the folder or train on the class too")
             }

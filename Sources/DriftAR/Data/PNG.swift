@@ -13,10 +13,10 @@ public enum PNG {
         }
     }
 
-    /// Writes the picture atomically.
-    public static func write(_ picture: Picture, text: [Text] = [], to path: String) throws {
+    /// Writes the picture atomically; `synced` as of `AtomicFile`.
+    public static func write(_ picture: Picture, text: [Text] = [], to path: String, synced: Bool = true) throws {
         do {
-            try AtomicFile.write(encode(picture, text: text), to: path)
+            try AtomicFile.write(encode(picture, text: text), to: path, synced: synced)
         } catch let error as DataError where error.place == place {
             throw DataError(error.what, at: path, fix: error.remedy)
         }

@@ -23,9 +23,3 @@ struct PackedImages: ImageReader {
         try transform.write(picture, variant, to: buffer)
     }
 }
-
-/// Packed images with their labels: a part of a data set.
-struct PackedPart {
-    var bytes: [UInt8]
-    var labels: [Int32]
-}

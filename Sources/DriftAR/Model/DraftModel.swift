@@ -30,8 +30,27 @@ public struct DraftModel: Sendable {
 
     /// z [B, R, D] -> prediction [B, R, D].
     public func callAsFunction(_ z: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil) throws -> Tensor {
+        try predict(z, scope, dropout: dropout).prediction
+    }
+
+    /// z [B, R, D] -> the proposals [B, R, D] and the entropy map [B, R] of the last block's attention: how sure the draft is.
+    public func propose(_ z: Tensor, _ scope: ParameterScope) throws -> (features: Tensor, entropy: Tensor) {
+        let (prediction, qkv) = try predict(z, scope)
+        guard let qkv else { throw GraphError("draft model: without a block it has no entropy") }
+        return (prediction, try scope.graph.softmaxEntropy(qkv, heads: block.heads, buffer: 0))
+    }
+
+    /// The prediction, and the last block's packed query, key and value.
+    private func predict(
+        _ z: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> (prediction: Tensor, qkv: Tensor?) {
         var x = z
-        for index in 0..<depth { x = try block(x, scope.scope("blocks.\(index)"), mask: .causal, dropout: dropout).output }
-        return try scope.linear(scope.layerNorm(x, "norm", epsilon: block.epsilon), "out_proj")
+        var qkv: Tensor?
+        for index in 0..<depth {
+            let result = try block(x, scope.scope("blocks.\(index)"), mask: .causal, dropout: dropout)
+            x = result.output
+            qkv = result.qkv
+        }
+        return (try scope.linear(scope.layerNorm(x, "norm", epsilon: block.epsilon), "out_proj"), qkv)
     }
 }

@@ -166,18 +166,50 @@ public struct DriftARModel: Sendable {
 
     // MARK: Decoder
 
+    private var sigma: SigmaMap { SigmaMap(maximum: shape.sigmaMax, tau: shape.sigmaTau) }
+
     /// z [L, R, D], entropy [L, R], noise [L G, R, C] -> image tokens [L G, R, C]. `token` [L, R, C] is the mean of the prior,
     /// `enc_to_token_proj` of z where nil.
     public func generate(
         token: Tensor? = nil, z: Tensor, entropy: Tensor, noise: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
     ) throws -> Tensor {
         let x0 = try scope.graph.prior(
-            token: token ?? scope.linear(z, "enc_to_token_proj"), entropy: entropy, noise: noise,
-            SigmaMap(maximum: shape.sigmaMax, tau: shape.sigmaTau))
+            token: token ?? scope.linear(z, "enc_to_token_proj"), entropy: entropy, noise: noise, sigma)
         return try decoder(x0, z: z, entropy: entropy, scope.scope("drift_decoder.net"), dropout: dropout)
     }
 
+    /// Both halves of classifier-free guidance in one decoder pass: z [L, R, D], entropy [L, R], those of no label [1, R, D]
+    /// and [1, R], noise [L G, R, C] that both halves share, cfg [1] -> unconditional + cfg (conditional - unconditional)
+    /// [L G, R, C]. `token` is the mean of the conditional half's prior.
+    public func generateGuided(
+        token: Tensor? = nil, z: Tensor, entropy: Tensor, unconditional: (z: Tensor, entropy: Tensor), noise: Tensor,
+        cfg: Tensor, _ scope: ParameterScope
+    ) throws -> Tensor {
+        let graph = scope.graph
+        let labels = z.shape[0]
+        func prior(_ token: Tensor, _ entropy: Tensor) throws -> Tensor {
+            try graph.prior(token: token, entropy: entropy, noise: noise, sigma)
+        }
+        func spread(_ x: Tensor) throws -> Tensor {
+            try graph.reshape(graph.repeatEach(x, times: labels), [labels] + x.shape.dropFirst())
+        }
+        let x0 = try graph.concat(
+            [
+                prior(token ?? scope.linear(z, "enc_to_token_proj"), entropy),
+                prior(scope.linear(unconditional.z, "enc_to_token_proj"), unconditional.entropy),
+            ], axis: 0)
+        let tokens = try decoder(
+            x0, z: graph.concat([z, spread(unconditional.z)], axis: 0),
+            entropy: graph.concat([entropy, spread(unconditional.entropy)], axis: 0), scope.scope("drift_decoder.net"))
+        return try graph.guidance(tokens, by: cfg)
+    }
+
     // MARK: Draft
+
+    /// What the draft proposes for z [L, R, D]: features [L, R, D] and its own entropy map [L, R].
+    public func propose(z: Tensor, _ scope: ParameterScope) throws -> (features: Tensor, entropy: Tensor) {
+        try draft.propose(z, scope.scope("draft_model"))
+    }
 
     /// L_reg (Eq. 3): the draft's prediction at r against z at r + shift; no gradient enters z.
     public func draftLoss(z: Tensor, shift: Int, _ scope: ParameterScope, dropout: Dropout? = nil) throws -> Tensor {

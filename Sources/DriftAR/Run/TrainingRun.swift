@@ -95,7 +95,7 @@ public struct TrainingRun {
     /// A grid of EMA samples, one row a label (of the first ten), as samples/step-N.png.
     public func writeSamples(perLabel: Int = 10) throws {
         let configuration = trainer.configuration
-        sampler.reset()
+        try sampler.reset()
         let labels = Array(0..<min(10, configuration.classes))
         let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.seed)
         let (pixels, shape) = try rendering(tokens)

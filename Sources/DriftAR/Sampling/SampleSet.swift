@@ -49,7 +49,9 @@ public struct SampleSet: Sendable {
                 image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: channels, height: height,
                 width: width)
             let name = "\(Self.padded(Int(labels[index]), 4))-\(Self.padded(index % perLabel, 5)).png"
-            try PNG.write(picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: folder + "/" + name)
+            try PNG.write(
+                picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: folder + "/" + name,
+                synced: false)
         }
         let scale = max(1, 48 / height)
         let grid = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: scale)

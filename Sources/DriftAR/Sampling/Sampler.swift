@@ -1,70 +1,71 @@
 import DriftGPU
 
-/// Draws images from a Drift-AR model: each distinct label goes through the encoder once, then one decoder pass an image
-/// (two with guidance).
+/// Draws images from a Drift-AR model: each distinct label goes through the encoder once, then one decoder pass an image,
+/// whose batch is twice as large with guidance.
 ///
 /// The noise of an image depends on (seed, label, number of the image) alone, so the same picture comes out whatever else
-/// is drawn in the same run, and in whatever batches.
+/// is drawn in the same run, and in whatever batches. Only the rounds of an iterative speculative loop depend on what came
+/// before.
 public final class Sampler {
     public let model: DriftARModel
     public let memory: DeviceMemory
-    private let weights: String
+    /// Where the time went.
+    public let clock = SamplingClock()
     private let batchLimit: Int
-    /// Encoders by the number of labels they take.
-    private var encoders: [Int: Encoder] = [:]
-    private var decoders: [Batch: Decoder] = [:]
-    private var conditions: [Int?: (z: [Float], entropy: [Float])] = [:]
-
-    private struct Batch: Hashable {
-        let labels: Int
-        let perLabel: Int
-        let isGuided: Bool
-    }
-
-    private struct Encoder {
-        let labels: Tensor
-        let drop: Tensor
-        let z: Tensor
-        let entropy: Tensor
-        let executor: Executor
-    }
-
-    private struct Decoder {
-        let z: Tensor
-        let entropy: Tensor
-        let unconditional: (z: Tensor, entropy: Tensor)?
-        let noise: Tensor
-        let cfg: Tensor
-        let tokens: Tensor
-        let executor: Executor
-    }
+    private let encoder: LabelEncoder
+    private let decoder: ImageDecoder
+    package let loop: SpeculativeLoop
 
     /// `weights`: the flat buffer to sample from, `ema` or `parameters`. `batchLimit`: most images in one decoder pass.
     public init(_ model: DriftARModel, memory: DeviceMemory, weights: String = "ema", batchLimit: Int = 256) {
         self.model = model
         self.memory = memory
-        self.weights = weights
         self.batchLimit = max(1, batchLimit)
+        encoder = LabelEncoder(model, memory: memory, weights: weights, clock: clock)
+        decoder = ImageDecoder(model, memory: memory, weights: weights, clock: clock)
+        loop = SpeculativeLoop(model, memory: memory, weights: weights, clock: clock)
     }
 
-    /// Forgets the encoded labels; to be called when the weights have changed.
-    public func reset() { conditions = [:] }
+    /// Forgets the encoded labels and what the speculative loop has seen; to be called when the weights have changed.
+    public func reset() throws {
+        encoder.reset()
+        try loop.reset()
+    }
+
+    /// Keeps the conditions of labels across runs in a file. Throws when the file belongs to other weights or another device,
+    /// or is damaged.
+    public func cacheLabels(in place: LabelCache.Place) throws {
+        try clock.measure(.encode) { try encoder.use(place) }
+    }
+
+    /// Labels that went through the encoder, and those that came from the cache's file.
+    public var labelCounts: (encoded: Int, read: Int) { encoder.counts }
+
+    /// What the speculative loop reports of the batches drawn with it since the last `reset`.
+    public var speculativeFigures: SpeculativeFigures { loop.figures }
 
     /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
-    /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise.
-    public func tokens(labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64) throws -> [Float] {
-        try tokens(labels: labels, perLabel: perLabel, cfg: cfg) { self.noise($0, images: $1, seed: seed) }
+    /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. With `speculation`
+    /// the draft's accepted features take the place of z.
+    public func tokens(
+        labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
+    ) throws -> [Float] {
+        try tokens(labels: labels, perLabel: perLabel, cfg: cfg, speculation: speculation) {
+            self.noise($0, images: $1, round: $2, seed: seed)
+        }
     }
 
-    /// The same from the noise that `noise` gives for labels and the images of each: [labels * images, R, C].
+    /// The same from the noise that `noise` gives for labels, the images of each, and the round: [labels * images, R, C].
     package func tokens(
-        labels: [Int], perLabel: Int, cfg: Float, noise: ([Int], Range<Int>) -> [Float]
+        labels: [Int], perLabel: Int, cfg: Float, speculation: Speculation? = nil,
+        noise: ([Int], Range<Int>, Int) -> [Float]
     ) throws -> [Float] {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= model.shape.classes }) {
             throw ConfigurationError("label \(wrong): the model has the classes 0 to \(model.shape.classes - 1)")
         }
         guard !labels.isEmpty, perLabel > 0 else { return [] }
         guard cfg.isFinite else { throw ConfigurationError("cfg \(cfg): must be a number") }
+        try speculation?.validate(tokens: model.shape.tokens)
         let values = Double(model.shape.tokens) * Double(model.shape.tokenWidth)
         guard Double(labels.count) * Double(perLabel) * values <= Double(Int32.max) else {
             throw ConfigurationError(
@@ -76,122 +77,36 @@ public final class Sampler {
         let labelsAtOnce = min(labels.count, max(1, batchLimit / perLabel))
         for start in stride(from: 0, to: labels.count, by: labelsAtOnce) {
             let part = Array(labels[start..<min(start + labelsAtOnce, labels.count)])
-            try encode(part.map { $0 } + (isGuided ? [nil] : []))
+            try clock.measure(.encode) {
+                try encoder.encode(part.map { $0 } + (isGuided ? [nil] : []))
+                try decoder.load(
+                    part.map { try encoder.condition($0) }, unconditional: isGuided ? encoder.condition(nil) : nil)
+            }
+            if let speculation { try loop.propose(part, speculation) }
             for first in stride(from: 0, to: perLabel, by: batchLimit) {
-                let count = min(batchLimit, perLabel - first)
-                let images = first..<(first + count)
-                result += try decode(part, images: images, cfg: cfg, noise: noise(part, images))
+                let images = first..<(first + min(batchLimit, perLabel - first))
+                // A round differs from the others in its noise alone and the last one counts: the others need no decoder.
+                let last = try speculation.map { try loop.rounds(part, perLabel: images.count, $0) - 1 } ?? 0
+                let batch = ImageDecoder.Batch(
+                    labels: part.count, perLabel: images.count, isGuided: isGuided, isMerged: speculation != nil)
+                result += try decoder.decode(
+                    batch, cfg: cfg, noise: clock.measure(.noise) { noise(part, images, last) })
             }
         }
+        try clock.measure(.write) { try encoder.save() }
         return result
     }
 
     /// z [R, D] and entropy [R] of a label; nil is the unconditional one.
-    package func condition(_ label: Int?) throws -> (z: [Float], entropy: [Float]) {
-        try encode([label])
-        return conditions[label] ?? ([], [])
-    }
-
-    /// Encodes those labels that have not been encoded yet; nil is the unconditional one.
-    private func encode(_ labels: [Int?]) throws {
-        var missing: [Int?] = []
-        for label in labels where conditions[label] == nil && !missing.contains(label) { missing.append(label) }
-        for start in stride(from: 0, to: missing.count, by: Self.labelLimit) {
-            let part = Array(missing[start..<min(start + Self.labelLimit, missing.count)])
-            let encoder = try encoders[part.count] ?? makeEncoder(part.count)
-            let executor = encoder.executor
-            try executor.write(part.map { Int32($0 ?? 0) }, to: encoder.labels)
-            try executor.write(part.map { $0 == nil ? Float(0) : 1 }, to: encoder.drop)
-            try executor.run()
-            let (zs, entropies) = (try executor.read(encoder.z), try executor.read(encoder.entropy))
-            let (zSize, tokens) = (model.shape.tokens * model.shape.embed, model.shape.tokens)
-            for (row, label) in part.enumerated() {
-                conditions[label] = (
-                    Array(zs[(row * zSize)..<((row + 1) * zSize)]),
-                    Array(entropies[(row * tokens)..<((row + 1) * tokens)])
-                )
-            }
-        }
-    }
-
-    /// Most labels in one encoder pass; more are encoded in several, so that few graphs serve any number.
-    private static let labelLimit = 16
-
-    private func makeEncoder(_ count: Int) throws -> Encoder {
-        let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
-        // Names carry the count: storages are shared by name.
-        let labels = try graph.input("sample_labels_\(count)", [count], .int32)
-        let drop = try graph.input("sample_drop_\(count)", [count])
-        let (z, entropy) = try model.encode(
-            model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
-        graph.output(z)
-        graph.output(entropy)
-        let encoder = Encoder(labels: labels, drop: drop, z: z, entropy: entropy, executor: try executor(graph))
-        encoders[count] = encoder
-        return encoder
-    }
-
-    private func executor(_ graph: Graph) throws -> Executor {
-        let device = memory.device
-        return try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
-    }
-
-    private func decode(_ labels: [Int], images: Range<Int>, cfg: Float, noise: [Float]) throws -> [Float] {
-        let batch = Batch(labels: labels.count, perLabel: images.count, isGuided: cfg != 1)
-        let decoder = try decoders[batch] ?? makeDecoder(batch)
-        let executor = decoder.executor
-        try executor.write(labels.flatMap { conditions[$0]?.z ?? [] }, to: decoder.z)
-        try executor.write(labels.flatMap { conditions[$0]?.entropy ?? [] }, to: decoder.entropy)
-        if let unconditional = decoder.unconditional, let condition = conditions[nil] {
-            try executor.write(condition.z, to: unconditional.z)
-            try executor.write(condition.entropy, to: unconditional.entropy)
-            try executor.write([cfg], to: decoder.cfg)
-        }
-        try executor.write(noise, to: decoder.noise)
-        try executor.run()
-        let tokens = try executor.read(decoder.tokens)
-        try memory.device.finish()
-        return tokens
-    }
-
-    private func makeDecoder(_ batch: Batch) throws -> Decoder {
-        let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
-        let shape = model.shape
-        // Names carry the batch: storages are shared by name, and another batch has other sizes.
-        let tag = "sample_\(batch.labels)x\(batch.perLabel)_"
-        let z = try graph.input(tag + "z", [batch.labels, shape.tokens, shape.embed])
-        let entropy = try graph.input(tag + "entropy", [batch.labels, shape.tokens])
-        let noise = try graph.input(
-            tag + "noise", [batch.labels * batch.perLabel, shape.tokens, shape.tokenWidth])
-        let cfg = try graph.input("sample_cfg", [1])
-        var tokens = try model.generate(z: z, entropy: entropy, noise: noise, scope)
-        var unconditional: (z: Tensor, entropy: Tensor)?
-        if batch.isGuided {
-            let fixed = (
-                z: try graph.input("sample_z", [1, shape.tokens, shape.embed]),
-                entropy: try graph.input("sample_entropy", [1, shape.tokens])
-            )
-            let other = try model.generate(z: fixed.z, entropy: fixed.entropy, noise: noise, scope)
-            tokens = try graph.add(
-                graph.scale(tokens, by: cfg), graph.scale(other, by: cfg, factor: -1, offset: 1))
-            unconditional = fixed
-        }
-        graph.output(tokens)
-        let decoder = Decoder(
-            z: z, entropy: entropy, unconditional: unconditional, noise: noise, cfg: cfg, tokens: tokens,
-            executor: try executor(graph))
-        decoders[batch] = decoder
-        return decoder
-    }
+    package func condition(_ label: Int?) throws -> Condition { try encoder.condition(label) }
 
     private static let stream: UInt32 = 0x2004_0000
 
     /// Standard normal numbers [labels.count * images.count, R, C].
-    private func noise(_ labels: [Int], images: Range<Int>, seed: UInt64) -> [Float] {
+    private func noise(_ labels: [Int], images: Range<Int>, round: Int, seed: UInt64) -> [Float] {
         let random = Philox(seed: seed)
         let size = model.shape.tokens * model.shape.tokenWidth
+        let stream = Self.stream + UInt32(truncatingIfNeeded: round & 0xFFFF)
         var values: [Float] = []
         values.reserveCapacity(labels.count * images.count * size)
         for label in labels {
@@ -199,39 +114,11 @@ public final class Sampler {
                 for element in 0..<size {
                     let words = random.words(
                         UInt32(truncatingIfNeeded: element), UInt32(truncatingIfNeeded: image),
-                        UInt32(truncatingIfNeeded: label), Self.stream)
+                        UInt32(truncatingIfNeeded: label), stream)
                     values.append(Float(BoxMuller.normal(words[0], words[1])))
                 }
             }
         }
         return values
     }
-}
-
-/// Image tokens [N, R, C] back in pixels: [N, channels, height, width], clamped to [-1, 1].
-public func images(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
-    planes(fromTokens: tokens, configuration).map { min(max($0, -1), 1) }
-}
-
-/// Image tokens [N, R, C] as [N, channels, height, width]. A token holds a patch as (channel, row, column), rows of patches
-/// first.
-func planes(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
-    let (channels, height, width, patch) = (configuration.channels, configuration.height, configuration.width, configuration.patch)
-    let size = channels * height * width
-    guard size > 0 else { return [] }
-    let columns = width / patch
-    var result = [Float](repeating: 0, count: tokens.count)
-    for image in 0..<(tokens.count / size) {
-        for y in 0..<height {
-            for x in 0..<width {
-                for channel in 0..<channels {
-                    let token = (y / patch) * columns + x / patch
-                    let within = (channel * patch + y % patch) * patch + x % patch
-                    result[image * size + (channel * height + y) * width + x] =
-                        tokens[image * size + token * configuration.tokenWidth + within]
-                }
-            }
-        }
-    }
-    return result
 }

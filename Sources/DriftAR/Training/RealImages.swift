@@ -18,12 +18,18 @@ final class RealImages {
     /// Bytes sent to the device after which it is waited for: what is under way takes host memory.
     private static let mostInFlight = 256 << 20
 
-    /// `step`: the first step that will be asked for.
-    init(_ data: ImageSet, _ configuration: Configuration, memory: DeviceMemory, step: Int) throws {
+    init(_ data: ImageSet, _ configuration: Configuration, memory: DeviceMemory) throws {
         (self.data, self.configuration, self.memory) = (data, configuration, memory)
-        isResident = try configuration.resident.keeps(data, maxAllocation: memory.device.about.maxAllocation)
-        storedCount = isResident ? data.residentRows : StepDraw.imageCount(configuration)
+        let maxAllocation = memory.device.about.maxAllocation
+        isResident = try configuration.resident.keeps(data, maxAllocation: maxAllocation)
+        storedCount = try Self.storedCount(data, configuration, maxAllocation: maxAllocation)
         if isResident { try send() }
+    }
+
+    /// Rows of the image storage of a run, each of `data.valueCount` floats, on a device of that largest buffer.
+    static func storedCount(_ data: ImageSet, _ configuration: Configuration, maxAllocation: Int) throws -> Int {
+        try configuration.resident.keeps(data, maxAllocation: maxAllocation)
+            ? data.residentRows : StepDraw.imageCount(configuration)
     }
 
     private var storage: Storage { TrainingGraph.imageStorage(count: storedCount, values: data.valueCount) }
@@ -46,7 +52,8 @@ final class RealImages {
         }
     }
 
-    /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay.
+    /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay; steps
+    /// then come one after the other.
     func rows(of draw: StepDraw, step: Int) throws -> [Int32] {
         if isResident { return draw.images.map { Int32(data.residentRow($0)) } }
         let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step) { [configuration, data] step in

@@ -52,7 +52,7 @@ public final class Trainer {
             decayFraction: configuration.decayFraction)
         phases = PhaseSchedule(
             alpha0: configuration.alpha0, freezeFraction: configuration.freezeFraction, total: total)
-        images = try RealImages(data, configuration, memory: state.memory, step: step)
+        images = try RealImages(data, configuration, memory: state.memory)
         // The buffers of a phase not yet entered are part of a checkpoint too.
         for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
     }

@@ -16,10 +16,7 @@ public struct Tuning: Codable, Sendable {
 
     /// The folder of stored parameters: DRIFTGPU_CACHE, else the user's cache folder; nil where there is neither.
     public static func folder(environment: [String: String]) -> String? {
-        func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
-        let cache = value("DRIFTGPU_CACHE") ?? value("XDG_CACHE_HOME").map { $0 + "/driftgpu" }
-            ?? value("HOME").map { $0 + "/.cache/driftgpu" }
-        return cache.map { $0 + "/tuning" }
+        CacheFolder.path("tuning", environment: environment)
     }
 
     /// The device's file in `folder`.

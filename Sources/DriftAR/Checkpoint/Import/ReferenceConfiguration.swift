@@ -23,6 +23,8 @@ struct ReferenceConfiguration {
 
     private static let sizeLimit = 1 << 24
     private static let blockLimit = 512
+    /// Labels in a step of training: a step with all of a thousand would fit no device.
+    private static let labelsPerStep = 10
     /// Heads of the reference's sizes, by width and half the number of encoder blocks.
     private static let presets = [(768, 12, 12), (1024, 16, 16), (1280, 20, 16)]
 
@@ -51,6 +53,7 @@ struct ReferenceConfiguration {
         var result = Configuration()
         result.preset = "imported"
         result.classes = try size("class_emb.weight", axis: 0)
+        result.labelsPerStep = result.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
         result.embed = try size("class_emb.weight", axis: 1)
         let tokens = try size("diffusion_pos_embed_learned", axis: 1)
         result.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens

@@ -114,7 +114,8 @@ public struct WeightImport: Sendable {
     /// What was found and what does not fit, line by line.
     public var report: [String] {
         let sizes = configuration.map { it in
-            "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
+            "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, "
+                + "encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
         }
         return (sizes.map { [$0] } ?? []) + parts.flatMap { part in
             let comparison = part.comparison

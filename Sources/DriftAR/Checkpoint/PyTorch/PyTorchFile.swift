@@ -36,7 +36,8 @@ public final class PyTorchFile: TensorSource {
         for (storage, record) in zip(pickle.storages, records) {
             let (bytes, overflow) = storage.count.multipliedReportingOverflow(by: storage.type.size)
             guard !overflow, bytes == record.range.count else {
-                throw Self.damaged(file, "storage '\(storage.key)' has \(record.range.count) bytes for \(storage.count) elements of \(storage.type.rawValue)")
+                let wanted = "\(storage.count) elements of \(storage.type.rawValue)"
+                throw Self.damaged(file, "storage '\(storage.key)' has \(record.range.count) bytes for \(wanted)")
             }
         }
         let outline: PickleOutline

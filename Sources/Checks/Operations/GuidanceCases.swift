@@ -1,0 +1,23 @@
+import DriftGPU
+
+/// The guided half of a batch.
+public enum GuidanceCases {
+    /// Every case.
+    public static let all: [OperationCase] = [
+        make([2, 1], 1.3), make([4, 3, 7], 0), make([6, 16, 16], 4.5), make([2, 1500], -0.5),
+    ]
+
+    static func make(_ shape: [Int], _ cfg: Float) -> OperationCase {
+        OperationCase(
+            name: "guidance \(shape.map(String.init).joined(separator: " x ")) by \(cfg)",
+            inputs: [
+                .init(shape: shape, isDifferentiable: false),
+                .init(shape: [1], values: .floats([cfg]), isDifferentiable: false),
+            ],
+            build: { graph, x in [try graph.guidance(x[0], by: x[1])] },
+            reference: { x in
+                let half = x[0].count / 2
+                return [(0..<half).map { x[0][half + $0] + x[1][0] * (x[0][$0] - x[0][half + $0]) }]
+            })
+    }
+}

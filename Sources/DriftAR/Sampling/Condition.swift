@@ -1,0 +1,48 @@
+import DriftGPU
+
+/// What the encoder makes of a label.
+package struct Condition: Sendable, Equatable {
+    /// [R, D].
+    package let z: [Float]
+    /// [R].
+    package let entropy: [Float]
+}
+
+/// Where the conditions of a batch of labels lie on the device: encoder's results, draft and decoder meet here, each with a
+/// graph of its own. A storage has one size, so the number of labels is a part of the names.
+struct ConditionStorage {
+    let labels: Int
+    private let tokens: Int
+    private let width: Int
+
+    init(labels: Int, _ shape: DriftARModel.Shape) {
+        self.labels = labels
+        tokens = shape.tokens
+        width = shape.embed
+    }
+
+    /// Of the labels themselves; the unconditional one has a place of its own.
+    var z: Storage { features("z") }
+    var entropy: Storage { map("entropy") }
+    var unconditionalZ: Storage { Storage("sample_unconditional_z", count: tokens * width) }
+    var unconditionalEntropy: Storage { Storage("sample_unconditional_entropy", count: tokens) }
+    /// The draft's features where they were accepted, z elsewhere.
+    var merged: Storage { features("merged") }
+    var draftEntropy: Storage { map("draft_entropy") }
+    /// Longest accepted prefix of each label.
+    var prefix: Storage { Storage(name("prefix"), count: labels) }
+
+    private func name(_ what: String) -> String { "sample_\(labels)_\(what)" }
+    private func features(_ what: String) -> Storage { Storage(name(what), count: labels * tokens * width) }
+    private func map(_ what: String) -> Storage { Storage(name(what), count: labels * tokens) }
+
+    /// The tensor [L, R, D] of one of the features in a graph.
+    func features(_ storage: Storage, in graph: Graph) throws -> Tensor {
+        try graph.stored([storage.count / (tokens * width), tokens, width], in: storage)
+    }
+
+    /// The tensor [L, R] of one of the maps in a graph.
+    func map(_ storage: Storage, in graph: Graph) throws -> Tensor {
+        try graph.stored([storage.count / tokens, tokens], in: storage)
+    }
+}

@@ -1,0 +1,52 @@
+import DriftGPU
+
+/// What the conditions of labels depend on: the encoder's weights, and the device that calculates, whose rounding is its own.
+struct EncoderIdentity: Sendable, Equatable {
+    /// A 64-bit hash, in hexadecimal, of the parameters the encoder reads, with their names, and of its sizes.
+    let weights: String
+    let device: String
+
+    /// Reads the parameters from the buffer `weights`. Only those that the encoder's graph names count: a decoder that has
+    /// been trained further leaves the conditions as they are.
+    init(_ model: DriftARModel, memory: DeviceMemory, weights: String) throws {
+        let storage = model.layout.storage(weights)
+        let graph = try LabelEncoder.graph(model, weights: weights, labels: 1).graph
+        let offsets = Set(graph.places.values.filter { $0.storage == storage }.map(\.offset))
+        var hash = Hash()
+        let shape = model.shape
+        for number in [shape.tokens, shape.embed, shape.heads, shape.encoderDepth, shape.buffer, shape.classes] {
+            hash.add(UInt32(truncatingIfNeeded: number))
+        }
+        hash.add(shape.epsilon.bitPattern)
+        for entry in model.layout.entries where offsets.contains(entry.offset) {
+            for byte in entry.name.utf8 { hash.add(UInt32(byte)) }
+            let values = try memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)
+            for value in values { hash.add(value.bitPattern) }
+        }
+        self.weights = hash.text
+        let (about, traits) = (memory.device.about, memory.device.traits)
+        device = "\(about.name), driver \(about.driver), \(memory.device.gemm.name) \(memory.device.precision.rawValue), teams of \(traits.teamSize) x \(traits.lanes)"
+    }
+
+    /// One name for both.
+    var name: String {
+        var hash = Hash()
+        for byte in (weights + device).utf8 { hash.add(UInt32(byte)) }
+        return hash.text
+    }
+
+    /// Each step is one-to-one in the state and in the word, so any single change shows. It keeps mistakes apart, not attacks.
+    private struct Hash {
+        private var state: UInt64 = 0x243F_6A88_85A3_08D3
+
+        mutating func add(_ word: UInt32) {
+            state = (state ^ UInt64(word)) &* 0x9E37_79B9_7F4A_7C15
+            state ^= state >> 29
+        }
+
+        var text: String {
+            let digits = String(state, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }
+    }
+}

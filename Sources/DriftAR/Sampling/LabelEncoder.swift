@@ -1,0 +1,125 @@
+import DriftGPU
+
+/// Turns labels into conditions, each label once as long as the weights stay the same: z and entropy depend on the label
+/// alone. The label nil is the unconditional one of guidance.
+final class LabelEncoder {
+    private let model: DriftARModel
+    private let memory: DeviceMemory
+    private let weights: String
+    private let clock: SamplingClock
+    /// Graphs by the number of labels they take.
+    private var encoders: [Int: Encoder] = [:]
+    private var conditions: [Int?: Condition] = [:]
+    private var cache: LabelCache?
+    /// Labels that went through the encoder, and those that came from the cache's file.
+    private(set) var counts = (encoded: 0, read: 0)
+
+    private struct Encoder {
+        let labels: Tensor
+        let drop: Tensor
+        let z: Tensor
+        let entropy: Tensor
+        let executor: Executor
+    }
+
+    init(_ model: DriftARModel, memory: DeviceMemory, weights: String, clock: SamplingClock) {
+        self.model = model
+        self.memory = memory
+        self.weights = weights
+        self.clock = clock
+    }
+
+    /// Forgets everything, the cache too: its file belongs to the weights as they were.
+    func reset() {
+        conditions = [:]
+        cache = nil
+        counts = (0, 0)
+    }
+
+    /// Has conditions read from and kept in a file; see `LabelCache`.
+    func use(_ place: LabelCache.Place) throws {
+        cache = try LabelCache(place, EncoderIdentity(model, memory: memory, weights: weights), model.shape)
+    }
+
+    /// Writes what is new to the cache's file.
+    func save() throws { try cache?.save() }
+
+    /// The condition of a label, encoded now if it has not been yet.
+    func condition(_ label: Int?) throws -> Condition {
+        try encode([label])
+        guard let condition = conditions[label] else { throw GraphError("label \(label ?? -1): was not encoded") }
+        return condition
+    }
+
+    /// Encodes those labels that are not known yet.
+    func encode(_ labels: [Int?]) throws {
+        var missing: [Int?] = []
+        for label in labels where conditions[label] == nil && !missing.contains(label) {
+            if let known = try cache?.condition(label) {
+                conditions[label] = known
+                counts.read += 1
+            } else {
+                missing.append(label)
+            }
+        }
+        for start in stride(from: 0, to: missing.count, by: Self.labelLimit) {
+            try encodeTogether(Array(missing[start..<min(start + Self.labelLimit, missing.count)]))
+        }
+    }
+
+    /// Most labels in one pass; more are encoded in several, so that few graphs serve any number.
+    static let labelLimit = 16
+
+    private func encodeTogether(_ labels: [Int?]) throws {
+        let encoder = try encoders[labels.count] ?? clock.measure(.prepare) { try makeEncoder(labels.count) }
+        let executor = encoder.executor
+        try clock.measure(.encode) {
+            try executor.write(labels.map { Int32($0 ?? 0) }, to: encoder.labels)
+            try executor.write(labels.map { $0 == nil ? Float(0) : 1 }, to: encoder.drop)
+            try executor.run()
+            try memory.device.finish()
+        }
+        let (z, entropy) = try clock.measure(.readBack) { (try executor.read(encoder.z), try executor.read(encoder.entropy)) }
+        let (zSize, tokens) = (model.shape.tokens * model.shape.embed, model.shape.tokens)
+        for (row, label) in labels.enumerated() {
+            let condition = Condition(
+                z: Array(z[(row * zSize)..<((row + 1) * zSize)]),
+                entropy: Array(entropy[(row * tokens)..<((row + 1) * tokens)]))
+            conditions[label] = condition
+            cache?.add(condition, of: label)
+        }
+        counts.encoded += labels.count
+    }
+
+    private func makeEncoder(_ count: Int) throws -> Encoder {
+        let inputs = try Self.graph(model, weights: weights, labels: count)
+        let encoder = Encoder(
+            labels: inputs.labels, drop: inputs.drop, z: inputs.z, entropy: inputs.entropy,
+            executor: try memory.executor(inputs.graph))
+        encoders[count] = encoder
+        return encoder
+    }
+
+    /// The graph that encodes `count` labels; an entry of `drop` below 1/2 makes its label the unconditional one.
+    static func graph(
+        _ model: DriftARModel, weights: String, labels count: Int
+    ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
+        let graph = Graph()
+        let scope = ParameterScope(graph, model.layout, storage: weights)
+        // Names carry the count: storages are shared by name.
+        let labels = try graph.input("sample_labels_\(count)", [count], .int32)
+        let drop = try graph.input("sample_drop_\(count)", [count])
+        let (z, entropy) = try model.encode(
+            model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
+        graph.output(z)
+        graph.output(entropy)
+        return (graph, labels, drop, z, entropy)
+    }
+}
+
+extension DeviceMemory {
+    /// `graph` scheduled for this memory's device and bound to it.
+    func executor(_ graph: Graph) throws -> Executor {
+        try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: self)
+    }
+}

@@ -1,0 +1,65 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+/// `driftgpu sample` with the speculative loop, the label cache and the report.
+@Suite(.serialized) struct SampleCommandTests {
+    private static let sample = "sample --checkpoint run --labels 1,4 --per-label 2 --format npy --output pictures"
+
+    private func pixels(_ folder: TestFolder) throws -> [Float]? { try NPY.read(folder.file("pictures/samples.npy")).floats }
+
+    @Test func wholeCommand() throws {
+        let folder = try TestFolder()
+        let cache = ["DRIFTGPU_CACHE": folder.file("cache")]
+        func run(_ line: String) throws -> (code: Int32?, output: String, errors: String) {
+            try Program(line, in: folder, environment: cache).finish()
+        }
+        func expectError(_ line: String, says part: String) throws {
+            let (code, _, errors) = try run(line)
+            let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
+            #expect(code == 1 && isOneLine && errors.contains(part), "\(line): \(String(describing: code)) \(errors)")
+        }
+        let trained = try run("train --steps 2 --output run " + Program.tiny)
+        #expect(trained.code == 0, "\(trained.errors)")
+
+        let plain = try run(Self.sample)
+        #expect(plain.code == 0 && plain.output.contains("images/s (4 drawn in ") && plain.output.contains("s: prepare"), "\(plain.errors)")
+        #expect(!plain.output.contains("speculative") && !Files.exists(folder.file("cache/labels")))
+        let expected = try pixels(folder)
+
+        for place in ["on", "labels.safetensors"] {
+            for text in ["2 labels encoded", "0 labels encoded, 2 from the cache"] {
+                let cached = try run(Self.sample + " --label-cache " + place)
+                #expect(cached.code == 0 && cached.output.contains(text), "\(cached.output) \(cached.errors)")
+                #expect(try pixels(folder) == expected)
+            }
+        }
+        #expect(try Files.names(in: folder.file("cache/labels")).count == 1 && Files.exists(folder.file("labels.safetensors")))
+
+        let speculative = try run(
+            Self.sample + " --speculative --spec-threshold 1e6 --spec-gamma 0.5 --spec-iterations 3 --report report.json")
+        #expect(speculative.code == 0 && speculative.output.contains("3 rounds in 1 batch"), "\(speculative.output) \(speculative.errors)")
+        #expect(try pixels(folder) != expected)
+        let json = try JSON.parse(Files.read(folder.file("report.json")))
+        #expect(json["images"]?.integer == 4 && json["figures"]?["acceptance_rate"]?.double == 1)
+        #expect(json["speculation"]?["gamma"]?.double == 0.5)
+        let text = try PNG.read(folder.file("pictures/grid.png")).text
+        #expect(text.contains(PNG.Text("driftgpu.speculative", "threshold 1000000.0, gamma 0.5, iterations 3, shift 0")))
+        let none = try run(Self.sample + " --speculative --spec-threshold 0")
+        #expect(none.code == 0 && none.output.contains("0.0 % of the positions"), "\(none.output) \(none.errors)")
+        #expect(try pixels(folder) == expected)
+
+        try expectError(Self.sample + " --spec-gamma 1", says: "--speculative")
+        try expectError(Self.sample + " --speculative --spec-gamma nan", says: "spec-gamma nan")
+        try expectError(Self.sample + " --speculative --spec-threshold=-1", says: "spec-threshold -1")
+        try expectError(Self.sample + " --speculative --spec-iterations 0", says: "spec-iterations 0")
+        try expectError(Self.sample + " --speculative --spec-iterations 9223372036854775807", says: "spec-iterations")
+        try expectError(Self.sample + " --speculative --spec-shift 16", says: "spec-shift 16")
+        try expectError(Self.sample + " --label-cache run/config.json", says: "run/config.json")
+        try expectError(Self.sample + " --label-cache run", says: "run")
+        try expectError(Self.sample + " --label-cache /proc/labels --report early.json", says: "/proc/labels")
+        try expectError(Self.sample + " --label-cache labels.safetensors --weights model", says: "other weights")
+        try expectError(Self.sample + " --report missing/report.json", says: "missing/report.json")
+    }
+}
