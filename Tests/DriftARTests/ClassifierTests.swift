@@ -38,6 +38,8 @@ import Testing
             #expect(steps == Array(1...30))
             #expect(fitted.accuracy == 1)
             #expect(try quick.fit(training: training, heldOut: heldOut, on: device).parameters == fitted.parameters)
+            let own = try fitted.answers(to: training, on: device).features
+            #expect(abs(own.reduce(0) { $0 + $1 * $1 } / Float(own.count) - 1) < 1e-4)
 
             let path = folder.file("classifier.safetensors")
             try fitted.write(to: path)
@@ -80,7 +82,7 @@ import Testing
         let classifier = try ImageClassifier(shape)
         let values = try classifier.layout.initialValues(of: classifier.declarations, seed: 1)
         let path = folder.file("a.safetensors")
-        try FittedClassifier(classifier, classNames: ["a", "b"], accuracy: 0.5, parameters: values).write(to: path)
+        try FittedClassifier(classifier, classNames: ["a", "b"], accuracy: 0.5, scale: 1, parameters: values).write(to: path)
         let bytes = try Files.read(path)
         for length in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 97)) {
             try folder.write(Array(bytes[..<length]), to: "cut")
@@ -104,7 +106,7 @@ import Testing
         for (from, to) in [
             ("\"embed\":64", "\"embed\":65536"), ("\"depth\":2", "\"depth\":60000"), ("\"patch\":2", "\"patch\":0"),
             ("\"height\":4", "\"height\":-4"), ("\"width\":6", "\"width\":9223372036854775807"), ("\"format\":1", "\"format\":2"),
-            ("[\"a\",\"b\"]", "[]"), ("\"heads\":4", "\"heads\":5"), ("\"accuracy\":0.5", "\"accuracy\":7"),
+            ("[\"a\",\"b\"]", "[]"), ("\"heads\":4", "\"heads\":5"), ("\"accuracy\":0.5", "\"accuracy\":7"), ("\"scale\":1", "\"scale\":0"),
         ] {
             #expect(text.contains(from))
             try SafeTensors.write(

@@ -47,11 +47,21 @@ public struct ClassifierTraining: Sendable {
             progress(number + 1, isShown ? Double(try step.executor.read(step.loss)[0]) : nil)
         }
         let parameters = try memory.read(Float.self, from: classifier.layout.storage("parameters"))
-        let fitted = FittedClassifier(classifier, classNames: training.classNames, accuracy: 0, parameters: parameters)
-        return FittedClassifier(
-            classifier, classNames: training.classNames, accuracy: try fitted.accuracy(on: heldOut, device: device),
-            parameters: parameters)
+        func fitted(accuracy: Double, scale: Float) -> FittedClassifier {
+            FittedClassifier(
+                classifier, classNames: training.classNames, accuracy: accuracy, scale: scale, parameters: parameters)
+        }
+        let unscaled = fitted(accuracy: 0, scale: 1)
+        let features = try unscaled.answers(to: training.spread(Self.scaleImages), on: device).features
+        let square = features.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(features.count)
+        guard square > 0, square.isFinite else {
+            throw DataError("the classifier's features are \(square == 0 ? "all 0" : "not finite")", at: "classifier", fix: "train it with another --seed")
+        }
+        return fitted(accuracy: try unscaled.accuracy(on: heldOut, device: device), scale: Float(1 / square.squareRoot()))
     }
+
+    /// Training images that the features' scale is taken from.
+    private static let scaleImages = 2000
 
     private static let imageStream: UInt32 = 0x3003_0000
     private static let shiftStream: UInt32 = 0x3004_0000

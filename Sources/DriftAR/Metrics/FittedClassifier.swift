@@ -7,13 +7,17 @@ public struct FittedClassifier: Sendable {
     public let classNames: [String]
     /// Part of the held-out images that it classified correctly after its training.
     public let accuracy: Double
+    /// What features are multiplied by, so that those of the training images have a mean square of 1: the kernel of the kernel
+    /// distance has no unit of its own.
+    let scale: Float
     /// All parameters, flat as its layout says.
     let parameters: [Float]
 
-    init(_ classifier: ImageClassifier, classNames: [String], accuracy: Double, parameters: [Float]) {
+    init(_ classifier: ImageClassifier, classNames: [String], accuracy: Double, scale: Float, parameters: [Float]) {
         self.classifier = classifier
         self.classNames = classNames
         self.accuracy = accuracy
+        self.scale = scale
         self.parameters = parameters
     }
 
@@ -28,6 +32,7 @@ public struct FittedClassifier: Sendable {
         let channels, height, width, patch, embed, heads, depth, features: Int
         let classes: [String]
         let accuracy: Double
+        let scale: Float
     }
 
     /// Writes a safetensors file.
@@ -35,7 +40,8 @@ public struct FittedClassifier: Sendable {
         let shape = classifier.shape
         let header = Header(
             channels: shape.channels, height: shape.height, width: shape.width, patch: shape.patch, embed: shape.embed,
-            heads: shape.heads, depth: shape.depth, features: shape.features, classes: classNames, accuracy: accuracy)
+            heads: shape.heads, depth: shape.depth, features: shape.features, classes: classNames, accuracy: accuracy,
+            scale: scale)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         let text = String(decoding: try encoder.encode(header), as: UTF8.self)
@@ -56,7 +62,7 @@ public struct FittedClassifier: Sendable {
         // Generous, and small enough that no product of them overflows.
         guard sizes.allSatisfy({ (1...65_536).contains($0) }), header.height.isMultiple(of: header.patch),
             header.width.isMultiple(of: header.patch), header.embed.isMultiple(of: header.heads), header.depth <= 64,
-            (0...1).contains(header.accuracy)
+            (0...1).contains(header.accuracy), header.scale > 0, header.scale.isFinite
         else { throw DataError("sizes that no classifier has", at: path, fix: remedy) }
         var shape = ImageClassifier.Shape(
             channels: header.channels, height: header.height, width: header.width, patch: header.patch,
@@ -69,6 +75,7 @@ public struct FittedClassifier: Sendable {
         }
         classNames = header.classes
         accuracy = header.accuracy
+        scale = header.scale
         parameters = try classifier.layout.values(from: file)
     }
 
@@ -94,7 +101,7 @@ public struct FittedClassifier: Sendable {
         try data.forEachBatch(of: batch) { block, count in
             try executor.write(block, to: images)
             try executor.run()
-            result.features += try executor.read(features).prefix(count * shape.features)
+            result.features += try executor.read(features).prefix(count * shape.features).map { $0 * scale }
             result.logits += try executor.read(logits).prefix(count * shape.classes)
         }
         return result

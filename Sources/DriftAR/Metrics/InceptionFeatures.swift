@@ -31,23 +31,20 @@ public struct InceptionFeatures: FeatureSpace {
             }
             entries += [(name + ".weight", shape), (name + ".bias", [shape[0]])]
         }
-        layout = try ParameterLayout(entries + [("fc.weight", file.header("fc.weight").shape)])
-        var parameters: [Float] = []
-        for entry in layout.entries {
-            parameters += [Float](repeating: 0, count: entry.offset - parameters.count)
-            guard entry.name.hasSuffix(".weight") else { continue }
-            let name = String(entry.name.dropLast(".weight".count))
-            if name == "fc" {
-                parameters += try file.floats("fc.weight")
-            } else {
-                let folded = try Self.folded(name, outputs: entry.shape[0], file)
-                parameters += folded.weight
-                // The bias is the next entry.
-                let bias = layout[name + ".bias"]?.offset ?? parameters.count
-                parameters += [Float](repeating: 0, count: bias - parameters.count) + folded.bias
-            }
+        let layout = try ParameterLayout(entries + [("fc.weight", file.header("fc.weight").shape)])
+        var parameters = [Float](repeating: 0, count: layout.count)
+        func put(_ values: [Float], _ name: String) {
+            guard let entry = layout[name] else { return }
+            parameters.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: values)
         }
-        self.parameters = parameters + [Float](repeating: 0, count: layout.count - parameters.count)
+        for name in InceptionNetwork.convolutions {
+            let (weight, bias) = try Self.folded(name, outputs: file.header(name + ".conv.weight").shape[0], file)
+            put(weight, name + ".weight")
+            put(bias, name + ".bias")
+        }
+        put(try file.floats("fc.weight"), "fc.weight")
+        self.layout = layout
+        self.parameters = parameters
         self.device = device
         self.batch = batch
         self.path = path
