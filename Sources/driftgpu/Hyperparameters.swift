@@ -114,11 +114,12 @@ struct Hyperparameters: ParsableArguments {
             }
             configuration.samplesPerLabel = batch / labels
         }
-        if let blr { configuration.learningRate = configuration.learningRate(per256Images: blr) }
     }
 
-    /// Turns epochs into steps, where they were asked for, once the number of images is known.
-    func applyEpochs(to configuration: inout Configuration, imageCount: Int) throws {
+    /// What depends on the data: turns epochs into steps and a rate for 256 images into the learning rate, where they were
+    /// asked for, once images and classes are known.
+    func applyData(to configuration: inout Configuration, imageCount: Int) throws {
+        if let blr { configuration.learningRate = configuration.learningRate(per256Images: blr) }
         if let epochs { configuration.steps = try configuration.steps(inEpochs: epochs, imageCount: imageCount) }
         if let warmupEpochs {
             configuration.warmupSteps = try configuration.steps(inEpochs: warmupEpochs, imageCount: imageCount)

@@ -47,11 +47,10 @@ struct Train: ParsableCommand {
             let data = try dataOptions.open(
                 &settings, hyperparameters, hasSize: settings.preset != "digits" || config != nil, isFixed: isResumed
             ).training
+            try hyperparameters.applyData(to: &settings, imageCount: data.count)
             try settings.validate()
             let vae = try vaeOptions.weights()
             let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
-            try hyperparameters.applyEpochs(to: &settings, imageCount: data.count)
-            try settings.validate()
             if printPlan {
                 try plan(settings, data: data, device: device)
                 return

@@ -66,7 +66,7 @@ import Testing
             try trainer.advance()
             let after = try trainer.snapshot()
             #expect(!isSame(before, after) && after.values.allSatisfy { $0.allSatisfy(\.isFinite) })
-            let data = trainer.data
+            let data = try TinyRun.data()
             let images = TrainingGraph.imageStorage(count: data.count, values: data.imageSize)
             try trainer.state.memory.write([Float](repeating: .nan, count: images.count), to: images)
             try trainer.advance()
@@ -76,6 +76,18 @@ import Testing
             try trainer.advance()
             let last = try trainer.snapshot()
             #expect(!isSame(after, last) && last.values.allSatisfy { $0.allSatisfy(\.isFinite) })
+        }
+    }
+
+    @Test("images that are read ahead arrive in the right part")
+    func readAhead() throws {
+        try TestDevice.with(.cpu16) { device in
+            let snapshots = try [Residency.always, .never].map { resident in
+                let trainer = try TinyRun.pixels.trainer(device) { ($0.accumulate, $0.resident) = (3, resident) }
+                for _ in 0..<4 { try trainer.advance() }
+                return try trainer.snapshot()
+            }
+            #expect(isSame(snapshots[0], snapshots[1]))
         }
     }
 

@@ -101,7 +101,7 @@ import Testing
             #expect(try TinyRun.phi.run(folder.file("first"), device) == .finished)
             let file = try SavedModel.file(folder.file("first"))
             let run = try TrainingRun(
-                TinyRun.phi.configuration, data: TinyRun.data(), path: folder.file("second"), existing: .refuse,
+                TinyRun.phi.configuration, data: ImageSet(TinyRun.data()), path: folder.file("second"), existing: .refuse,
                 device: device, weights: file)
             let parameters = try run.trainer.state.tensors(of: "parameters")
             for name in file.names where !DriftARModel.isFrozen(name) { #expect(parameters[name] == (try file.tensor(name)), "\(name)") }

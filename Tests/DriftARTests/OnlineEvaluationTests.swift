@@ -45,12 +45,14 @@ import Testing
     func figures() throws {
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
+            let data = try TinyRun.data()
             var accuracies: [[Double]] = []
             for weights in Configuration.Weights.allCases {
                 var configuration = TinyRun.pixels.configuration
-                (configuration.evalWeights, configuration.onlineEvalImages, configuration.ema) = (weights, 4, 0.9)
+                (configuration.evalWeights, configuration.onlineEval, configuration.onlineEvalImages) = (weights, 1, 4)
+                configuration.ema = 0.9
                 let run = try TrainingRun(
-                    configuration, data: TinyRun.data(), path: folder.file(weights.rawValue), existing: .refuse, device: device)
+                    configuration, data: ImageSet(data), path: folder.file(weights.rawValue), existing: .refuse, device: device)
                 for _ in 0..<4 { try run.trainer.advance() }
                 let figures = try run.evaluate()
                 #expect(figures.map(\.0) == names)
@@ -61,8 +63,8 @@ import Testing
                 let tokens = try Sampler(state.model, memory: state.memory)
                     .tokens(labels: labels, perLabel: 4, seed: configuration.seed)
                 let samples = try SampleSet(tokens: tokens, labels: labels, perLabel: 4, configuration: configuration)
-                    .dataset(classNames: run.trainer.data.classNames)
-                let own = try Evaluation.figures(of: samples, against: run.trainer.data)
+                    .dataset(classNames: data.classNames)
+                let own = try ImageFigures(of: samples, against: data)
                 #expect(figures.map(\.1) == [own.accuracy, own.diversity ?? -1, own.nearestDistance ?? -1])
                 accuracies.append(figures.map(\.1))
             }

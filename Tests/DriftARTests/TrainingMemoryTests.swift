@@ -12,7 +12,7 @@ import Testing
         var configuration = kind.configuration
         change(&configuration)
         return try TrainingRun(
-            configuration, data: TinyRun.data(), path: path, existing: .refuse, device: device, limits: limits)
+            configuration, data: ImageSet(TinyRun.data()), path: path, existing: .refuse, device: device, limits: limits)
     }
 
     @Test("the figure is what the run allocates, to the byte", arguments: TinyRun.allCases, [1, 2])

@@ -30,9 +30,8 @@ extension Sampler {
             + batches.map { try ImageDecoder.graph(model, weights: weights, $0).graph }
         let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
         var seen = known
-        return (
-            schedules.flatMap(\.storages.values).filter { seen.insert($0.name).inserted }, schedules.map(\.plan.arenaBytes)
-        )
+        let storages = schedules.flatMap(\.storages.values) + [SpeculativeLoop.tracker]
+        return (storages.filter { seen.insert($0.name).inserted }, schedules.map(\.plan.arenaBytes))
     }
 
     /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// What a training run will take of a device's memory, known from its schedules before anything is allocated: parameters,
 /// what training keeps beside them, images, rings, activations of the larger phase, and the drawing of samples. What
-/// libraries and drivers take for themselves is not in it.
+/// libraries and drivers take for themselves is not in it, nor what an autoencoder takes that decodes samples of latents.
 public struct TrainingMemory: Sendable {
     /// What a device offers; 0 where it does not say.
     public struct Limits: Sendable {
