@@ -11,7 +11,7 @@ struct Analyze: ParsableCommand {
             of the entropy over samples. Without a checkpoint there are only the curves, without metrics only the entropies.
             """)
 
-    @Argument(help: "A run's folder.") var run: String
+    @ArgumentParser.Argument(help: ArgumentHelp("A run's folder.", valueName: "run")) var folder: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: analysis, in the run's folder.") var output: String?
     @Option(help: "Labels to look at: numbers and ranges, separated by commas, like 0-3,7. Default: all.") var labels: String?
     @Option(help: "Samples of each label that is shown.") var perLabel: Int = 3
@@ -22,7 +22,7 @@ struct Analyze: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let analysis = try RunAnalysis(run, output: output, weights: weights)
+            let analysis = try RunAnalysis(folder, output: output, weights: weights)
             let diagnostics = try analysis.model.map { saved in
                 let chosen = try labels.map { try LabelList.parse($0, classes: saved.configuration.classes) }
                 let vae = try vaeOptions.weights()

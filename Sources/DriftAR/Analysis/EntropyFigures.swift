@@ -78,9 +78,10 @@ struct EntropyFigures: Sendable {
         }
         for (name, rows, color) in curves { series.append(Plot.Series(name, color: color, .line(line(rows, mean)))) }
         let least = (target + heads + draft).flatMap { $0[columns] }.min() ?? 0
+        let low = max(0, min(0.9, (least * 10).rounded(.down) / 10))
         return Plot(
             "Entropy by position", x: Plot.Axis("position r"),
-            y: Plot.Axis("entropy E", range: (max(0, (least * 10 - 0.5).rounded(.down) / 10), 1.05)), series: series,
+            y: Plot.Axis("entropy E", range: (low, 1 + (1 - low) * 0.06)), series: series,
             rules: [Plot.Rule(value: 1, text: "", direction: .horizontal)])
     }
 
@@ -95,23 +96,35 @@ struct EntropyFigures: Sendable {
         ]
     }
 
+    /// Whether most entropies are so near to the ceiling that a linear axis would not keep them apart.
+    private var isCrowded: Bool {
+        let entropies = pairs.map(\.entropy).sorted()
+        return !entropies.isEmpty && entropies[entropies.count / 2] > 0.97
+    }
+
     private func scatter(
         _ name: String, _ title: String, _ unit: String, _ y: (ModelDiagnostics.Pair) -> Double, _ bins: BinnedMeans, caption: String
     ) -> NamedFigure {
+        let (isCrowded, least) = (isCrowded, Double(Float.ulpOfOne) / 2)
+        // On the axis; an entropy that single precision cannot tell from 1 counts as its nearest.
+        let place = { (entropy: Double) in isCrowded ? max(1 - entropy, least) : entropy }
         let every = max(1, (pairs.count + Self.pointLimit - 1) / Self.pointLimit)
-        let points = stride(from: 0, to: pairs.count, by: every).map { Plot.Point(pairs[$0].entropy, y(pairs[$0])) }
+        let points = stride(from: 0, to: pairs.count, by: every).map { Plot.Point(place(pairs[$0].entropy), y(pairs[$0])) }
         let correlation = correlation(\.entropy, y)
         let r = correlation.r.map { NumberText.fixed($0, 3) } ?? "undefined"
         let shown = every > 1 ? " One point in \(every) is drawn." : ""
         let plot = Plot(
-            title, x: Plot.Axis("entropy E of the target"), y: Plot.Axis(unit),
+            title, x: isCrowded
+                ? Plot.Axis("1 − E of the target, logarithmic: the ceiling is on the right", isLogarithmic: true, isReversed: true)
+                : Plot.Axis("entropy E of the target"),
+            y: Plot.Axis(unit),
             series: [
                 Plot.Series(
                     "Pearson r = \(r), n = \(correlation.count)", color: 0,
                     .points(points, radius: points.count > 3000 ? 1.3 : 2.3, alpha: points.count > 3000 ? 0.35 : 0.6)),
                 Plot.Series(
                     "mean ± deviation", color: 1,
-                    .errorBars(bins.bins.map { ($0.meanX, $0.meanY, $0.meanY - $0.deviationY, $0.meanY + $0.deviationY) })),
+                    .errorBars(bins.bins.map { (place($0.meanX), $0.meanY, $0.meanY - $0.deviationY, $0.meanY + $0.deviationY) })),
             ])
         return NamedFigure(name: name, caption: caption + shown, figure: plot)
     }

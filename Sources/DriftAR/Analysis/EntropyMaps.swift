@@ -78,8 +78,12 @@ struct EntropyMaps: Figure {
         let lines = max(1, entropy.count / columns)
         let (wide, tall) = (rect.width / Double(columns), rect.height / Double(lines))
         for (position, value) in entropy.enumerated() {
-            let (x, y) = (rect.left + Double(position % columns) * wide, rect.top + Double(position / columns) * tall)
-            let area = CanvasRect(x, y, x + wide, y + tall)
+            let (column, line) = (Double(position % columns), Double(position / columns))
+            // Whole pixels: neighbours would show seams.
+            func whole(_ value: Double) -> Double { (value * canvas.scale).rounded() / canvas.scale }
+            let area = CanvasRect(
+                whole(rect.left + column * wide), whole(rect.top + line * tall), whole(rect.left + (column + 1) * wide),
+                whole(rect.top + (line + 1) * tall))
             if position == 0 {
                 canvas.fill(area, theme.missing, alpha: alpha)
                 canvas.clip = area

@@ -5,11 +5,15 @@ struct Plot: Sendable {
     struct Axis: Sendable {
         var label: String
         var isLogarithmic = false
+        /// Whether the least value stands at the far end.
+        var isReversed = false
         /// What it shows; that of the values, with some room, where nil.
         var range: (low: Double, high: Double)?
 
-        init(_ label: String, isLogarithmic: Bool = false, range: (low: Double, high: Double)? = nil) {
-            (self.label, self.isLogarithmic, self.range) = (label, isLogarithmic, range)
+        init(
+            _ label: String, isLogarithmic: Bool = false, isReversed: Bool = false, range: (low: Double, high: Double)? = nil
+        ) {
+            (self.label, self.isLogarithmic, self.isReversed, self.range) = (label, isLogarithmic, isReversed, range)
         }
     }
 
@@ -22,7 +26,6 @@ struct Plot: Sendable {
 
     enum Layer: Sendable {
         case line([Point])
-        case dashed([Point])
         case points([Point], radius: Double, alpha: Float)
         /// Bars from 0 between neighbouring edges: one edge more than heights.
         case bars(edges: [Double], heights: [Double])
@@ -66,6 +69,7 @@ struct AxisScale: Sendable {
     let low: Double
     let high: Double
     let isLogarithmic: Bool
+    let isReversed: Bool
     let ticks: Ticks
 
     /// Of the axis' own range, else of the values: those that are not finite do not count, on a logarithmic axis only those
@@ -94,13 +98,13 @@ struct AxisScale: Sendable {
             let room = isTight ? 0 : (high - low) * 0.05
             (low, high) = (includesZero && low == 0 ? 0 : low - room, high + room)
         }
-        (self.low, self.high, self.isLogarithmic) = (low, high, isLogarithmic)
+        (self.low, self.high, self.isLogarithmic, isReversed) = (low, high, isLogarithmic, axis.isReversed)
         ticks = isLogarithmic ? .logarithmic(low, high) : .linear(low, high)
     }
 
-    /// 0 at the low end, 1 at the high one; NaN where the axis has no place for the value.
+    /// 0 at the near end, 1 at the far one; NaN where the axis has no place for the value.
     func place(_ value: Double) -> Double {
-        if isLogarithmic { return value > 0 ? log(value / low) / log(high / low) : .nan }
-        return (value - low) / (high - low)
+        let place = isLogarithmic ? (value > 0 ? log(value / low) / log(high / low) : .nan) : (value - low) / (high - low)
+        return isReversed ? 1 - place : place
     }
 }

@@ -57,7 +57,7 @@ extension Plot: Figure {
         var (hasBars, hasPoints) = (false, false)
         for item in series {
             switch item.layer {
-            case .line(let points), .dashed(let points):
+            case .line(let points):
                 xs += points.map(\.x)
                 ys += points.map(\.y)
             case .points(let points, _, _):
@@ -87,22 +87,23 @@ extension Plot: Figure {
         let size = Layout.textSize
         var (x, y) = (Layout.margin, top + 12 + StrokeFont.capHeight(size))
         for item in named {
-            let width = 24 + StrokeFont.width(item.name, size: size)
+            let symbol = item.layer.symbolWidth
+            let width = symbol + 7 + StrokeFont.width(item.name, size: size)
             if x > Layout.margin, x + width > Layout.width - Layout.margin { (x, y) = (Layout.margin, y + 17) }
             let middle = y - StrokeFont.capHeight(size) / 2
             let color = theme.color(item.color)
             switch item.layer {
-            case .line: canvas.stroke([CanvasPoint(x + 1, middle), CanvasPoint(x + 17, middle)], width: 2.4, color)
-            case .dashed:
-                canvas.stroke([CanvasPoint(x + 1, middle), CanvasPoint(x + 17, middle)], width: 1.8, color, dash: (3.5, 3.5))
-            case .points: canvas.disc(CanvasPoint(x + 10, middle), radius: 3.2, color)
-            case .bars: canvas.fill(CanvasRect(x + 4, middle - 4.5, x + 15, middle + 4.5), color, alpha: Self.barAlpha)
-            case .band: canvas.fill(CanvasRect(x + 1, middle - 4.5, x + 17, middle + 4.5), color, alpha: Self.bandAlpha)
+            case .line: canvas.stroke([CanvasPoint(x + 1.2, middle), CanvasPoint(x + symbol - 1.2, middle)], width: 2.4, color)
+            case .points: canvas.disc(CanvasPoint(x + symbol / 2, middle), radius: symbol / 2, color)
+            case .bars, .band:
+                let alpha = item.layer.isBand ? Self.bandAlpha : Self.barAlpha
+                canvas.fill(CanvasRect(x, middle - 4.5, x + symbol, middle + 4.5), color, alpha: alpha)
             case .errorBars:
-                canvas.stroke([CanvasPoint(x + 10, middle - 6), CanvasPoint(x + 10, middle + 6)], width: 1.6, color)
-                canvas.disc(CanvasPoint(x + 10, middle), radius: 3.4, color)
+                let center = CanvasPoint(x + symbol / 2, middle)
+                canvas.stroke([CanvasPoint(center.x, middle - 6), CanvasPoint(center.x, middle + 6)], width: 1.6, color)
+                canvas.disc(center, radius: symbol / 2, color)
             }
-            canvas.text(item.name, at: CanvasPoint(x + 24, y), size: size, theme.muted)
+            canvas.text(item.name, at: CanvasPoint(x + symbol + 7, y), size: size, theme.muted)
             x += width + 18
         }
         return y
@@ -119,7 +120,7 @@ extension Plot: Figure {
                 label, at: CanvasPoint(area.left - 8, y + StrokeFont.capHeight(size) / 2), size: size, theme.muted, align: .right)
         }
         var end = -Double.infinity
-        for (value, label) in zip(xs.ticks.values, xs.ticks.labels) {
+        for (value, label) in zip(xs.ticks.values, xs.ticks.labels).sorted(by: { xs.place($0.0) < xs.place($1.0) }) {
             let x = area.left + xs.place(value) * area.width
             guard x.isFinite else { continue }
             canvas.stroke(
@@ -141,8 +142,6 @@ extension Plot: Figure {
         let color = theme.color(item.color)
         switch item.layer {
         case .line(let points): canvas.stroke(runs(points, frame), width: 2, color)
-        case .dashed(let points):
-            for run in runs(points, frame) { canvas.stroke(run, width: 1.6, color, dash: (3.5, 4)) }
         case .points(let points, let radius, let alpha):
             for point in points.map(frame.point) where point.x.isFinite && point.y.isFinite {
                 canvas.disc(point, radius: radius, color, alpha: alpha)
@@ -203,5 +202,20 @@ extension Plot: Figure {
         canvas.fill(
             CanvasRect(origin.x - 3, origin.y - cap - 3, origin.x + width + 3, origin.y + 3.5), theme.background, alpha: 0.8)
         canvas.text(rule.text, at: origin, size: size, theme.muted)
+    }
+}
+
+extension Plot.Layer {
+    /// Of its symbol in the legend, in points.
+    fileprivate var symbolWidth: Double {
+        switch self {
+        case .line: 17
+        case .points, .errorBars: 7
+        case .bars, .band: 11
+        }
+    }
+
+    fileprivate var isBand: Bool {
+        if case .band = self { true } else { false }
     }
 }
