@@ -147,7 +147,7 @@ public struct RunAnalysis: Sendable {
 
     private func phases(_ freeze: Double?) -> String {
         guard let freeze else { return "The figures show one phase of training only." }
-        return "Phase I ends at step \(NumberText.fixed(freeze, 0)), the dotted line: then the encoder and the draft are frozen and the drift loss alone is left."
+        return "Phase I ends at step \(NumberText.fixed(freeze, 0)), the dashed line: then the encoder and the draft are frozen and the drift loss alone is left."
     }
 
     private func skipped(_ curves: TrainingCurves) -> String {
