@@ -95,6 +95,30 @@ import Testing
         #expect(page.components(separatedBy: "<img ").count == page.components(separatedBy: "prefers-color-scheme: dark)\" srcset").count)
     }
 
+    @Test("a model that has diverged, or has one token, is analysed like any other")
+    func strangeModels() throws {
+        let folder = try TestFolder()
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(folder.file("run"), device) { $0.steps = 1 }
+            let file = try SavedModel(folder.file("run")).file
+            var tensors: [String: NamedTensor] = [:]
+            for (name, entry) in file.entries {
+                let tensor = try file.tensor(name)
+                tensors[name] = try NamedTensor(shape: entry.shape, floats: [Float](repeating: .nan, count: tensor.count))
+            }
+            try SafeTensors.write(tensors, metadata: file.metadata, to: folder.file("nan.safetensors"))
+            let diverged = try ModelDiagnostics(SavedModel(folder.file("nan.safetensors")), device: device)
+            _ = try RunAnalysis(folder.file("run"), output: folder.file("nan")).write(diverged)
+            #expect(try folder.text("nan/summary.csv").contains("pearson_target_error,\r\n"))
+            #expect(try folder.text("nan/report.html").contains("r is undefined over n = 0 pairs"))
+
+            _ = try TinyRun.pixels.run(folder.file("one"), device) { ($0.steps, $0.patch) = (1, 8) }
+            let one = try RunAnalysis(folder.file("one"))
+            let lines = try one.write(ModelDiagnostics(SavedModel(folder.file("one")), device: device, .init(perLabel: 1)))
+            #expect(lines.last?.contains("n = 0") == true, "\(lines)")
+        }
+    }
+
     @Test("a run that has less is analysed as far as it goes, and the page says what is missing")
     func incomplete() throws {
         let folder = try TestFolder()

@@ -8,6 +8,12 @@ struct EntropyFigures: Sendable {
     /// Over the largest sigma.
     let sigmaHistogram: Histogram
     let pairs: [ModelDiagnostics.Pair]
+    /// Of the encoder with a label, without one, and of its single heads in the mean; of the draft.
+    let target: ModelDiagnostics.Level
+    let unconditional: ModelDiagnostics.Level
+    let heads: ModelDiagnostics.Level
+    let draft: ModelDiagnostics.Level
+    let meanSigma: Double
     let errorBins: BinnedMeans
     let relativeBins: BinnedMeans
     private let diagnostics: ModelDiagnostics
@@ -18,6 +24,11 @@ struct EntropyFigures: Sendable {
     init(_ diagnostics: ModelDiagnostics) {
         self.diagnostics = diagnostics
         let (target, draft) = (diagnostics.values(\.entropy), diagnostics.values(\.draftEntropy))
+        (self.target, self.draft) = (ModelDiagnostics.Level(target), ModelDiagnostics.Level(draft))
+        unconditional = ModelDiagnostics.Level(Array(diagnostics.unconditional.entropy[diagnostics.positions]))
+        heads = ModelDiagnostics.Level(diagnostics.values(\.headEntropy))
+        let sigma = diagnostics.values(\.sigma)
+        meanSigma = sigma.reduce(0, +) / Double(max(1, sigma.count))
         let least = (target + draft).min() ?? 0
         // A round number below all of them, so that bins begin at one.
         let low = min(0.9, (least * 10).rounded(.down) / 10)
@@ -25,7 +36,7 @@ struct EntropyFigures: Sendable {
         draftHistogram = Histogram(draft, low: low, high: 1, bins: 40)
         let most = Double(diagnostics.configuration.sigmaMax)
         sigmaHistogram = Histogram(
-            diagnostics.values(\.sigma).map { most > 0 ? $0 / most : 0 }, low: 0, high: 1 + 1e-6, bins: 40)
+            sigma.map { most > 0 ? $0 / most : 0 }, low: 0, high: 1 + 1e-6, bins: 40)
         pairs = diagnostics.pairs
         errorBins = BinnedMeans(pairs.map { ($0.entropy, $0.error) })
         relativeBins = BinnedMeans(pairs.map { ($0.entropy, $0.relativeError) })
@@ -112,6 +123,7 @@ struct EntropyFigures: Sendable {
         let points = stride(from: 0, to: pairs.count, by: every).map { Plot.Point(place(pairs[$0].entropy), y(pairs[$0])) }
         let correlation = correlation(\.entropy, y)
         let r = correlation.r.map { NumberText.fixed($0, 3) } ?? "undefined"
+        let crowded = isCrowded ? " An E that single precision cannot tell from 1 stands at the right edge." : ""
         let shown = every > 1 ? " One point in \(every) is drawn." : ""
         let plot = Plot(
             title, x: isCrowded
@@ -126,7 +138,7 @@ struct EntropyFigures: Sendable {
                     "mean ± deviation", color: 1,
                     .errorBars(bins.bins.map { (place($0.meanX), $0.meanY, $0.meanY - $0.deviationY, $0.meanY + $0.deviationY) })),
             ])
-        return NamedFigure(name: name, caption: caption + shown, figure: plot)
+        return NamedFigure(name: name, caption: caption + crowded + shown, figure: plot)
     }
 
     var maps: NamedFigure {
@@ -172,15 +184,11 @@ struct EntropyFigures: Sendable {
 
     /// The figures of the report's table: name, value.
     var summary: [(name: String, value: Double?)] {
-        let target = ModelDiagnostics.summary(diagnostics.values(\.entropy))
-        let heads = ModelDiagnostics.summary(diagnostics.values(\.headEntropy))
-        let draft = ModelDiagnostics.summary(diagnostics.values(\.draftEntropy))
-        let sigma = diagnostics.values(\.sigma)
-        return [
+        [
             ("labels", Double(diagnostics.labels.count)), ("positions", Double(diagnostics.positions.count)),
             ("target_entropy_mean", target.mean), ("target_at_ceiling", target.atCeiling),
             ("head_entropy_mean", heads.mean), ("heads_at_ceiling", heads.atCeiling), ("draft_entropy_mean", draft.mean),
-            ("draft_at_ceiling", draft.atCeiling), ("sigma_mean", sigma.reduce(0, +) / Double(max(1, sigma.count))),
+            ("draft_at_ceiling", draft.atCeiling), ("sigma_mean", meanSigma),
             ("sigma_max", Double(diagnostics.configuration.sigmaMax)), ("pairs", Double(pairs.count)),
             ("pearson_target_error", correlation(\.entropy, \.error).r),
             ("pearson_target_relative_error", correlation(\.entropy, \.relativeError).r),

@@ -31,13 +31,17 @@ struct HTMLPage: Sendable {
     mutating func paragraph(_ text: String) { body += "<p>\(Self.escaped(text))</p>\n" }
     mutating func note(_ text: String) { body += "<p class=\"note\">\(Self.escaped(text))</p>\n" }
 
-    /// A table of names and values.
-    mutating func table(_ rows: [(String, String)]) {
-        body += "<table>\n"
-        for (name, value) in rows {
-            body += "<tr><th scope=\"row\">\(Self.escaped(name))</th><td>\(Self.escaped(value))</td></tr>\n"
+    /// A table with a line of headings; each row begins with its name.
+    mutating func table(_ headings: [String], _ rows: [[String]]) {
+        body += "<div class=\"table\"><table>\n<tr>"
+        for heading in headings { body += "<th scope=\"col\">\(Self.escaped(heading))</th>" }
+        body += "</tr>\n"
+        for row in rows {
+            body += "<tr><th scope=\"row\">\(Self.escaped(row.first ?? ""))</th>"
+            for value in row.dropFirst() { body += "<td>\(Self.escaped(value))</td>" }
+            body += "</tr>\n"
         }
-        body += "</table>\n"
+        body += "</table></div>\n"
     }
 
     /// Figures side by side where there is room, in the colours of the reader's light or dark page.
@@ -105,7 +109,9 @@ struct HTMLPage: Sendable {
         figure.wide img { max-width: 1000px; margin: 0 auto; }
         figcaption { font-size: 14px; line-height: 1.45; padding: 4px 18px 16px; }
         table { border-collapse: collapse; background: var(--card); border: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-        th, td { text-align: left; font-weight: 400; font-size: 15px; padding: 6px 16px; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+        .table { overflow-x: auto; margin: 14px 0; }
+        th, td { text-align: right; font-weight: 400; font-size: 15px; padding: 6px 16px; border-top: 1px solid var(--line); }
+        th:first-child { text-align: left; }
         .files { columns: 3 220px; padding-left: 20px; font-size: 15px; }
         a { color: var(--link); }
         """

@@ -87,10 +87,16 @@ public struct ModelDiagnostics: Sendable {
         }
     }
 
-    /// Mean over labels and positions, and the part of them at the ceiling.
-    static func summary(_ values: [Double]) -> (mean: Double, atCeiling: Double) {
-        let count = Double(max(1, values.count))
-        return (values.reduce(0, +) / count, Double(values.filter { $0 >= ceiling }.count) / count)
+    /// What entropies are in the mean over labels and positions, and the part of them at the ceiling.
+    struct Level: Sendable {
+        let mean: Double
+        let atCeiling: Double
+
+        init(_ values: [Double]) {
+            let count = Double(max(1, values.count))
+            mean = values.reduce(0, +) / count
+            atCeiling = Double(values.filter { $0 >= ModelDiagnostics.ceiling }.count) / count
+        }
     }
 
     // MARK: Tables

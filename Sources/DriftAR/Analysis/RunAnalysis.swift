@@ -68,7 +68,7 @@ public struct RunAnalysis: Sendable {
             try save(figures.histogramTable, "entropy_histogram.csv")
             try save(figures.binTable, "entropy_error_bins.csv")
             try save(figures.summaryTable, "summary.csv")
-            lines.append(ceiling(diagnostics))
+            lines.append(ceiling(figures, of: diagnostics))
             lines.append(correlation(figures))
         } else {
             page.section("Entropy")
@@ -98,33 +98,22 @@ public struct RunAnalysis: Sendable {
         page.section("Entropy")
         page.paragraph(
             "E is the entropy of the encoder's attention at a position, in units of its largest value there; it sets the noise of the prior, σ(E). It depends on the label alone. The entropy loss pushes it to its ceiling of 1, and so σ to the largest σ.")
-        page.note(ceiling(diagnostics) + ".")
-        func percent(_ value: Double) -> String { NumberText.fixed(value * 100, 1) + " %" }
-        let target = ModelDiagnostics.summary(diagnostics.values(\.entropy))
-        let heads = ModelDiagnostics.summary(diagnostics.values(\.headEntropy))
-        let draft = ModelDiagnostics.summary(diagnostics.values(\.draftEntropy))
-        let none = ModelDiagnostics.summary(Array(diagnostics.unconditional.entropy[diagnostics.positions]))
-        let sigma = diagnostics.values(\.sigma)
-        func row(_ value: (mean: Double, atCeiling: Double)) -> String {
-            "mean \(NumberText.fixed(value.mean, 4)), \(percent(value.atCeiling)) of the positions at \(ModelDiagnostics.ceiling) or more"
-        }
-        page.table([
-            ("Target", row(target)), ("Target without a label", row(none)), ("Single heads of the target, averaged", row(heads)),
-            ("Draft", row(draft)),
-            (
-                "σ", "mean \(NumberText.fixed(sigma.reduce(0, +) / Double(max(1, sigma.count)), 4)), largest possible \(NumberText.short(Double(diagnostics.configuration.sigmaMax)))"
-            ),
-        ])
+        page.note(ceiling(figures, of: diagnostics) + ".")
+        page.table(["Entropy E", "mean", "at \(ModelDiagnostics.ceiling) or more"], [
+            ("Target", figures.target), ("Target without a label", figures.unconditional),
+            ("Target, mean of single heads", figures.heads), ("Draft", figures.draft),
+        ].map { name, level in
+            [name, NumberText.fixed(level.mean, 4), NumberText.fixed(level.atCeiling * 100, 1) + " %"]
+        })
         try show(figures.spread, on: &page, &files)
         page.section("Entropy and prediction error")
         let shift = diagnostics.configuration.draftShift
         page.paragraph(
             "How far what the draft proposes for a position is from the encoder's z there."
                 + (shift == 0 ? "" : " The draft's output at r − \(shift) is its proposal for r.")
-                + " \(correlation(figures)). Position 1 is left out: its entropy is 0 by definition, and so it would decide r alone.")
-        page.table([
-            ("Pearson r", "absolute error, relative error"),
-            ("Entropy of the target", pair(figures, \.entropy)), ("Entropy of the draft", pair(figures, \.draftEntropy)),
+                + " \(correlation(figures)). Position 1 is left out: its entropy is 0 by definition, and r would say little but that.")
+        page.table(["Pearson r", "absolute error", "relative error"], [
+            ["Entropy of the target"] + pair(figures, \.entropy), ["Entropy of the draft"] + pair(figures, \.draftEntropy),
         ])
         try show(figures.errors, on: &page, &files)
         page.section("Entropy maps")
@@ -155,12 +144,9 @@ public struct RunAnalysis: Sendable {
         return " \(NumberText.fixed(count, 0)) steps were skipped because their loss or gradient was not finite."
     }
 
-    private func ceiling(_ diagnostics: ModelDiagnostics) -> String {
-        let target = ModelDiagnostics.summary(diagnostics.values(\.entropy))
-        let heads = ModelDiagnostics.summary(diagnostics.values(\.headEntropy))
-        let sigma = diagnostics.values(\.sigma)
-        let share = sigma.reduce(0, +) / Double(max(1, sigma.count)) / Double(max(diagnostics.configuration.sigmaMax, .leastNormalMagnitude))
-        return "\(NumberText.fixed(target.atCeiling * 100, 1)) % of the positions are at the ceiling (E of \(ModelDiagnostics.ceiling) or more), the mean is \(NumberText.fixed(target.mean, 4)), that of single heads \(NumberText.fixed(heads.mean, 4)); σ is \(NumberText.fixed(share * 100, 1)) % of the largest in the mean"
+    private func ceiling(_ figures: EntropyFigures, of diagnostics: ModelDiagnostics) -> String {
+        let most = Double(diagnostics.configuration.sigmaMax)
+        return "\(NumberText.fixed(figures.target.atCeiling * 100, 1)) % of the positions are at the ceiling (E of \(ModelDiagnostics.ceiling) or more), the mean is \(NumberText.fixed(figures.target.mean, 4)), that of single heads \(NumberText.fixed(figures.heads.mean, 4)); σ is \(NumberText.fixed(figures.meanSigma, 4)) in the mean, at most \(NumberText.short(most))"
     }
 
     private func correlation(_ figures: EntropyFigures) -> String {
@@ -169,9 +155,9 @@ public struct RunAnalysis: Sendable {
         return "Entropy against prediction error: Pearson r = \(NumberText.fixed(r, 3)) over n = \(correlation.count) pairs of label and position"
     }
 
-    private func pair(_ figures: EntropyFigures, _ entropy: (ModelDiagnostics.Pair) -> Double) -> String {
+    private func pair(_ figures: EntropyFigures, _ entropy: (ModelDiagnostics.Pair) -> Double) -> [String] {
         [figures.correlation(entropy, \.error), figures.correlation(entropy, \.relativeError)].map { correlation in
             correlation.r.map { NumberText.fixed($0, 3) } ?? "undefined"
-        }.joined(separator: ", ")
+        }
     }
 }

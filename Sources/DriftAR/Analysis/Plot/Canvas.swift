@@ -61,9 +61,10 @@ struct Canvas {
         self.width = max(1, Int(min(width * scale, 16384).rounded(.up)))
         self.height = max(1, Int(min(height * scale, 16384).rounded(.up)))
         clip = CanvasRect(0, 0, Double(self.width) / scale, Double(self.height) / scale)
-        pixels = []
-        pixels.reserveCapacity(self.width * self.height * 3)
-        for _ in 0..<(self.width * self.height) { pixels += [background.red, background.green, background.blue] }
+        pixels = [Float](repeating: background.red, count: self.width * self.height * 3)
+        for place in stride(from: 0, to: pixels.count, by: 3) {
+            (pixels[place + 1], pixels[place + 2]) = (background.green, background.blue)
+        }
     }
 
     /// What was drawn, in eight bits.

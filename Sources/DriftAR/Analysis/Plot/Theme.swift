@@ -1,7 +1,6 @@
 /// Colours of a plot on a light or a dark page. Those of series are Okabe and Ito's, which people of every colour vision can
 /// tell apart, brightened where the page is dark.
 struct Theme: Sendable {
-    let name: String
     let background: Color
     /// Titles.
     let ink: Color
@@ -14,12 +13,12 @@ struct Theme: Sendable {
     let series: [Color]
 
     static let light = Theme(
-        name: "light", background: Color(0xFFFFFF), ink: Color(0x1B1F24), muted: Color(0x57606A), grid: Color(0xE7EAEE),
+        background: Color(0xFFFFFF), ink: Color(0x1B1F24), muted: Color(0x57606A), grid: Color(0xE7EAEE),
         axis: Color(0xA8B0B9), missing: Color(0xD5D9DE),
         series: [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9].map(Color.init))
 
     static let dark = Theme(
-        name: "dark", background: Color(0x161B22), ink: Color(0xE6EDF3), muted: Color(0x9DA7B3), grid: Color(0x2A313A),
+        background: Color(0x161B22), ink: Color(0xE6EDF3), muted: Color(0x9DA7B3), grid: Color(0x2A313A),
         axis: Color(0x59636E), missing: Color(0x3A424C),
         series: [0x56B4E9, 0xF0884A, 0x2BC596, 0xE29BC6, 0xF0C04A, 0x4A8FD9].map(Color.init))
 
