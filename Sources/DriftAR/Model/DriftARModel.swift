@@ -146,8 +146,11 @@ public struct DriftARModel: Sendable {
             dropProbability: dropProbability)
     }
 
-    /// Class embeddings [L, D] -> z_AR [L, R, D] and the entropy map [L, R] of the penultimate block.
-    public func encode(_ embedding: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil) throws -> (z: Tensor, entropy: Tensor) {
+    /// Class embeddings [L, D] -> z_AR [L, R, D] and the entropy map [L, R] of the penultimate block. `inspecting` is given what
+    /// the entropy is made of: that block's packed query, key and value [L, K + R, 3 D].
+    public func encode(
+        _ embedding: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil, inspecting: (Tensor) throws -> Void = { _ in }
+    ) throws -> (z: Tensor, entropy: Tensor) {
         let graph = scope.graph
         let (labels, width) = (embedding.shape[0], shape.embed)
         let copies = try graph.reshape(graph.repeatEach(embedding, times: shape.buffer), [labels, shape.buffer, width])
@@ -165,7 +168,10 @@ public struct DriftARModel: Sendable {
                 let result = try block(
                     x, scope.scope("encoder_blocks.\(index)"), mask: isPenultimate ? .bufferCausal(shape.buffer) : .none,
                     dropout: dropout)
-                if isPenultimate { entropy = try graph.softmaxEntropy(result.qkv, heads: shape.heads, buffer: shape.buffer) }
+                if isPenultimate {
+                    entropy = try graph.softmaxEntropy(result.qkv, heads: shape.heads, buffer: shape.buffer)
+                    try inspecting(result.qkv)
+                }
                 return result.output
             }
         }

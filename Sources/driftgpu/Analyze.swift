@@ -1,0 +1,38 @@
+import ArgumentParser
+import DriftAR
+import DriftGPU
+
+struct Analyze: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show how a run went and what its entropies say.",
+        discussion: """
+            Writes report.html, which opens from disk and needs nothing else, and its figures as PNG and its numbers as CSV: the \
+            curves of metrics.jsonl, the entropies of encoder and draft, entropy against the draft's prediction error, and maps \
+            of the entropy over samples. Without a checkpoint there are only the curves, without metrics only the entropies.
+            """)
+
+    @ArgumentParser.Argument(help: ArgumentHelp("A run's folder.", valueName: "run")) var folder: String
+    @Option(name: [.short, .long], help: "Folder to write to. Default: analysis, in the run's folder.") var output: String?
+    @Option(help: "Labels to look at: numbers and ranges, separated by commas, like 0-3,7. Default: all.") var labels: String?
+    @Option(help: "Samples of each label that is shown.") var perLabel: Int = 3
+    @Option(help: "Seed of their noise.") var seed: UInt64 = 0
+    @Option(help: "Weights: ema or model.") var weights: String = "ema"
+    @OptionGroup(title: "Autoencoder") var vaeOptions: VAEOptions
+    @OptionGroup var deviceOptions: DeviceOptions
+
+    func run() throws {
+        try reporting {
+            let analysis = try RunAnalysis(folder, output: output, weights: weights)
+            let diagnostics = try analysis.model.map { saved in
+                let chosen = try labels.map { try LabelList.parse($0, classes: saved.configuration.classes) }
+                let vae = try vaeOptions.weights()
+                let device = try deviceOptions.open()
+                return try ModelDiagnostics(
+                    saved, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+                    .init(labels: chosen, perLabel: perLabel, seed: seed))
+            }
+            try analysis.write(diagnostics).forEach(Output.line)
+            Output.line("\(analysis.folder)/\(RunAnalysis.reportName)")
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import DriftGPU
+import Foundation
+import TestSupport
+import Testing
+
+@testable import DriftAR
+
+@Suite(.serialized) struct RunAnalysisTests {
+    /// The fields of a table without quotes.
+    private func table(_ path: String) throws -> [[String]] {
+        let text = String(decoding: try Files.read(path), as: UTF8.self)
+        #expect(text.hasSuffix("\r\n"))
+        return text.components(separatedBy: "\r\n").dropLast().map { $0.components(separatedBy: ",") }
+    }
+
+    @Test("the tables of a run say what the model says; the page needs nothing else")
+    func wholeAnalysis() throws {
+        let folder = try TestFolder()
+        let run = folder.file("a<b>&\"c'")
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(run, device) { $0.draftShift = 1 }
+            let analysis = try RunAnalysis(run)
+            let saved = try #require(analysis.model)
+            let lines = try analysis.write(ModelDiagnostics(saved, device: device, .init(labels: [3, 0, 9], perLabel: 2, seed: 5)))
+            #expect(lines.count == 3 && lines[0] == "6 logged steps, the last is 6", "\(lines)")
+            try checkTables(run + "/analysis", saved, device)
+            try checkPage(run + "/analysis")
+            // The same once more, to the bit.
+            let again = try RunAnalysis(run, output: folder.file("again"))
+            _ = try again.write(ModelDiagnostics(saved, device: device, .init(labels: [3, 0, 9], perLabel: 2, seed: 5)))
+            for name in try Files.names(in: folder.file("again")) {
+                #expect(try Files.read(folder.file("again/" + name)) == Files.read(run + "/analysis/" + name), "\(name)")
+            }
+        }
+    }
+
+    private func checkTables(_ path: String, _ saved: SavedModel, _ device: Device) throws {
+        let state = try saved.load(into: DeviceMemory(device))
+        let sampler = Sampler(state.model, memory: state.memory)
+        let rows = try table(path + "/entropy.csv").dropFirst()
+        #expect(rows.count == 4 * 16 && rows.last?[0] == "unconditional")
+        var pairs: [(entropy: Double, error: Double)] = []
+        for row in rows {
+            let position = try #require(Int(row[1]))
+            let condition = try sampler.condition(Int(row[0]))
+            let (entropy, error) = (try #require(Double(row[2])), Double(row[8]))
+            #expect(abs(entropy - Double(condition.entropy[position - 1])) < 1e-6)
+            // Position 1 has no proposal where the draft is shifted by one.
+            #expect((position == 1) == row[8].isEmpty)
+            if position > 1, Int(row[0]) != nil { pairs.append((entropy, try #require(error))) }
+        }
+        let summary = Dictionary(uniqueKeysWithValues: try table(path + "/summary.csv").dropFirst().map { ($0[0], Double($0[1])) })
+        #expect(summary["pairs"] == 45 && summary["labels"] == 3 && summary["positions"] == 15)
+        let mean = pairs.reduce(0) { $0 + $1.entropy } / 45
+        let tabled = try #require(summary["target_entropy_mean"] ?? nil)
+        #expect(abs(tabled - mean) < 1e-12)
+        let atCeiling = Double(pairs.filter { $0.entropy >= 0.99 }.count) / 45
+        #expect(summary["target_at_ceiling"] == atCeiling)
+        // r by the sums' formula, from the numbers in the table.
+        let (x, y) = (pairs.map(\.entropy), pairs.map(\.error))
+        func sum(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+        let ones = [Double](repeating: 1, count: 45)
+        let r = (45 * sum(x, y) - sum(x, ones) * sum(y, ones))
+            / ((45 * sum(x, x) - sum(x, ones) * sum(x, ones)) * (45 * sum(y, y) - sum(y, ones) * sum(y, ones))).squareRoot()
+        let pearson = try #require(summary["pearson_target_error"] ?? nil)
+        #expect(abs(pearson - r) < 1e-5)
+        let counted = try table(path + "/entropy_histogram.csv").dropFirst().reduce(0) { $0 + (Int($1[2]) ?? 0) }
+        #expect(counted == 45)
+        let bins = try table(path + "/entropy_error_bins.csv").dropFirst()
+        #expect(bins.filter { $0[0] == "absolute" }.reduce(0) { $0 + (Int($1[3]) ?? 0) } == 45)
+        let metrics = try table(path + "/metrics.csv")
+        let logged = try Files.read(path + "/../metrics.jsonl").split(separator: UInt8(ascii: "\n")).map { try JSON.parse($0) }
+        #expect(metrics.count == 7 && logged.count == 6)
+        let column = try #require(metrics[0].firstIndex(of: "force_0.05"))
+        #expect(metrics.dropFirst().map { Double($0[column]) } == logged.map { $0["force_0.05"]?.double })
+    }
+
+    private func checkPage(_ path: String) throws {
+        let bytes = try Files.read(path + "/report.html")
+        let page = try #require(String(validating: bytes, as: UTF8.self))
+        #expect(page.contains("<h1>a&lt;b&gt;&amp;&quot;c&#39;</h1>") && !page.contains("a<b>"))
+        for foreign in ["http", "//", "<script", "<link", "@import", "url("] {
+            // Base64 has slashes.
+            let text = page.replacing(/base64,[A-Za-z0-9+\/=]+/, with: "base64,")
+            #expect(!text.contains(foreign), "\(foreign)")
+        }
+        let names = try Files.names(in: path)
+        #expect(names.filter { $0.hasSuffix(".png") }.count >= 12)
+        for name in names where name != "report.html" {
+            #expect(page.contains("<a href=\"\(name)\">"), "\(name)")
+            guard name.hasSuffix(".png") else { continue }
+            #expect(page.contains(Data(try Files.read(path + "/" + name)).base64EncodedString()), "\(name)")
+            #expect(try PNG.read(path + "/" + name).picture.width >= 400)
+        }
+        #expect(page.components(separatedBy: "<img ").count == page.components(separatedBy: "prefers-color-scheme: dark)\" srcset").count)
+    }
+
+    @Test("a model that has diverged, or has one token, is analysed like any other")
+    func strangeModels() throws {
+        let folder = try TestFolder()
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(folder.file("run"), device) { $0.steps = 1 }
+            let file = try SavedModel(folder.file("run")).file
+            var tensors: [String: NamedTensor] = [:]
+            for (name, entry) in file.entries {
+                let tensor = try file.tensor(name)
+                tensors[name] = try NamedTensor(shape: entry.shape, floats: [Float](repeating: .nan, count: tensor.count))
+            }
+            try SafeTensors.write(tensors, metadata: file.metadata, to: folder.file("nan.safetensors"))
+            let diverged = try ModelDiagnostics(SavedModel(folder.file("nan.safetensors")), device: device)
+            _ = try RunAnalysis(folder.file("run"), output: folder.file("nan")).write(diverged)
+            #expect(try folder.text("nan/summary.csv").contains("pearson_target_error,\r\n"))
+            #expect(try folder.text("nan/report.html").contains("r is undefined over n = 0 pairs"))
+
+            _ = try TinyRun.pixels.run(folder.file("one"), device) { ($0.steps, $0.patch) = (1, 8) }
+            let one = try RunAnalysis(folder.file("one"))
+            let lines = try one.write(ModelDiagnostics(SavedModel(folder.file("one")), device: device, .init(perLabel: 1)))
+            #expect(lines.last?.contains("n = 0") == true, "\(lines)")
+        }
+    }
+
+    @Test("a run that has less is analysed as far as it goes, and the page says what is missing")
+    func incomplete() throws {
+        let folder = try TestFolder()
+        func message(_ run: String) -> String { errorText { _ = try RunAnalysis(folder.file(run)) } ?? "" }
+        #expect(message("none").contains("none: no such folder"))
+        try folder.write("", to: "file")
+        #expect(message("file").contains("file: not a folder"))
+        try Files.makeFolder(folder.file("run"))
+        #expect(message("run").contains("nothing to analyse"))
+        try folder.write("", to: "run/metrics.jsonl")
+        #expect(message("run").contains("nothing to analyse") && !Files.exists(folder.file("run/analysis")))
+        try folder.write("{\"step\":1,\"loss\":2}\n{\"step\":2,\"lo", to: "run/metrics.jsonl")
+        let analysis = try RunAnalysis(folder.file("run"))
+        #expect(analysis.model == nil)
+        #expect(try analysis.write(nil) == ["1 logged steps, the last is 1", "no entropies: the run has no complete checkpoint yet"])
+        #expect(try folder.text("run/analysis/report.html").contains("no complete checkpoint yet"))
+        #expect(try Files.names(in: folder.file("run/analysis")) == ["loss.png", "metrics.csv", "report.html"])
+        try folder.write("{\"step\":1,\"loss\":2}\nrubbish\n", to: "run/metrics.jsonl")
+        #expect(message("run").contains("metrics.jsonl: line 2"))
+        try folder.write("{", to: "run/config.json")
+        try folder.write("{\"step\":1,\"loss\":2}\n", to: "run/metrics.jsonl")
+        #expect(message("run").contains("config.json"))
+    }
+
+    @Test("the command: a report without metrics, one-line errors for what is damaged or asked for in vain")
+    func command() throws {
+        let folder = try TestFolder()
+        func run(_ line: String) throws -> (code: Int32?, output: String, errors: String) { try Program(line, in: folder).finish() }
+        func expectError(_ line: String, says part: String) throws {
+            let (code, _, errors) = try run(line)
+            let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
+            #expect(code == 1 && isOneLine && errors.contains(part), "\(line): \(String(describing: code)) \(errors)")
+        }
+        let trained = try run("train --steps 2 --output run " + Program.tiny)
+        #expect(trained.code == 0, "\(trained.errors)")
+        try Files.removeTree(folder.file("run/metrics.jsonl"))
+        let whole = try run("analyze run -o report --labels 2,5 --per-label 1 --weights model")
+        #expect(whole.code == 0 && whole.output.contains("no curves") && whole.output.hasSuffix("report/report.html\n"), "\(whole.errors)")
+        #expect(try folder.text("report/entropy.csv").components(separatedBy: "\r\n").count == 1 + 3 * 16 + 1)
+        try expectError("analyze run --labels 10", says: "labels 10")
+        try expectError("analyze run --per-label 0", says: "per-label 0")
+        try expectError("analyze run --weights none", says: "weights none")
+        try expectError("analyze run -o run/config.json/x", says: "config.json")
+        try expectError("analyze run -o /proc/analysis", says: "/proc/analysis")
+        try expectError("analyze missing", says: "missing: no such folder")
+        let name = "run/checkpoints/step-00000002/ema.safetensors"
+        let bytes = try Files.read(folder.file(name))
+        for length in [0, 7, 8, 100, bytes.count / 2, bytes.count - 1] {
+            try folder.write(Array(bytes[..<length]), to: name)
+            try expectError("analyze run", says: "ema.safetensors")
+        }
+        var flipped = bytes
+        flipped[bytes.count / 2] ^= 1
+        try folder.write(flipped, to: name)
+        try expectError("analyze run", says: "ema.safetensors")
+        try Files.removeTree(folder.file(name))
+        try expectError("analyze run", says: "ema.safetensors")
+    }
+}
