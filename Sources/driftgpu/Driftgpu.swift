@@ -8,6 +8,6 @@ struct Driftgpu: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Train.self, Sample.self, Eval.self, Cache.self, Autoencode.self, Import.self, Export.self, Inspect.self, Bench.self,
-            Devices.self, Selftest.self, Tune.self,
+            Devices.self, Selftest.self, Toy.self, Tune.self,
         ])
 }
