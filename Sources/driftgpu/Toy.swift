@@ -1,6 +1,5 @@
 import ArgumentParser
 import DriftAR
-import DriftGPU
 
 extension ToyDistribution: ExpressibleByArgument {}
 

@@ -55,8 +55,9 @@ public struct AnimatedPNG: Sendable {
             let numbers = [sequence, UInt32(width), UInt32(height), 0, 0].flatMap(PNG.bigEndianBytes)
             let delay = UInt16(clamping: milliseconds)
             // Over a base that stays, an overlay is blended and then taken back.
-            let times = [UInt8(delay >> 8), UInt8(delay & 0xFF), 1000 >> 8, 1000 & 0xFF]
-            return PNG.chunk("fcTL", numbers + times + (isOverlay ? [2, 1] : [0, 0]))
+            let times = [delay, 1000].flatMap { [UInt8($0 >> 8), UInt8($0 & 0xFF)] }
+            let operations: [UInt8] = isOverlay ? [2, 1] : [0, 0]
+            return PNG.chunk("fcTL", numbers + times + operations)
         }
         func data(_ pixels: [UInt8]) throws -> [UInt8] {
             let encoded = try PNG.encode(pixels, width: width, height: height, palette: palette)

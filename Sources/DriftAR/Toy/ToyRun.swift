@@ -67,7 +67,7 @@ public struct ToyRun {
         for (entry, gradient) in zip(layout.entries, gradients) {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
-        func stored(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
+        func buffer(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
         let flags = layout.flags { _ in true }
         var optimizer = AdamW()
         (optimizer.weightDecay, optimizer.maxNorm) = (0, 0)
@@ -75,8 +75,8 @@ public struct ToyRun {
         try graph.step(
             optimizer,
             AdamW.State(
-                parameters: stored("parameters"), gradient: stored("gradients"), firstMoment: stored("moment1"),
-                secondMoment: stored("moment2"), average: stored("ema"),
+                parameters: buffer("parameters"), gradient: buffer("gradients"), firstMoment: buffer("moment1"),
+                secondMoment: buffer("moment2"), average: buffer("ema"),
                 flags: graph.constant("flags", flags, [flags.count]),
                 counters: graph.stored([2], in: TrainingGraph.counters), learningRate: learningRate),
             loss: loss)
@@ -93,7 +93,9 @@ public struct ToyRun {
         showing = try Executor(Schedule(view, traits: device.traits, gemm: device.gemm), memory: memory)
 
         let random = Philox(seed: settings.seed)
-        let fixed = (0..<noise.count).map { Float(random.normal(stream: Self.noiseStream, tensor: 0, element: $0)) }
+        let fixed = (0..<noise.count).map { element in
+            Float(random.normal(stream: Self.noiseStream, tensor: 0, element: element))
+        }
         try showing.write(fixed, to: noise)
         try start(layout, declarations, generator)
     }
@@ -136,7 +138,7 @@ public struct ToyRun {
         var moments = [try look(step: 0)]
         for step in 0..<settings.steps {
             let real = settings.distribution.points(settings.points, seed: settings.seed &+ 1, step: step)
-            try training.write(Self.starts.flatMap { _ in real }, to: inputs.positive)
+            try training.write([[Float]](repeating: real, count: Self.starts.count).flatMap { $0 }, to: inputs.positive)
             try training.write([Float(rate(Double(step + 1)))], to: inputs.learningRate)
             try training.write(
                 [
