@@ -89,8 +89,8 @@ import Testing
                 // The parameters in front of and behind the blocks, drawn alike for either depth.
                 let shared = try DiTModel(
                     DiTModel.Shape(rows: 2, columns: 2, tokenWidth: 4, embed: 16, heads: 2, depth: 0, classes: 3))
-                let values = try ParameterDeclaration.initialValues(shared.declarations, shared.layout, seed: 1)
-                var all = try ParameterDeclaration.initialValues(model.declarations, model.layout, seed: 1)
+                let values = try shared.layout.initialValues(of: shared.declarations, seed: 1)
+                var all = try model.layout.initialValues(of: model.declarations, seed: 1)
                 for entry in shared.layout.entries {
                     guard let place = model.layout[entry.name] else { continue }
                     for k in 0..<entry.count { all[place.offset + k] = values[entry.offset + k] }

@@ -106,7 +106,7 @@ public struct ToyRun {
     private func start(
         _ layout: ParameterLayout, _ declarations: [ParameterDeclaration], _ generator: PointGenerator
     ) throws {
-        var values = try ParameterDeclaration.initialValues(declarations, layout, seed: settings.seed)
+        var values = try layout.initialValues(of: declarations, seed: settings.seed)
         func show() throws -> [[Float]] {
             for name in ["parameters", "ema"] { try memory.write(values, to: layout.storage(name)) }
             return try look(step: 0).points
