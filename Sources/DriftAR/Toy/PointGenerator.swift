@@ -2,7 +2,7 @@ import DriftGPU
 
 /// A multilayer perceptron from noise to points of the plane.
 struct PointGenerator: Sendable {
-    let noiseWidth = 16
+    let noiseWidth = 2
     let hidden = 128
     let depth = 3
 
