@@ -64,7 +64,7 @@ import Testing
     @Test func learnsClasses() throws {
         try TestDevice.with(.cpu16) { device in
             var configuration = TinyRun.dit.configuration
-            (configuration.steps, configuration.labelsPerStep, configuration.samplesPerLabel) = (120, 2, 8)
+            (configuration.steps, configuration.labelsPerStep, configuration.samplesPerLabel) = (300, 0, 8)
             (configuration.embed, configuration.positives, configuration.learningRate) = (32, 16, 4e-3)
             (configuration.labelDrop, configuration.classes) = (0, 10)
             let data = try TinyRun.data()

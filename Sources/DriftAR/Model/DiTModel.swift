@@ -68,8 +68,9 @@ public struct DiTModel: Sendable {
         let width = shape.embed
         var list = ParameterDeclaration.linear("x_embedder.proj", shape.tokenWidth, width, .glorot)
         if !shape.hasRotary { list.append(.init("pos_embed", [1, shape.tokens, width], .normal(0.02))) }
-        // The last row is the unconditional image's.
-        list.append(.init("y_embedder.embedding_table.weight", [shape.classes + 1, width], .normal(0.02)))
+        // The last row is the unconditional image's. Not DiT's deviation of 0.02: adaLN starts at 0, so what the classes learn
+        // is in proportion to this, and with so little of it they stay alike for hundreds of steps.
+        list.append(.init("y_embedder.embedding_table.weight", [shape.classes + 1, width], .normal(1)))
         list += ParameterDeclaration.linear("t_embedder.mlp.0", GuidanceFeatures.count, width, .normal(0.02))
         list += ParameterDeclaration.linear("t_embedder.mlp.2", width, width, .normal(0.02))
         for index in 0..<shape.depth { list += block.declarations("blocks.\(index).") }
