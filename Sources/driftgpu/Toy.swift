@@ -23,7 +23,7 @@ struct Toy: ParsableCommand {
             try settings.validate()
             let path = output ?? "toy-\(distribution.rawValue).png"
             let toy = try ToyRun(settings, device: deviceOptions.open())
-            let moments = try toy.run(moments: strip ? 6 : 44)
+            let moments = try toy.run(moments: strip ? 6 : 36)
             let picture = ToyPicture(real: distribution.points(2000, seed: seed &+ 2, step: 0))
             if strip {
                 try PNG.write(picture.strip(moments), text: [PNG.Text("Software", "driftgpu")], to: path)

@@ -50,7 +50,7 @@ extension Configuration {
         (drift.samplesPerLabel, drift.positives, drift.negatives) = (16, 64, 8)
         drift.guidanceMax = 2
         drift.labelDrop = 0.05
-        drift.steps = 2500
+        drift.steps = 2000
         drift.learningRate = 1e-3
         drift.decayFraction = 0.5
         return drift
@@ -62,7 +62,7 @@ extension Configuration {
         drift.preset = "mnist-drift"
         (drift.height, drift.width, drift.patch) = (28, 28, 4)
         (drift.embed, drift.decoderDepth) = (96, 4)
-        drift.steps = 3000
+        drift.steps = 2500
         return drift
     }
 

@@ -97,7 +97,9 @@ public struct DiTModel: Sendable {
         let embedded = try strength.linear(graph.silu(strength.linear(guidance, "0")), "2")
         let table = try scope.parameter("y_embedder.embedding_table.weight")
         let condition = try graph.silu(graph.add(graph.embedding(table, labels: labels), embedded))
-        for index in 0..<shape.depth { x = try block(x, condition: condition, scope.scope("blocks.\(index)")) }
+        for index in 0..<shape.depth {
+            x = try graph.segment { try block(x, condition: condition, scope.scope("blocks.\(index)")) }
+        }
         let final = scope.scope("final_layer")
         let m = try graph.split(
             graph.reshape(final.linear(condition, "adaLN_modulation.1"), [count, 2, shape.embed]), axis: 1)

@@ -5,13 +5,13 @@ public struct ToyRun {
     /// What can be chosen.
     public struct Settings: Sendable {
         public var distribution = ToyDistribution.swissRoll
-        public var steps = 800
+        public var steps = 1000
         /// Points that each generator makes, and real points, in a step; as many are shown.
         public var points = 512
         public var seed: UInt64 = 0
-        public var learningRate = 2e-3
+        public var learningRate = 5e-3
         /// Reaches of the field's kernels, as distances.
-        public var temperatures: [Float] = [0.05, 0.2, 0.8]
+        public var temperatures: [Float] = [0.02, 0.1, 0.5]
 
         public init() {}
 
@@ -67,19 +67,12 @@ public struct ToyRun {
         for (entry, gradient) in zip(layout.entries, gradients) {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
-        func buffer(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
-        let flags = layout.flags { _ in true }
         var optimizer = AdamW()
-        (optimizer.weightDecay, optimizer.maxNorm) = (0, 0)
+        (optimizer.weightDecay, optimizer.maxNorm, optimizer.beta2) = (0, 0, 0.99)
         optimizer.averageDecay = 0.98
-        try graph.step(
-            optimizer,
-            AdamW.State(
-                parameters: buffer("parameters"), gradient: buffer("gradients"), firstMoment: buffer("moment1"),
-                secondMoment: buffer("moment2"), average: buffer("ema"),
-                flags: graph.constant("flags", flags, [flags.count]),
-                counters: graph.stored([2], in: TrainingGraph.counters), learningRate: learningRate),
-            loss: loss)
+        try TrainingGraph.optimize(
+            graph, layout, optimizer, active: Set(layout.entries.map(\.name)), loss: loss, learningRate: learningRate,
+            flagsName: "flags")
         graph.output(loss)
         training = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
         inputs = (positive, clock, learningRate)

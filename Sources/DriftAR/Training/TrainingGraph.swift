@@ -128,9 +128,6 @@ public struct TrainingGraph {
         _ graph: Graph, _ model: any ImageModel, _ configuration: Configuration, active: Set<String>, loss: Tensor,
         learningRate: Tensor, flagsName: String, gradients: String = "gradients"
     ) throws -> Tensor {
-        let layout = model.layout
-        func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
-        let flags = layout.flags { active.contains($0.name) }
         var settings = AdamW()
         settings.beta1 = configuration.beta1
         settings.beta2 = configuration.beta2
@@ -138,6 +135,19 @@ public struct TrainingGraph {
         settings.weightDecay = configuration.weightDecay
         settings.maxNorm = configuration.clip
         settings.averageDecay = configuration.ema
+        return try optimize(
+            graph, model.layout, settings, active: active, loss: loss, learningRate: learningRate, flagsName: flagsName,
+            gradients: gradients)
+    }
+
+    /// The same for any parameters and settings.
+    @discardableResult
+    static func optimize(
+        _ graph: Graph, _ layout: ParameterLayout, _ settings: AdamW, active: Set<String>, loss: Tensor,
+        learningRate: Tensor, flagsName: String, gradients: String = "gradients"
+    ) throws -> Tensor {
+        func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
+        let flags = layout.flags { active.contains($0.name) }
         return try graph.step(
             settings,
             AdamW.State(
