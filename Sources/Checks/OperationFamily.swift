@@ -27,10 +27,11 @@ public struct OperationFamily: Sendable {
         .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),
         .init("permute", PermuteCases.all), .init("pool", PoolCases.all),
         .init("posterior", PosteriorCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
-        .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all), .init("scale", ScaleCases.all),
+        .init("query_key", QueryKeyCases.all), .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all),
+        .init("rms_norm", RMSNormCases.all), .init("scale", ScaleCases.all),
         .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
         .init("softmax_entropy", SoftmaxEntropyCases.all), .init("speculation", SpeculationCases.all),
-        .init("split", SplitCases.all),
+        .init("split", SplitCases.all), .init("swiglu", SwiGLUCases.all),
         .init("transpose", TransposeCases.all), .init("upsample", UpsampleCases.all),
     ]
 }

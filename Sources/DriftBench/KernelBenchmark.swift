@@ -59,7 +59,7 @@ extension KernelBenchmark {
         shallow.encoderDepth = min(configuration.encoderDepth, 2)
         shallow.decoderDepth = min(configuration.decoderDepth, 2)
         shallow.draftDepth = min(configuration.draftDepth, 2)
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(shallow)), memory: DeviceMemory(device))
+        let state = ModelState(try shallow.makeModel(), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
         // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
         var options = Schedule.Options()

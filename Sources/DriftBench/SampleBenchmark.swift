@@ -55,7 +55,7 @@ public struct SampleBenchmark: Codable, Sendable {
         isGuided = kind.isGuided
         encodeOnce = kind.encodeOnce
         isSpeculative = kind.isSpeculative
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
         let chosen = (0..<labels).map { $0 % configuration.classes }
         let draw =
@@ -83,7 +83,10 @@ public struct SampleBenchmark: Codable, Sendable {
     private static func encodingEach(
         _ state: ModelState, _ labels: [Int], perLabel: Int, isGuided: Bool
     ) throws -> () throws -> Void {
-        let (model, memory) = (state.model, state.memory)
+        guard let model = state.model as? DriftARModel else {
+            throw ConfigurationError("the model has no encoder; nothing to compare encoding once with")
+        }
+        let memory = state.memory
         let all = labels.flatMap { Array(repeating: Int32($0), count: perLabel) }
         let count = min(all.count, 256)
         let graph = Graph()

@@ -29,7 +29,7 @@ extension StepBenchmark {
     ) throws {
         func prepared(_ isProfiling: Bool) throws -> (Trainer, Device) {
             let device = try open(isProfiling)
-            let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+            let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
             try state.initialize(seed: 1)
             let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
             for _ in 0..<3 { try trainer.advance() }

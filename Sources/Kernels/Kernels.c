@@ -148,11 +148,17 @@ static const char posterior_text[] = {
 static const char prior_text[] = {
 #embed "prior.cl"
 };
+static const char query_key_text[] = {
+#embed "query_key.cl"
+};
 static const char reduce_text[] = {
 #embed "reduce.cl"
 };
 static const char residual_text[] = {
 #embed "residual.cl"
+};
+static const char rms_norm_text[] = {
+#embed "rms_norm.cl"
 };
 static const char row_groups_text[] = {
 #embed "row_groups.cl"
@@ -171,6 +177,9 @@ static const char softmax_entropy_shape_text[] = {
 };
 static const char speculation_text[] = {
 #embed "speculation.cl"
+};
+static const char swiglu_text[] = {
+#embed "swiglu.cl"
 };
 static const char upsample_text[] = {
 #embed "upsample.cl"
@@ -228,14 +237,17 @@ static const struct driftgpu_kernel_source sources[] = {
     SOURCE(pool),
     SOURCE(posterior),
     SOURCE(prior),
+    SOURCE(query_key),
     SOURCE(reduce),
     SOURCE(residual),
+    SOURCE(rms_norm),
     SOURCE(row_groups),
     SOURCE(smooth_l1),
     SOURCE(softmax_entropy),
     SOURCE(softmax_entropy_backward),
     SOURCE(softmax_entropy_shape),
     SOURCE(speculation),
+    SOURCE(swiglu),
     SOURCE(upsample),
 };
 

@@ -1,18 +1,21 @@
 // drift_loss: the loss of the drift field and its gradient.
 //
-//   loss_R[q] = mean F[q]^2 over the whole batch of groups,   force_weight[q] = 1 / sqrt(max(loss_R[q], 1e-8))
+//   m[q] = mean F[q]^2 over a part,   force_weight[q] = 1 / sqrt(max(m[q], floor) + epsilon)
 //   V = sum_q force_weight[q] F[q],   goal = gen / s + V (a constant),   loss = mean((gen / s - goal)^2) = mean V^2
 //   d loss / d gen = 2 (gen / s - goal) / (s count) = -2 V / (s count),   count = B G S
 //
+// A part is the whole batch of groups (one part), or one group of its own (B parts). The loss is the mean over all parts,
+// which are of one size.
 // Neither goal nor V is stored, and the loss follows from the products of the forces alone.
 #ifndef DRIFT_LOSS_CL
 #define DRIFT_LOSS_CL
 #include "drift_field.cl"
 
-// product [DRIFT_PAIRS, rows], rows = B G -> loss [1], loss_R [TEMPERATURES], force_weight [TEMPERATURES]. One team.
-// Traffic: 4 DRIFT_PAIRS rows bytes.
+// product [DRIFT_PAIRS, parts, rows], parts rows = B G -> loss [1], loss_R [TEMPERATURES] = the mean of m over the parts,
+// force_weight [TEMPERATURES, parts]. One team. Traffic: 4 DRIFT_PAIRS parts rows bytes.
 __kernel void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float, loss_r), OUT(float, force_weight),
-                                 const int rows, const int width) {
+                                 const int parts, const int rows, const int width, const float least,
+                                 const float epsilon) {
   TEAM_LOCAL;
   USE_IN(float, product);
   USE_OUT(float, loss);
@@ -20,47 +23,53 @@ __kernel void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float
   USE_OUT(float, force_weight);
   if (TEAM_INDEX > 0) return;
   const float count = (float)rows * (float)width;
-  float mean[TEMPERATURES][TEMPERATURES];
-  int pair = 0;
-  for (int q = 0; q < TEMPERATURES; ++q)
-    for (int r = q; r < TEMPERATURES; ++r, ++pair) {
-      floatL sum = (floatL)(0.0f);
-      TEAM_FOR(i, rows) sum += lanes_load(product + (size_t)pair * rows, i, rows);
-      mean[q][r] = team_sum(sum) / count;
-    }
-  if (TEAM_RANK > 0) return;
   float total = 0.0f;
-  float w[TEMPERATURES];
-  for (int q = 0; q < TEMPERATURES; ++q) w[q] = 1.0f / sqrt(fmax(mean[q][q], 1e-8f));
-  for (int q = 0; q < TEMPERATURES; ++q) {
-    loss_r[q] = mean[q][q];
-    force_weight[q] = w[q];
-    for (int r = q; r < TEMPERATURES; ++r) total += (q == r ? 1.0f : 2.0f) * w[q] * w[r] * mean[q][r];
+  float force[TEMPERATURES];
+  for (int q = 0; q < TEMPERATURES; ++q) force[q] = 0.0f;
+  for (int part = 0; part < parts; ++part) {
+    float mean[TEMPERATURES][TEMPERATURES];
+    int pair = 0;
+    for (int q = 0; q < TEMPERATURES; ++q)
+      for (int r = q; r < TEMPERATURES; ++r, ++pair) {
+        __global const float *p = product + ((size_t)pair * parts + part) * rows;
+        floatL sum = (floatL)(0.0f);
+        TEAM_FOR(i, rows) sum += lanes_load(p, i, rows);
+        mean[q][r] = team_sum(sum) / count;
+      }
+    float w[TEMPERATURES];
+    for (int q = 0; q < TEMPERATURES; ++q) w[q] = 1.0f / sqrt(fmax(mean[q][q], least) + epsilon);
+    for (int q = 0; q < TEMPERATURES; ++q) {
+      force[q] += mean[q][q];
+      if (TEAM_RANK == 0) force_weight[(size_t)q * parts + part] = w[q];
+      for (int r = q; r < TEMPERATURES; ++r) total += (q == r ? 1.0f : 2.0f) * w[q] * w[r] * mean[q][r];
+    }
   }
-  loss[0] = total;
+  if (TEAM_RANK > 0) return;
+  for (int q = 0; q < TEMPERATURES; ++q) loss_r[q] = force[q] / (float)parts;
+  loss[0] = total / (float)parts;
 }
 
-// upstream [1], force [TEMPERATURES, rows S], force_weight [TEMPERATURES], scale [1] -> dgen [rows S].
-// Traffic: 4 (TEMPERATURES + 1) rows S bytes.
+// upstream [1], force [TEMPERATURES, parts, rows S], force_weight [TEMPERATURES, parts], scale [1] -> dgen [parts, rows S].
+// Traffic: 4 (TEMPERATURES + 1) parts rows S bytes.
 __kernel void drift_loss_backward(IN(float, upstream), IN(float, force), IN(float, force_weight), IN(float, scale),
-                                  OUT(float, dgen), const int rows, const int width) {
+                                  OUT(float, dgen), const int parts, const int rows, const int width) {
   USE_IN(float, upstream);
   USE_IN(float, force);
   USE_IN(float, force_weight);
   USE_IN(float, scale);
   USE_OUT(float, dgen);
-  const size_t count = (size_t)rows * width;
+  const size_t part_count = (size_t)rows * width, count = parts * part_count;
   const float common = -2.0f * upstream[0] / (coordinate_unit(scale[0], width) * (float)count);
-  float w[TEMPERATURES];
-  for (int q = 0; q < TEMPERATURES; ++q) w[q] = common * force_weight[q];
   // Rows of LANES: an int holds their number where it might not hold the number of elements.
-  const int chunks = (int)((count + LANES - 1) / LANES);
-  for (int chunk = TEAM_INDEX * TEAM_SIZE + TEAM_RANK; chunk < chunks; chunk += TEAM_COUNT * TEAM_SIZE) {
-    const size_t at = (size_t)chunk * LANES;
-    const int left = (int)min(count - at, (size_t)LANES);
+  const int part_chunks = (int)((part_count + LANES - 1) / LANES);
+  for (int chunk = TEAM_INDEX * TEAM_SIZE + TEAM_RANK; chunk < parts * part_chunks; chunk += TEAM_COUNT * TEAM_SIZE) {
+    const int part = chunk / part_chunks;
+    const size_t from = (size_t)(chunk % part_chunks) * LANES, at = part * part_count + from;
+    const int left = (int)min(part_count - from, (size_t)LANES);
     floatL d = (floatL)(0.0f);
 #pragma unroll
-    for (int q = 0; q < TEMPERATURES; ++q) d = fma((floatL)(w[q]), lanes_load(force + q * count + at, 0, left), d);
+    for (int q = 0; q < TEMPERATURES; ++q)
+      d = fma((floatL)(common * force_weight[q * parts + part]), lanes_load(force + q * count + at, 0, left), d);
     lanes_store(dgen + at, 0, left, d);
   }
 }

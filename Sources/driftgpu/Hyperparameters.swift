@@ -1,8 +1,10 @@
 import ArgumentParser
 import DriftAR
 
+extension Configuration.DiTSize: ExpressibleByArgument {}
 extension Configuration.Groups: ExpressibleByArgument {}
 extension Configuration.Features: ExpressibleByArgument {}
+extension Configuration.Model: ExpressibleByArgument {}
 extension Configuration.LearningRateSchedule: ExpressibleByArgument {}
 extension Configuration.BankContents: ExpressibleByArgument {}
 extension Configuration.DraftStart: ExpressibleByArgument {}
@@ -18,7 +20,13 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Width of encoder and decoder.", valueName: "n")) var embed: Int?
     @Option(help: ArgumentHelp("Attention heads.", valueName: "n")) var heads: Int?
     @Option(help: ArgumentHelp("Half the number of encoder blocks.", valueName: "n")) var encoderDepth: Int?
-    @Option(help: ArgumentHelp("Decoder blocks.", valueName: "n")) var decoderDepth: Int?
+    @Option(help: ArgumentHelp("Decoder blocks; of dit, all blocks.", valueName: "n")) var decoderDepth: Int?
+    @Option(help: "The model: drift-ar, or dit, which maps noise to an image without an encoder.") var model: Configuration.Model?
+    @Option(help: "Width, heads and depth of dit: tiny, small or base.") var ditSize: Configuration.DiTSize?
+    @Option(help: ArgumentHelp("Rotary position embedding of dit.", valueName: "bool")) var rope: Bool?
+    @Option(help: ArgumentHelp("Normalise queries and keys of dit.", valueName: "bool")) var qkNorm: Bool?
+    @Option(help: ArgumentHelp("MLPs of dit with a gate.", valueName: "bool")) var swiglu: Bool?
+    @Option(help: ArgumentHelp("Largest strength of guidance dit is trained for; 1: none.", valueName: "x")) var guidanceMax: Float?
     @Option(help: ArgumentHelp("Draft blocks.", valueName: "n")) var draftDepth: Int?
     @Option(help: ArgumentHelp("Buffer tokens in front of the content.", valueName: "n")) var buffer: Int?
     @Option(help: ArgumentHelp("Hidden width of the MLPs over the width.", valueName: "x")) var mlpRatio: Float?
@@ -35,7 +43,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Generated images of each label in a step.", valueName: "n")) var samplesPerLabel: Int?
     @Option(help: ArgumentHelp("Generated images in a step, all labels together; a multiple of the labels in a step.", valueName: "n")) var batch: Int?
     @Option(help: ArgumentHelp("Real images each group is drawn to.", valueName: "n")) var positives: Int?
-    @Option(help: ArgumentHelp("Extra negatives from earlier generated images (tokens groups).", valueName: "n")) var negatives: Int?
+    @Option(help: ArgumentHelp("Extra negatives: earlier generated images (tokens groups), or of dit real images of any class.", valueName: "n")) var negatives: Int?
     @Option(help: ArgumentHelp("Real images kept for each class (tokens groups).", valueName: "n")) var positiveBank: Int?
     @Option(help: ArgumentHelp("Generated images kept (tokens groups).", valueName: "n")) var negativeBank: Int?
     @Option(help: "What the ring of real images holds: features as the reference, or the smaller image tokens (tokens groups).") var bankContents: Configuration.BankContents?
@@ -81,6 +89,9 @@ struct Hyperparameters: ParsableArguments {
         func set<Value>(_ path: WritableKeyPath<Configuration, Value>, _ value: Value?) {
             if let value { configuration[keyPath: path] = value }
         }
+        set(\.model, model); set(\.rope, rope); set(\.qkNorm, qkNorm); set(\.swiglu, swiglu)
+        set(\.guidanceMax, guidanceMax)
+        if let ditSize { configuration.adopt(ditSize) }
         set(\.channels, channels); set(\.height, height); set(\.width, width); set(\.patch, patch)
         set(\.classes, classes); set(\.embed, embed); set(\.heads, heads); set(\.encoderDepth, encoderDepth)
         set(\.decoderDepth, decoderDepth); set(\.draftDepth, draftDepth); set(\.buffer, buffer)

@@ -45,7 +45,7 @@ struct Train: ParsableCommand {
             try hyperparameters.apply(to: &settings)
             if let precision = deviceOptions.precision { settings.precision = precision }
             let data = try dataOptions.open(
-                &settings, hyperparameters, hasSize: settings.preset != "digits" || config != nil, isFixed: isResumed
+                &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
             ).training
             try hyperparameters.applyData(to: &settings, imageCount: data.count)
             try settings.validate()
@@ -109,7 +109,7 @@ struct Train: ParsableCommand {
     /// Prints where the time of a step goes.
     private func inspect(_ settings: Configuration, data: ImageSet, device: Device, trace profile: String) throws {
         let state = ModelState(
-            try DriftARModel(DriftARModel.Shape(settings)), memory: DeviceMemory(device))
+            try settings.makeModel(), memory: DeviceMemory(device))
         try state.initialize(seed: settings.seed)
         let trainer = try Trainer(settings, state: state, data: data)
         Output.line(try trainer.schedule().summary)

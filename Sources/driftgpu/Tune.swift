@@ -23,7 +23,7 @@ struct Tune: ParsableCommand {
             guard let folder = Device.Options().tuning else {
                 throw ConfigurationError("no folder to store parameters in; set DRIFTGPU_CACHE")
             }
-            let model = try DriftARModel(DriftARModel.Shape(settings))
+            let model = try settings.makeModel()
             let training = try TrainingGraph(
                 model, settings, imageCount: OptDigits.split().training.count, isSecondPhase: false)
             let shapes = try GEMMShape.all(in: training.graph, traits: device.traits)

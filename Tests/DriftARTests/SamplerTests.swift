@@ -16,7 +16,7 @@ import Testing
     func batches() throws {
         try TestDevice.with(.cpu16) { device in
             let state = try state(device)
-            let size = state.model.shape.tokens * state.model.shape.tokenWidth
+            let size = state.model.tokens * state.model.tokenWidth
             let all = try Sampler(state.model, memory: state.memory).tokens(labels: Array(0..<10), perLabel: 5, seed: 9)
             #expect(all.count == 50 * size)
             #expect(all.allSatisfy { $0.isFinite })
@@ -60,7 +60,7 @@ import Testing
         try TestDevice.with(shape) { device in
             let state = try state(device)
             let (labels, perLabel, cfg) = ([1, 4, 9], 3, Float(2.5))
-            let model = state.model
+            let model = try state.driftAR
             var random = TestRandom(4)
             let count = labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth
             let noise = (0..<count).map { _ in 2 * random.float() }

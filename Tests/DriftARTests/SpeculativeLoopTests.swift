@@ -61,7 +61,7 @@ import Testing
             func draw(_ settings: Speculation) throws -> [Float] {
                 try sampler.tokens(labels: [1, 3], perLabel: 2, cfg: 1, speculation: settings) { labels, images, round in
                     asked.append(round)
-                    let count = labels.count * images.count * state.model.shape.tokens * state.model.shape.tokenWidth
+                    let count = labels.count * images.count * state.model.tokens * state.model.tokenWidth
                     return [Float](repeating: Float(round) / 4, count: count)
                 }
             }

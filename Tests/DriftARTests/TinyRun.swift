@@ -1,12 +1,13 @@
 import DriftGPU
 import Foundation
 import TestSupport
+import Testing
 
 @testable import DriftAR
 
 /// The kinds of runs that keep different things between steps.
 enum TinyRun: String, CaseIterable, Sendable {
-    case pixels, phi, tokens
+    case pixels, phi, tokens, dit
 
     /// A run of a second or so on the digits: both phases, dropout, dropped labels.
     var configuration: Configuration {
@@ -20,6 +21,9 @@ enum TinyRun: String, CaseIterable, Sendable {
         switch self {
         case .pixels: break
         case .phi: tiny.features = .both
+        case .dit:
+            (tiny.model, tiny.dropout, tiny.negatives, tiny.guidanceMax) = (.dit, 0, 4, 3)
+            (tiny.rope, tiny.qkNorm, tiny.swiglu) = (true, true, true)
         case .tokens:
             (tiny.groups, tiny.positives, tiny.negatives) = (.tokens, 2, 2)
             (tiny.positiveBank, tiny.negativeBank) = (4, 7)
@@ -35,7 +39,7 @@ enum TinyRun: String, CaseIterable, Sendable {
     ) throws -> Trainer {
         var configuration = configuration
         change(&configuration)
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         try state.initialize(seed: configuration.seed)
         return try Trainer(configuration, state: state, data: Self.data(), options: options)
     }
@@ -62,6 +66,13 @@ extension Trainer {
         }
         try state.memory.device.finish()
         return result
+    }
+}
+
+extension ModelState {
+    /// The model where it is Drift-AR.
+    var driftAR: DriftARModel {
+        get throws { try #require(model as? DriftARModel) }
     }
 }
 

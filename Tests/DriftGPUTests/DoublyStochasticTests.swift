@@ -18,7 +18,8 @@ import Testing
             let values = inputs.map { input in
                 (0..<input.shape.reduce(1, *)).map { _ in input.shape.count == 3 ? Float(random.normal()) : 1 }
             }
-            let (distance, scale) = try graph.pairwiseDistance(x[0], to: drift.targets(x))
+            let (distance, mean) = try graph.pairwiseDistance(x[0], to: drift.targets(x))
+            let scale = try graph.driftUnit(x[0], scale: mean, drift.affinity)
             let states = try graph.doublyStochastic(
                 distance, scale: scale, drift.affinity, includesSamples: drift.includesSamples)
             for tensor in [distance, scale, states.rows, states.columns] { graph.output(tensor) }

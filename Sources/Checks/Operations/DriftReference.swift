@@ -17,6 +17,7 @@ struct DriftReference: Sendable {
     var name: String {
         "\(groups) x \(samples), \(negatives) negatives, \(positives) positives, \(width) wide, \(affinity.temperatures)"
             + (isWeighted ? ", weighted" : "") + (includesSamples ? "" : ", samples left out")
+            + (affinity.unit == .rootWidth ? ", Algorithm 2" : "")
     }
 
     /// Sizes around the tiles of the kernels: one of everything, tails in every dimension, rows in several parts.
@@ -30,6 +31,10 @@ struct DriftReference: Sendable {
         .init(
             samples: 13, negatives: 19, positives: 24, width: 33, includesSamples: false,
             affinity: .init(temperatures: [1], selfPenalty: 1e6, floor: 0)),
+        .init(groups: 3, samples: 9, positives: 14, width: 21, affinity: .drifting(temperatures: [0.05, 0.2])),
+        .init(
+            groups: 5, samples: 7, negatives: 6, positives: 10, width: 3, isWeighted: true,
+            affinity: .drifting(temperatures: [0.1, 0.3, 1])),
     ]
 
     /// gen, positive, negative, then their weights.
@@ -92,8 +97,9 @@ struct DriftReference: Sendable {
             }
         }
         result.scale = weightedDistance / weight
-        let unit = max(result.scale, 1e-3)
-        result.coordinateUnit = max(result.scale / Double(width).squareRoot(), 1e-3)
+        let root = Double(width).squareRoot()
+        let unit = affinity.unit == .rootWidth ? root : max(result.scale, 1e-3)
+        result.coordinateUnit = affinity.unit == .rootWidth ? 1 : max(result.scale / root, 1e-3)
         var goal = x[0].map { $0 / result.coordinateUnit }
         for temperature in affinity.temperatures.map(Double.init) {
             var logits = result.distance.map { -$0 / unit / temperature }
@@ -128,11 +134,16 @@ struct DriftReference: Sendable {
                     }
                 }
             }
-            let mean = force.reduce(0) { $0 + $1 * $1 } / Double(force.count)
             result.affinities.append(affinities)
             result.force.append(force)
-            result.squaredForce.append(mean)
-            for index in force.indices { goal[index] += force[index] / max(mean, 1e-8).squareRoot() }
+            result.squaredForce.append(force.reduce(0) { $0 + $1 * $1 } / Double(force.count))
+            // The parts whose force is scaled to unit size together: all groups, or each.
+            let part = force.count / (affinity.normalization == .group ? groups : 1)
+            for first in stride(from: 0, to: force.count, by: part) {
+                let mean = force[first..<(first + part)].reduce(0) { $0 + $1 * $1 } / Double(part)
+                let size = (max(mean, Double(affinity.forceFloor)) + Double(affinity.forceEpsilon)).squareRoot()
+                for index in first..<(first + part) { goal[index] += force[index] / size }
+            }
         }
         result.difference = zip(x[0], goal).map { $0 / result.coordinateUnit - $1 }
         return result

@@ -16,7 +16,7 @@ public enum WeightExport {
         if !overwrite, Files.exists(path) {
             throw DataError("exists already", at: path, fix: "choose another --output, or replace it with --overwrite")
         }
-        let model = try DriftARModel(DriftARModel.Shape(saved.configuration))
+        let model = try saved.configuration.makeModel()
         let source = saved.file
         let parts = try model.declarations.map { declaration in
             let header = try source.header(declaration.name)

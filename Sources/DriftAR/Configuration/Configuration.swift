@@ -7,6 +7,12 @@ public struct Configuration: Codable, Sendable, Equatable {
     // MARK: Data and model
 
     public var preset = "digits"
+    /// Drift-AR, or DiT as a generator of one pass without an encoder.
+    public enum Model: String, Codable, Sendable, CaseIterable {
+        case driftAR = "drift-ar"
+        case dit
+    }
+    public var model = Model.driftAR
     public var channels = 1
     public var height = 8
     public var width = 8
@@ -18,6 +24,7 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var heads = 4
     /// The encoder has twice as many blocks.
     public var encoderDepth = 2
+    /// Blocks of the decoder; of DiT, all blocks.
     public var decoderDepth = 3
     public var draftDepth = 2
     /// K, copies of the class embedding in front of the content tokens.
@@ -30,6 +37,17 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var sigmaTau: Float = 2
     /// Standard deviation of the decoder's last layer at the start; 0 is the reference's and collapses the classes.
     public var lastLayerDeviation: Float = 0.1
+
+    // MARK: DiT
+
+    /// Rotary position embedding (RoPE) instead of a learned one.
+    public var rope = false
+    /// Divides each head of queries and keys by its root mean square.
+    public var qkNorm = false
+    /// An MLP with a gate, silu(a) b, of about as many weights.
+    public var swiglu = false
+    /// Largest strength of guidance trained for, drawn for each label; 1: none.
+    public var guidanceMax: Float = 1
 
     // MARK: Where the images come from
 
@@ -62,7 +80,8 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var samplesPerLabel = 16
     /// P, real images each group is drawn to.
     public var positives = 32
-    /// Extra negatives from the ring of earlier generated features (`tokens` groups).
+    /// Extra negatives: of Drift-AR from the ring of earlier generated features (`tokens` groups), of DiT real images of any
+    /// class, which weigh what the strength of guidance says.
     public var negatives = 0
     /// Capacity of a class's ring of real features.
     public var positiveBank = 128
@@ -195,6 +214,7 @@ public struct Configuration: Codable, Sendable, Equatable {
         try require(accumulate > 0 && accumulate <= 1_000_000, "accumulate \(accumulate): take 1 to 1000000")
         try require(onlineEval >= 0, "online-eval \(onlineEval): must be 0 (never) or more")
         try require(onlineEvalImages > 0 && onlineEvalImages <= 1_000_000, "online-eval-images \(onlineEvalImages): take 1 to 1000000")
+        try validateModel()
         try validateSizes()
     }
 

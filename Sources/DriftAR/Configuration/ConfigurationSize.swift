@@ -19,8 +19,8 @@ extension Configuration {
             ("activations of a step", images * (tokens + Double(buffer)) * max(hidden, tokenWidth)),
         ]
         if groups == .samples {
-            let real = Double(labelsInStep) * Double(positives)
-            let group = Double(samplesPerLabel) + Double(positives)
+            let real = Double(labelsInStep) * (Double(positives) + Double(unconditionalImages))
+            let group = Double(samplesPerLabel) + Double(positives) + Double(unconditionalImages)
             sizes.append(("real images of a step", real * tokens * max(tokenWidth, features == .pixels ? 1 : hidden)))
             sizes.append(("distances of a step", images * group * (features == .pixels ? 1 : tokens)))
         } else {

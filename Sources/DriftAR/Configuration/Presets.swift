@@ -10,15 +10,18 @@ extension Configuration {
 
     /// Presets by name.
     public static let presets: [String: Configuration] = [
-        "digits": digits, "mnist": mnist,
+        "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
         "imagenet-base": imageNet("imagenet-base", embed: 768, heads: 12, depth: 12),
         "imagenet-large": imageNet("imagenet-large", embed: 1024, heads: 16, depth: 16),
         "imagenet-huge": imageNet("imagenet-huge", embed: 1280, heads: 16, depth: 20),
     ]
 
+    /// Whether a preset is for the digits that the program carries.
+    public static func carriesData(_ preset: String) -> Bool { preset == "digits" || preset == "digits-drift" }
+
     /// Throws where the preset is for data that the program does not carry and none is named.
     public func requireData() throws {
-        guard data.isEmpty, preset != "digits", let own = Self.presets[preset] else { return }
+        guard data.isEmpty, !Self.carriesData(preset), let own = Self.presets[preset] else { return }
         let kind = own.channels == 16 ? "a folder of latents (driftgpu cache)" : "its images"
         throw ConfigurationError("preset \(preset): the program does not carry its data; name \(kind) with --data PATH")
     }
@@ -35,6 +38,32 @@ extension Configuration {
         digits.learningRate = 1e-3
         digits.decayFraction = 0.5
         return digits
+    }
+
+    /// The same digits by drifting alone: DiT in pixel space, groups of samples of a label under Algorithm 2.
+    private static var digitsDrift: Configuration {
+        var drift = Configuration()
+        drift.preset = "digits-drift"
+        drift.model = .dit
+        (drift.embed, drift.heads, drift.decoderDepth) = (64, 4, 3)
+        drift.radii = [0.05, 0.2]
+        (drift.samplesPerLabel, drift.positives, drift.negatives) = (16, 64, 8)
+        drift.guidanceMax = 2
+        drift.labelDrop = 0.05
+        drift.steps = 2000
+        drift.learningRate = 1e-3
+        drift.decayFraction = 0.5
+        return drift
+    }
+
+    /// MNIST by drifting alone.
+    private static var mnistDrift: Configuration {
+        var drift = digitsDrift
+        drift.preset = "mnist-drift"
+        (drift.height, drift.width, drift.patch) = (28, 28, 4)
+        (drift.embed, drift.decoderDepth) = (96, 4)
+        drift.steps = 2500
+        return drift
     }
 
     /// MNIST, 28x28 pixels.

@@ -129,15 +129,14 @@ public enum PNG {
             throw wrong("text '\(text.key)' holds a zero byte or is too long", "leave it out")
         }
         let plain = value.allSatisfy { $0 < 0x7F }
-        let body = Array((plain ? "tEXt" : "iTXt").utf8) + key + [0] + (plain ? [] : [0, 0, 0, 0]) + value
-        return bigEndianBytes(UInt32(body.count - 4)) + body + bigEndianBytes(CRC32.of(body))
+        return chunk(plain ? "tEXt" : "iTXt", key + [0] + (plain ? [] : [0, 0, 0, 0]) + value)
     }
 
-    private static func bigEndian(_ bytes: [UInt8], _ i: Int) -> UInt32 {
+    static func bigEndian(_ bytes: [UInt8], _ i: Int) -> UInt32 {
         bytes[i..<i + 4].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
-    private static func bigEndianBytes(_ value: UInt32) -> [UInt8] {
+    static func bigEndianBytes(_ value: UInt32) -> [UInt8] {
         [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> UInt32($0)) }
     }
 
@@ -145,7 +144,7 @@ public enum PNG {
         String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
     }
 
-    private static func message(_ control: png_image) -> String {
+    static func message(_ control: png_image) -> String {
         withUnsafeBytes(of: control.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
 }

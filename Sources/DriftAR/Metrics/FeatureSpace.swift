@@ -54,12 +54,15 @@ public struct PhiFeatures: FeatureSpace {
                 "the model takes images of \(channels) x \(height) x \(width), not \(images.channels) x \(images.height) x \(images.width)",
                 at: "phi", fix: "give images of the model's size")
         }
+        guard let model = state.model as? DriftARModel else {
+            throw ConfigurationError("features phi: only Drift-AR has them; take others")
+        }
         let graph = Graph()
-        let scope = ParameterScope(graph, state.model.layout, storage: "ema")
+        let scope = ParameterScope(graph, model.layout, storage: "ema")
         let batch = Self.batch
         // The name is no other graph's: storages are shared by name.
         let input = try graph.input("phi_images", [batch, channels, height, width])
-        let output = try state.model.features(graph.patchify(input, patch: patch), scope)
+        let output = try model.features(graph.patchify(input, patch: patch), scope)
         graph.output(output)
         let device = state.memory.device
         let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: state.memory)

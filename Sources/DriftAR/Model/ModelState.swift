@@ -2,10 +2,10 @@ import DriftGPU
 
 /// A model's parameters on a device, and what training keeps beside them.
 public final class ModelState {
-    public let model: DriftARModel
+    public let model: any ImageModel
     public let memory: DeviceMemory
 
-    public init(_ model: DriftARModel, memory: DeviceMemory) {
+    public init(_ model: any ImageModel, memory: DeviceMemory) {
         self.model = model
         self.memory = memory
     }

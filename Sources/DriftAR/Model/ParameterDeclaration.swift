@@ -1,3 +1,5 @@
+import DriftGPU
+
 /// A parameter of a model: its name in the reference's state_dict, its shape, and how it starts.
 public struct ParameterDeclaration: Sendable {
     /// How a parameter's values are drawn before training.

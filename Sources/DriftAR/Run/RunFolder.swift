@@ -146,7 +146,7 @@ public struct SavedModel: Sendable {
 
     /// The model on a device, its weights in the buffer `ema`.
     public func load(into memory: DeviceMemory) throws -> ModelState {
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: memory)
+        let state = ModelState(try configuration.makeModel(), memory: memory)
         try state.load(file, into: "ema")
         return state
     }

@@ -34,7 +34,7 @@ public struct TrainingRun {
                 "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
         }
         folder = RunFolder(path, keep: configuration.keepCheckpoints)
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         let latest = try folder.checkpoints.latest()
         if existing == .refuse, latest != nil || Files.exists(folder.configurationPath) {
             throw ConfigurationError(

@@ -10,32 +10,27 @@ extension Sampler {
     /// What a sampler will have allocated after the given drawings, each from newly encoded labels: its storages, without
     /// those in `known`, and the arenas of its graphs.
     static func planned(
-        _ drawings: [Drawing], model: DriftARModel, weights: String, batchLimit: Int, traits: DeviceTraits,
+        _ drawings: [Drawing], model: any ImageModel, weights: String, batchLimit: Int, traits: DeviceTraits,
         gemm: any GEMMProvider, known: Set<String>
     ) throws -> (storages: [Storage], arenas: [Int]) {
-        var encoders: Set<Int> = []
-        var batches: Set<ImageDecoder.Batch> = []
+        var batches: Set<Drawing> = []
         for drawing in drawings {
             let labelsAtOnce = min(drawing.labels, max(1, batchLimit / drawing.perLabel))
             for labels in parts(of: drawing.labels, limit: labelsAtOnce) {
-                encoders.formUnion(parts(of: labels, limit: LabelEncoder.labelLimit))
                 for images in parts(of: drawing.perLabel, limit: batchLimit) {
-                    batches.insert(
-                        ImageDecoder.Batch(labels: labels, perLabel: images, isGuided: false, isMerged: false))
+                    batches.insert(Drawing(labels: labels, perLabel: images))
                 }
             }
         }
-        let graphs =
-            try encoders.map { try LabelEncoder.graph(model, weights: weights, labels: $0).graph }
-            + batches.map { try ImageDecoder.graph(model, weights: weights, $0).graph }
+        let graphs = try model.sourceGraphs(batches.map { ($0.labels, $0.perLabel) }, weights: weights)
         let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
         var seen = known
-        let storages = schedules.flatMap(\.storages.values) + [SpeculativeLoop.tracker]
+        let storages = schedules.flatMap(\.storages.values) + model.sourceStorages
         return (storages.filter { seen.insert($0.name).inserted }, schedules.map(\.plan.arenaBytes))
     }
 
     /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.
-    private static func parts(of count: Int, limit: Int) -> Set<Int> {
+    static func parts(of count: Int, limit: Int) -> Set<Int> {
         Set([count >= limit ? limit : 0, count % limit].filter { $0 > 0 })
     }
 }

@@ -1,52 +1,51 @@
 import DriftGPU
 
-/// Draws images from a Drift-AR model: each distinct label goes through the encoder once, then one decoder pass an image,
-/// whose batch is twice as large with guidance.
+/// Draws images from a model.
 ///
 /// The noise of an image depends on (seed, label, number of the image) alone, so the same picture comes out whatever else
 /// is drawn in the same run, and in whatever batches. Only the rounds of an iterative speculative loop depend on what came
 /// before.
 public final class Sampler {
-    public let model: DriftARModel
+    public let model: any ImageModel
     public let memory: DeviceMemory
     /// Where the time went.
     public let clock = SamplingClock()
     private let batchLimit: Int
-    private let encoder: LabelEncoder
-    private let decoder: ImageDecoder
-    package let loop: SpeculativeLoop
+    private let source: any ImageSource
+    private var driftAR: DriftARSource? { source as? DriftARSource }
 
     /// `weights`: the flat buffer to sample from, `ema` or `parameters`. `batchLimit`: most images in one decoder pass.
-    public init(_ model: DriftARModel, memory: DeviceMemory, weights: String = "ema", batchLimit: Int = 256) {
+    public init(_ model: any ImageModel, memory: DeviceMemory, weights: String = "ema", batchLimit: Int = 256) {
         self.model = model
         self.memory = memory
         self.batchLimit = max(1, batchLimit)
-        encoder = LabelEncoder(model, memory: memory, weights: weights, clock: clock)
-        decoder = ImageDecoder(model, memory: memory, weights: weights, clock: clock)
-        loop = SpeculativeLoop(model, memory: memory, weights: weights, clock: clock)
+        source = model.source(memory: memory, weights: weights, clock: clock)
     }
 
     /// Forgets the encoded labels and what the speculative loop has seen; to be called when the weights have changed.
-    public func reset() throws {
-        encoder.reset()
-        try loop.reset()
-    }
+    public func reset() throws { try source.reset() }
 
     /// Keeps the conditions of labels across runs in a file. Throws when the file belongs to other weights or another device,
-    /// or is damaged.
+    /// or is damaged, and where the model has no encoder.
     public func cacheLabels(in place: LabelCache.Place) throws {
-        try clock.measure(.encode) { try encoder.use(place) }
+        guard let driftAR else {
+            throw ConfigurationError("label-cache: the model has no encoder whose results could be kept; leave it out")
+        }
+        try clock.measure(.encode) { try driftAR.encoder.use(place) }
     }
 
     /// Labels that went through the encoder, and those that came from the cache's file.
-    public var labelCounts: (encoded: Int, read: Int) { encoder.counts }
+    public var labelCounts: (encoded: Int, read: Int) { driftAR?.encoder.counts ?? (0, 0) }
 
     /// What the speculative loop reports of the batches drawn with it since the last `reset`.
-    public var speculativeFigures: SpeculativeFigures { loop.figures }
+    public var speculativeFigures: SpeculativeFigures { driftAR?.loop.figures ?? SpeculativeFigures() }
+
+    /// Of Drift-AR.
+    package var loop: SpeculativeLoop? { driftAR?.loop }
 
     /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
     /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. With `speculation`
-    /// the draft's accepted features take the place of z.
+    /// the draft's accepted features take the place of z. Of dit `cfg` is an input: what it was trained to do with it.
     public func tokens(
         labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
     ) throws -> [Float] {
@@ -60,52 +59,45 @@ public final class Sampler {
         labels: [Int], perLabel: Int, cfg: Float, speculation: Speculation? = nil,
         noise: ([Int], Range<Int>, Int) -> [Float]
     ) throws -> [Float] {
-        if let wrong = labels.first(where: { $0 < 0 || $0 >= model.shape.classes }) {
-            throw ConfigurationError("label \(wrong): the model has the classes 0 to \(model.shape.classes - 1)")
+        if let wrong = labels.first(where: { $0 < 0 || $0 >= model.classes }) {
+            throw ConfigurationError("label \(wrong): the model has the classes 0 to \(model.classes - 1)")
         }
         guard !labels.isEmpty, perLabel > 0 else { return [] }
         guard cfg.isFinite else { throw ConfigurationError("cfg \(cfg): must be a number") }
-        try speculation?.validate(tokens: model.shape.tokens)
-        let values = Double(model.shape.tokens) * Double(model.shape.tokenWidth)
+        let values = Double(model.tokens) * Double(model.tokenWidth)
         guard Double(labels.count) * Double(perLabel) * values <= Double(Int32.max) else {
             throw ConfigurationError(
                 "per-label \(perLabel): too many images to hold at once; draw fewer, several times with other seeds")
         }
-        let isGuided = cfg != 1
         var result: [Float] = []
-        result.reserveCapacity(labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth)
+        result.reserveCapacity(labels.count * perLabel * model.tokens * model.tokenWidth)
         let labelsAtOnce = min(labels.count, max(1, batchLimit / perLabel))
         for start in stride(from: 0, to: labels.count, by: labelsAtOnce) {
             let part = Array(labels[start..<min(start + labelsAtOnce, labels.count)])
-            try clock.measure(.encode) {
-                try encoder.encode(part.map { $0 } + (isGuided ? [nil] : []))
-                try decoder.load(
-                    part.map { try encoder.condition($0) }, unconditional: isGuided ? encoder.condition(nil) : nil)
-            }
-            if let speculation { try loop.propose(part, speculation) }
+            try source.prepare(part, cfg: cfg, speculation: speculation)
             for first in stride(from: 0, to: perLabel, by: batchLimit) {
                 let images = first..<(first + min(batchLimit, perLabel - first))
-                // A round differs from the others in its noise alone and the last one counts: the others need no decoder.
-                let last = try speculation.map { try loop.rounds(part, perLabel: images.count, $0) - 1 } ?? 0
-                let batch = ImageDecoder.Batch(
-                    labels: part.count, perLabel: images.count, isGuided: isGuided, isMerged: speculation != nil)
-                result += try decoder.decode(
-                    batch, cfg: cfg, noise: clock.measure(.noise) { noise(part, images, last) })
+                result += try source.draw(part, images: images, cfg: cfg, speculation: speculation) { round in
+                    noise(part, images, round)
+                }
             }
         }
-        try clock.measure(.write) { try encoder.save() }
+        try source.finish()
         return result
     }
 
-    /// z [R, D] and entropy [R] of a label; nil is the unconditional one.
-    package func condition(_ label: Int?) throws -> Condition { try encoder.condition(label) }
+    /// z [R, D] and entropy [R] of a label of Drift-AR; nil is the unconditional one.
+    package func condition(_ label: Int?) throws -> Condition {
+        guard let driftAR else { throw GraphError("label \(label ?? -1): the model has no encoder") }
+        return try driftAR.encoder.condition(label)
+    }
 
     private static let stream: UInt32 = 0x2004_0000
 
     /// Standard normal numbers [labels.count * images.count, R, C].
     private func noise(_ labels: [Int], images: Range<Int>, round: Int, seed: UInt64) -> [Float] {
         let random = Philox(seed: seed)
-        let size = model.shape.tokens * model.shape.tokenWidth
+        let size = model.tokens * model.tokenWidth
         let stream = Self.stream + UInt32(truncatingIfNeeded: round & 0xFFFF)
         var values: [Float] = []
         values.reserveCapacity(labels.count * images.count * size)

@@ -19,7 +19,7 @@ public struct AccumulatedStep {
         Storage("loss_mean", count: 6 + configuration.radii.count)
     }
 
-    public init(_ model: DriftARModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
+    public init(_ model: any ImageModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
         graph = Graph()
         learningRate = try graph.input("learning_rate", [1])
         norm = try TrainingGraph.optimize(

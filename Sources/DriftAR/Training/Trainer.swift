@@ -1,6 +1,6 @@
 import DriftGPU
 
-/// Trains a Drift-AR model step by step on one device.
+/// Trains a model step by step on one device.
 ///
 /// A step is a pure function of the stored tensors and (seed, step): which labels and images it takes, its noise and its
 /// dropout are drawn from counters. So a resumed run continues bit for bit. Where gradients are accumulated, each part of a
@@ -63,8 +63,7 @@ public final class Trainer {
             peak: configuration.learningRate, minimum: configuration.minimumLearningRate,
             warmup: Double(configuration.warmupSteps), total: total, kind: configuration.schedule,
             decayFraction: configuration.decayFraction)
-        phases = PhaseSchedule(
-            alpha0: configuration.alpha0, freezeFraction: configuration.freezeFraction, total: total)
+        phases = configuration.phases
         images = try RealImages(data, configuration, memory: state.memory)
         // The buffers of a phase not yet entered are part of a checkpoint too.
         for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
@@ -89,9 +88,8 @@ public final class Trainer {
         _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
         traits: DeviceTraits, gemm: any GEMMProvider
     ) throws -> Schedule {
-        let model = try DriftARModel(DriftARModel.Shape(configuration))
         let training = try TrainingGraph(
-            model, configuration, imageCount: imageCount ?? configuration.classes, form: form, isSecondPhase: isSecondPhase)
+            configuration.makeModel(), configuration, imageCount: imageCount ?? configuration.classes, form: form, isSecondPhase: isSecondPhase)
         return try Schedule(training.graph, traits: traits, gemm: gemm)
     }
 
@@ -148,7 +146,7 @@ public final class Trainer {
         let group = configuration.samplesPerLabel
         let copies = training.labels.count / labels.count
         func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
-        try executor.write(spread(labels.map(Int32.init)), to: training.labels)
+        try executor.write(spread(zip(labels, drops).map(state.model.label)), to: training.labels)
         try executor.write(images.rows(of: draw, step: number), to: training.indices)
         if configuration.labelDrop > 0 {
             try executor.write(spread(drops.map { $0 ? Float(0) : 1 }), to: training.dropUniform)
@@ -157,6 +155,10 @@ public final class Trainer {
             try memory.write(
                 labels.flatMap { Array(repeating: Int32($0), count: group) },
                 to: Storage("image_labels", count: labels.count * group, element: .int32))
+        }
+        if let guidance = training.guidance {
+            try executor.write(GuidanceFeatures.values(draw.strengths), to: guidance.features)
+            if let weight = guidance.weight { try executor.write(draw.unconditionalWeights(configuration), to: weight) }
         }
         if let weight = training.negativeWeight { try executor.write([Float(number == 0 ? 0 : 1)], to: weight) }
         try executor.write(
@@ -181,7 +183,8 @@ public final class Trainer {
         var names = ["loss", "drift"]
         if losses.regression != nil { names.append("regression") }
         if losses.entropy != nil { names.append("entropy_loss") }
-        names += configuration.radii.map { "force_\($0)" } + ["scale", "entropy"]
+        names += configuration.radii.map { "force_\($0)" } + ["scale"]
+        if losses.meanEntropy != nil { names.append("entropy") }
         var result = zip(names, values).map { ($0, Double($1)) }
         if let update = phase.update {
             result.append(("gradient_norm", Double(try update.executor.read(update.graph.norm)[0])))
@@ -189,7 +192,7 @@ public final class Trainer {
             result.append(("gradient_norm", Double(try phase.executor.read(norm)[0])))
         }
         result.append(("lr", learningRate(Double(step))))
-        result.append(("alpha", phases.alpha(Double(step - 1))))
+        if configuration.model == .driftAR { result.append(("alpha", phases.alpha(Double(step - 1)))) }
         let counters = try memory.read(UInt32.self, from: TrainingGraph.counters)
         result.append(("skipped", Double(counters[1])))
         result += images.metrics()

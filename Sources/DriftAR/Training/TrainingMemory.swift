@@ -48,8 +48,7 @@ public struct TrainingMemory: Sendable {
         gemm: any GEMMProvider
     ) throws {
         self.configuration = configuration
-        let phases = PhaseSchedule(
-            alpha0: configuration.alpha0, freezeFraction: configuration.freezeFraction, total: Double(configuration.steps))
+        let phases = configuration.phases
         @Sendable func plan(_ configuration: Configuration, isSecondPhase: Bool) throws -> Schedule {
             try Trainer.plannedSchedule(
                 configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, traits: traits, gemm: gemm)
@@ -62,7 +61,7 @@ public struct TrainingMemory: Sendable {
         replan = { try plan($0, isSecondPhase: isSecond).plan.arenaBytes }
         arenas = schedules.map(\.plan.arenaBytes)
 
-        let model = try DriftARModel(DriftARModel.Shape(configuration))
+        let model = try configuration.makeModel()
         var storages = ["parameters", "ema", "gradients", "moment1", "moment2"].map(model.layout.storage)
         storages += schedules.flatMap(\.storages.values)
         if configuration.groups == .tokens, configuration.encodeOnce {

@@ -36,7 +36,7 @@ struct DoublyStochastic: Operation {
     }
 }
 
-/// How distances become affinities.
+/// How distances become affinities, and forces of several temperatures one field.
 public struct DriftAffinity: Sendable, Hashable {
     /// One field for each, in units of the scale.
     public var temperatures: [Float]
@@ -45,11 +45,41 @@ public struct DriftAffinity: Sendable, Hashable {
     /// Least affinity before the weight is applied: the root of the reference's floor of 1e-6 under the product.
     public var floor: Float
 
+    /// What distances are measured in.
+    public enum Unit: Sendable, Hashable {
+        /// Their weighted mean over all groups.
+        case meanDistance
+        /// sqrt(S): temperatures are then multiples of sqrt(S), and forces are in units of the coordinates themselves.
+        case rootWidth
+    }
+    /// Over what the mean squared force is taken that each temperature's force is divided by the root of.
+    public enum Normalization: Sendable, Hashable { case batch, group }
+
+    public var unit = Unit.meanDistance
+    public var normalization = Normalization.batch
+    /// Least mean squared force, and what is added to it: force / sqrt(max(mean, floor) + epsilon).
+    public var forceFloor: Float = 1e-8
+    public var forceEpsilon: Float = 0
+
     public init(temperatures: [Float] = [0.02, 0.05, 0.2], selfPenalty: Float = 100, floor: Float = 1e-3) {
         self.temperatures = temperatures
         self.selfPenalty = selfPenalty
         self.floor = floor
     }
+
+    /// Algorithm 2 of "Generative Modeling via Drifting" (arXiv 2602.04770): the kernel exp(-|x - y| / (temperature sqrt(S))),
+    /// affinities without a floor, and a field for each group on its own.
+    public static func drifting(temperatures: [Float]) -> DriftAffinity {
+        var affinity = DriftAffinity(temperatures: temperatures, selfPenalty: 1e6, floor: 0)
+        affinity.unit = .rootWidth
+        affinity.normalization = .group
+        affinity.forceFloor = 0
+        affinity.forceEpsilon = 1e-8
+        return affinity
+    }
+
+    /// Parts of a batch of groups gen [B, G, S] whose forces are scaled together.
+    func parts(_ gen: TensorType) -> Int { normalization == .group ? gen.shape[0] : 1 }
 
     /// Most temperatures of one field: their accumulators share the registers.
     public static let mostTemperatures = 8
@@ -75,6 +105,13 @@ extension Graph {
             DoublyStochastic(affinity: affinity, includesSamples: includesSamples), distance, scale,
             temperatures(affinity))
         return (outputs[0], outputs[1])
+    }
+
+    /// What distances of gen [B, G, S] are measured in [1]: the mean distance `scale`, or sqrt(S).
+    func driftUnit(_ gen: Tensor, scale: Tensor, _ affinity: DriftAffinity) throws -> Tensor {
+        guard affinity.unit == .rootWidth else { return scale }
+        let width = gen.type.columns
+        return try constant("root width \(width)", [Float(width).squareRoot()], [1])
     }
 
     /// The temperatures as a tensor.

@@ -43,12 +43,13 @@ struct DriftField: Operation {
 }
 
 extension Graph {
-    /// The force on every sample of `gen` [B, G, S] for each temperature, in units of scale / sqrt(S): [n, B, G, S]; and the
-    /// products force[q] . force[r] over the coordinates, for q <= r: [n (n + 1) / 2, B, G]. `distance` and `scale` are
-    /// those of `pairwiseDistance`. All are constants.
+    /// The force on every sample of `gen` [B, G, S] for each temperature, in units of scale / sqrt(S), or of the coordinates
+    /// where `affinity` measures distances in sqrt(S): [n, B, G, S]; and the products force[q] . force[r] over the coordinates,
+    /// for q <= r: [n (n + 1) / 2, B, G]. `distance` and `scale` are those of `pairwiseDistance`. All are constants.
     public func driftField(
         _ gen: Tensor, targets: DriftTargets, distance: Tensor, scale: Tensor, affinity: DriftAffinity
     ) throws -> (force: Tensor, products: Tensor) {
+        let scale = try driftUnit(gen, scale: scale, affinity)
         let states = try doublyStochastic(distance, scale: scale, affinity, includesSamples: targets.includesSamples)
         let outputs = try apply(
             DriftField(drift: DriftInputs(targets), affinity: affinity),

@@ -1,6 +1,6 @@
 /// The loss of the drift field. Inputs: gen [B, G, S], force [n, B, G, S], products [n (n + 1) / 2, B, G], scale [1];
-/// outputs: loss [1], mean squared force of each temperature [n], what each force is multiplied by [n]. The gradient
-/// reaches gen alone.
+/// outputs: loss [1], mean squared force of each temperature [n], what each force is multiplied by [n, parts], where a part
+/// is all groups or each of them. The gradient reaches gen alone.
 struct DriftLossOperation: Operation {
     let affinity: DriftAffinity
 
@@ -10,7 +10,7 @@ struct DriftLossOperation: Operation {
         guard inputs[1].shape == [count] + inputs[0].shape, inputs[0].rank == 3,
             inputs[2].shape == [count * (count + 1) / 2] + inputs[0].shape.prefix(2)
         else { throw GraphError("drift_loss: forces \(inputs[1]) and products \(inputs[2]) for gen \(inputs[0])") }
-        return [TensorType([1]), TensorType([count]), TensorType([count])]
+        return [TensorType([1]), TensorType([count]), TensorType([count, affinity.parts(inputs[0])])]
     }
     func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
         guard let upstream = gradients[0] else { return [nil, nil, nil, nil] }
@@ -20,17 +20,19 @@ struct DriftLossOperation: Operation {
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let gen = context.inputs[0]
+        let parts = affinity.parts(gen)
         return [
             context.teamLaunch(
                 "drift_loss_forward", family: name, defines: affinity.defines, teams: 1,
                 arguments: [
-                    .input(2), .output(0), .output(1), .output(2), .int(gen.rows), .int(gen.columns),
+                    .input(2), .output(0), .output(1), .output(2), .int(parts), .int(gen.rows / parts), .int(gen.columns),
+                    .float(affinity.forceFloor), .float(affinity.forceEpsilon),
                 ], traffic: Traffic(bytes: context.inputs[2].byteCount, flops: context.inputs[2].count))
         ]
     }
 }
 
-/// Inputs: upstream [1], force [n, B, G, S], force weights [n], scale [1]; output: dgen [B, G, S].
+/// Inputs: upstream [1], force [n, B, G, S], force weights [n, parts], scale [1]; output: dgen [B, G, S].
 struct DriftLossGradient: Operation {
     let affinity: DriftAffinity
 
@@ -39,11 +41,13 @@ struct DriftLossGradient: Operation {
     func commands(_ context: LaunchContext) -> [Command] {
         let gen = context.outputs[0]
         let count = affinity.temperatures.count
+        let parts = affinity.parts(gen)
         return [
             context.elementLaunch(
                 name, family: "drift_loss", defines: affinity.defines, count: gen.count,
                 arguments: [
-                    .input(0), .input(1), .input(2), .input(3), .output(0), .int(gen.rows), .int(gen.columns),
+                    .input(0), .input(1), .input(2), .input(3), .output(0), .int(parts), .int(gen.rows / parts),
+                    .int(gen.columns),
                 ], traffic: Traffic(bytes: (count + 1) * gen.byteCount, flops: 2 * count * gen.count))
         ]
     }
@@ -62,14 +66,17 @@ public struct DriftLoss: Sendable {
 
 extension Graph {
     /// The anti-symmetric drift loss of `gen` [B, G, S]: B groups of G samples, each drawn to the positives and away from the
-    /// negatives and the other samples of its group. Scale and mean squared force are taken over all groups. The gradient
-    /// reaches `gen` through the loss alone; the field is a constant.
+    /// negatives and the other samples of its group. The scale is taken over all groups, the mean squared force over what
+    /// `affinity` says. The gradient reaches `gen` through the loss alone, -2 V / (B G S) for the summed field V in units of
+    /// the coordinates; the field is a constant.
     public func driftLoss(
         _ gen: Tensor, targets: DriftTargets, affinity: DriftAffinity = DriftAffinity()
     ) throws -> DriftLoss {
         let (distance, scale) = try pairwiseDistance(gen, to: targets)
         let field = try driftField(gen, targets: targets, distance: distance, scale: scale, affinity: affinity)
-        let outputs = try apply(DriftLossOperation(affinity: affinity), gen, field.force, field.products, scale)
+        let outputs = try apply(
+            DriftLossOperation(affinity: affinity), gen, field.force, field.products,
+            driftUnit(gen, scale: scale, affinity))
         return DriftLoss(loss: outputs[0], scale: scale, squaredForce: outputs[1])
     }
 }

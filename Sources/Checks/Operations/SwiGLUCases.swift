@@ -1,0 +1,23 @@
+import DriftGPU
+import Foundation
+
+/// The gated activation of two halves.
+public enum SwiGLUCases {
+    /// Every case.
+    public static let all: [OperationCase] = [[3, 2], [5, 34], [2, 3, 128], [1, 2070]].map { shape in
+        OperationCase(
+            name: "swiglu \(shape)", inputs: [.init(shape: shape)],
+            build: { graph, x in [try graph.swiglu(x[0])] },
+            reference: { x in
+                let width = shape.last ?? 2
+                return [
+                    stride(from: 0, to: x[0].count, by: width).flatMap { start in
+                        (0..<(width / 2)).map { i in
+                            let a = x[0][start + i]
+                            return a / (1 + exp(-a)) * x[0][start + width / 2 + i]
+                        }
+                    }
+                ]
+            })
+    }
+}
