@@ -23,7 +23,7 @@ struct CurveFigures: Sendable {
 
         func figure(
             _ name: String, _ title: String, _ unit: String, _ curve: [(key: String, label: String)], isLogarithmic: Bool = false,
-            caption: String
+            bound: Double? = nil, caption: String
         ) -> NamedFigure? {
             let series = curve.enumerated().compactMap { index, item -> Plot.Series? in
                 let points = curves.points(item.key)
@@ -33,10 +33,15 @@ struct CurveFigures: Sendable {
             guard !series.isEmpty else { return nil }
             let plot = Plot(
                 title, x: Plot.Axis("step"), y: Plot.Axis(unit, isLogarithmic: isLogarithmic), series: series,
-                rules: freeze.map { [Plot.Rule(value: $0, text: "phase II")] } ?? [])
+                rules: (freeze.map { [Plot.Rule(value: $0, text: "phase II")] } ?? [])
+                    + (bound.map { [Plot.Rule(value: $0, text: "ceiling of E", direction: .horizontal)] } ?? []))
             return NamedFigure(name: name, caption: caption, figure: plot)
         }
 
+        // Position 1, whose entropy is 0, is a part of the logged means.
+        let ceiling = configuration.map { Double($0.tokens - 1) / Double(max(1, $0.tokens)) }
+        let included = "Position 1 with its entropy of 0 is a part of the mean"
+            + (ceiling.map { ", so the ceiling is \(NumberText.fixed($0, 4)) and not 1." } ?? ".")
         let forces = curves.names.filter { $0.hasPrefix("force_") }.map { (key: $0, label: "radius " + $0.dropFirst(6)) }
         let judged = ["accuracy", "diversity"].filter { !curves.points($0).isEmpty }
         figures = [
@@ -53,11 +58,11 @@ struct CurveFigures: Sendable {
                 "regression", "Draft regression loss", "smooth L1", [("regression", "")], isLogarithmic: true,
                 caption: "How well the draft model predicts z. The draft is trained in phase I alone."),
             figure(
-                "entropy_loss", "Entropy loss", "minus the mean entropy", [("entropy_loss", "")],
-                caption: "It pushes the entropy to its ceiling: the lower it is, the nearer all positions are to 1."),
+                "entropy_loss", "Entropy loss", "minus the mean entropy", [("entropy_loss", "")], bound: ceiling.map { -$0 },
+                caption: "It pushes the entropy to its ceiling: the lower it is, the nearer all positions are to E = 1. " + included),
             figure(
-                "entropy_training", "Mean entropy while training", "entropy E", [("entropy", "")],
-                caption: "The mean of E over positions and labels. At 1 every position has the same, largest noise in the prior."),
+                "entropy_training", "Mean entropy while training", "entropy E", [("entropy", "")], bound: ceiling,
+                caption: "The mean of E over positions and labels; at its ceiling every position has the same, largest noise in the prior. " + included),
             figure(
                 "gradient_norm", "Gradient norm", "global norm before clipping", [("gradient_norm", "")], isLogarithmic: true,
                 caption: "A jump at the phase boundary is no error: fewer parameters have gradients in phase II."),

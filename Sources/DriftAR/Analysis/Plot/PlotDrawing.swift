@@ -76,6 +76,8 @@ extension Plot: Figure {
                 ys += bars.flatMap { [$0.low, $0.y, $0.high] }
             }
         }
+        // A line to compare with belongs into the picture.
+        ys += rules.filter { $0.direction == .horizontal }.map(\.value)
         return (
             AxisScale(x, values: xs, isTight: !hasPoints), AxisScale(y, values: ys, includesZero: hasBars)
         )
