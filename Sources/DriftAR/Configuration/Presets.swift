@@ -66,14 +66,16 @@ extension Configuration {
         return drift
     }
 
-    /// MNIST, 28x28 pixels.
+    /// MNIST, 28x28 pixels. A prior as wide as the digits' leaves its noise in the larger patches for long: after 1500 steps a
+    /// classifier read 77 % of the samples. One of 0.5 is read sooner, but has a third of the diversity.
     private static var mnist: Configuration {
         var mnist = digits
         mnist.preset = "mnist"
         (mnist.height, mnist.width, mnist.patch) = (28, 28, 4)
         mnist.embed = 96
         mnist.positives = 48
-        mnist.steps = 1500
+        mnist.sigmaMax = 0.7
+        mnist.steps = 4000
         return mnist
     }
 
