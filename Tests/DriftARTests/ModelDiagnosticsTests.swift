@@ -6,26 +6,27 @@ import Testing
 @testable import DriftAR
 
 @Suite(.serialized) struct ModelDiagnosticsTests {
-    private func state(_ device: Device, shift: Int) throws -> ModelState {
+    private func state(_ device: Device, shift: Int) throws -> (state: ModelState, model: DriftARModel) {
         var configuration = TinyRun.pixels.configuration
         configuration.draftShift = shift
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let model = try DriftARModel(DriftARModel.Shape(configuration))
+        let state = ModelState(model, memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         // Heads of a new model all attend evenly; larger weights make them differ.
-        let storage = state.model.layout.storage("ema")
+        let storage = model.layout.storage("ema")
         try state.memory.write(try state.memory.read(Float.self, from: storage).map { $0 * 4 }, to: storage)
-        return state
+        return (state, model)
     }
 
     @Test("entropies and errors are those of the sampler's encoder and of the speculative loop", arguments: [0, 1, 3])
     func againstLoop(_ shift: Int) throws {
         try TestDevice.with(.cpu16) { device in
-            let state = try state(device, shift: shift)
+            let (state, model) = try state(device, shift: shift)
             let labels = Array(0..<10) + Array(0..<7)
-            let probed = try LabelProbe(state.model, memory: state.memory, weights: "ema", shift: shift)(labels + [nil])
+            let probed = try LabelProbe(model, memory: state.memory, weights: "ema", shift: shift)(labels + [nil])
             #expect(probed.map(\.label) == labels + [nil])
-            let sampler = Sampler(state.model, memory: state.memory)
-            let tokens = state.model.shape.tokens
+            let sampler = Sampler(model, memory: state.memory)
+            let tokens = model.shape.tokens
             for (row, label) in (labels + [nil]).enumerated() {
                 let condition = try sampler.condition(label)
                 #expect(zip(probed[row].entropy, condition.entropy).allSatisfy { abs($0 - Double($1)) < 1e-6 })
@@ -37,7 +38,7 @@ import Testing
                 }
             }
             _ = try sampler.tokens(labels: labels, perLabel: 1, seed: 1, speculation: Speculation(threshold: 1, shift: shift))
-            let distance = try sampler.loop.verdict().distance
+            let distance = try #require(sampler.loop).verdict().distance
             for (row, label) in probed.dropLast().enumerated() {
                 #expect(label.draftEntropy[0] == 0 && label.draftEntropy.dropFirst().allSatisfy { $0 > 0 && $0 <= 1 })
                 for position in 0..<tokens {
@@ -77,12 +78,12 @@ import Testing
     @Test("the entropy of each head is that of its attention; the average's is no less than their mean")
     func heads() throws {
         try TestDevice.with(.cpu16) { device in
-            let state = try state(device, shift: 0)
+            let (state, model) = try state(device, shift: 0)
             let graph = Graph()
-            let scope = ParameterScope(graph, state.model.layout, storage: "ema")
+            let scope = ParameterScope(graph, model.layout, storage: "ema")
             let labels = try graph.input("test_labels", [2], .int32)
             var qkv: Tensor?
-            let (z, _) = try state.model.encode(state.model.embed(labels, scope), scope) { qkv = $0 }
+            let (z, _) = try model.encode(model.embed(labels, scope), scope) { qkv = $0 }
             let packed = try #require(qkv)
             graph.output(z)
             graph.output(packed)
@@ -90,11 +91,11 @@ import Testing
             try executor.write([Int32(4), 9], to: labels)
             try executor.run()
             let values = try executor.read(packed)
-            let probed = try LabelProbe(state.model, memory: state.memory, weights: "ema", shift: 0)([4, 9])
+            let probed = try LabelProbe(model, memory: state.memory, weights: "ema", shift: 0)([4, 9])
             var widest = 0.0
             for (row, label) in probed.enumerated() {
                 let size = values.count / 2
-                let expected = entropies(Array(values[(row * size)..<((row + 1) * size)]), state.model.shape)
+                let expected = entropies(Array(values[(row * size)..<((row + 1) * size)]), model.shape)
                 for (head, entropy) in label.heads.enumerated() {
                     let worst = zip(entropy, expected.heads[head]).map { abs($0 - $1) }.max() ?? 1
                     #expect(worst < 1e-4, "head \(head): \(worst)")

@@ -145,6 +145,24 @@ import Testing
         #expect(message("run").contains("config.json"))
     }
 
+    @Test("a run of another model has curves and no entropies")
+    func otherModel() throws {
+        let folder = try TestFolder()
+        let run = folder.file("run")
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(run, device) { $0.steps = 1 }
+            let file = try SavedModel(run).file
+            var configuration = try SavedModel(run).configuration
+            configuration.model = .dit
+            let metadata = [RunFolder.configurationKey: String(decoding: try configuration.json(), as: UTF8.self)]
+            try RunFolder(run).checkpoints.save(
+                step: 2, [RunFolder.File.ema: .tensors(["w": try file.tensor("mask_token")], metadata: metadata)])
+            let analysis = try RunAnalysis(run)
+            #expect(analysis.model == nil)
+            #expect(try analysis.write(nil).last == "no entropies: only Drift-AR has an encoder and a draft")
+        }
+    }
+
     @Test("the command: a report without metrics, one-line errors for what is damaged or asked for in vain")
     func command() throws {
         let folder = try TestFolder()

@@ -53,7 +53,10 @@ public struct ModelDiagnostics: Sendable {
         }
         let rendering = try Rendering(configuration, autoencoder: autoencoder)
         let state = try saved.load(into: DeviceMemory(device))
-        let probe = LabelProbe(state.model, memory: state.memory, weights: "ema", shift: configuration.draftShift)
+        guard let model = state.model as? DriftARModel else {
+            throw ConfigurationError("model \(configuration.model.rawValue): only Drift-AR has entropies")
+        }
+        let probe = LabelProbe(model, memory: state.memory, weights: "ema", shift: configuration.draftShift)
         let all = try probe(chosen + [nil])
         (labels, unconditional) = (Array(all.dropLast()), all[all.count - 1])
         let shown = Array(chosen.prefix(Self.shownLabels))

@@ -8,10 +8,12 @@ public struct RunAnalysis: Sendable {
     public let folder: String
     /// Nil where the run has no metrics.jsonl.
     let curves: TrainingCurves?
-    /// The newest checkpoint; nil where there is none.
+    /// The newest checkpoint; nil where there is none, or where its model has no entropies.
     public let model: SavedModel?
     private let weights: String
     private let configuration: Configuration?
+    /// Why there is no model.
+    private let lack: String
 
     public static let reportName = "report.html"
 
@@ -24,14 +26,16 @@ public struct RunAnalysis: Sendable {
         guard Files.isFolder(run) else { throw DataError("not a folder", at: run, fix: "name a run's folder, like out/digits") }
         let place = RunFolder(run)
         curves = Files.exists(place.metricsPath) ? try TrainingCurves(place.metricsPath) : nil
-        model = try place.checkpoints.latest() == nil ? nil : SavedModel(run, weights: weights)
+        let saved = try place.checkpoints.latest() == nil ? nil : SavedModel(run, weights: weights)
+        model = saved?.configuration.model == .driftAR ? saved : nil
+        lack = saved == nil ? "the run has no complete checkpoint yet" : "only Drift-AR has an encoder and a draft"
         let isLogged = curves.map { !$0.steps.isEmpty } ?? false
         guard isLogged || model != nil else {
             throw DataError(
-                "nothing to analyse: metrics.jsonl has no step and there is no complete checkpoint", at: run,
+                "nothing to analyse: metrics.jsonl has no step and there is no complete checkpoint of Drift-AR", at: run,
                 fix: "train first: driftgpu train --output \(run)")
         }
-        configuration = try model?.configuration ?? (Files.exists(place.configurationPath) ? place.configuration() : nil)
+        configuration = try saved?.configuration ?? (Files.exists(place.configurationPath) ? place.configuration() : nil)
         (self.run, self.weights) = (run, weights)
         folder = output ?? Files.join(run, "analysis")
         try Files.makeFolder(folder)
@@ -72,8 +76,8 @@ public struct RunAnalysis: Sendable {
             lines.append(correlation(figures))
         } else {
             page.section("Entropy")
-            page.note("No entropies: the run has no complete checkpoint yet.")
-            lines.append("no entropies: the run has no complete checkpoint yet")
+            page.note("No entropies: \(lack).")
+            lines.append("no entropies: \(lack)")
         }
         page.section("Files")
         page.paragraph("The numbers and pictures of this page lie beside it.")
