@@ -83,7 +83,9 @@ struct Train: ParsableCommand {
         let progress = ProgressLine(from: run.trainer.step, total: steps)
         switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {
         case .finished:
-            Output.line("done: \(path)/samples, \(path)/checkpoints; next: driftgpu eval --checkpoint \(path)")
+            // Latents are no images to judge.
+            let next = run.trainer.data.form == .pixels ? "eval" : "sample"
+            Output.line("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path)")
         case .interrupted:
             Output.line("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path)")
             throw ExitCode(130)
