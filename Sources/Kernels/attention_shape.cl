@@ -63,13 +63,15 @@ INLINE uint kept_bits(int b, int heads, int h, int queries, int keys, int query,
          (halves.s6 >= threshold) << 6 | (halves.s7 >= threshold) << 7;
 }
 
-// bits[group * size + query]: kept_bits of query first_query + query and the keys from first_key + 8 group on; a barrier
-// must follow.
+// bits[group * size + query]: kept_bits of query first_query + query and the keys from first_key + 8 group on, for all items of
+// the team. The barrier stands here although callers have one before they read: across the next loop's, PoCL 3.1 mixes up the
+// work-items of the kernels with heads of 8 columns.
 INLINE void draw_kept(__local uchar *bits, int b, int heads, int h, int queries, int keys, int first_query, const int size,
                       int first_key, const int groups, uint4 now, int stream, uint threshold) {
   for (int e = get_local_id(0); e < size * groups; e += get_local_size(0))
     bits[e] =
         kept_bits(b, heads, h, queries, keys, first_query + e % size, first_key + e / size * 8, now, stream, threshold);
+  barrier(CLK_LOCAL_MEM_FENCE);
 }
 #endif
 #endif

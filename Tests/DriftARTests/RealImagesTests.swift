@@ -7,7 +7,7 @@ import Testing
 /// Images kept on the device against images sent step by step.
 @Suite(.serialized) struct RealImagesTests {
     private func trainer(_ configuration: Configuration, _ set: ImageSet, _ device: Device) throws -> Trainer {
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         try state.initialize(seed: configuration.seed)
         return try Trainer(configuration, state: state, data: set)
     }
