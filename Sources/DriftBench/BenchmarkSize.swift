@@ -1,10 +1,11 @@
 import DriftAR
 import DriftGPU
 
-/// The models that are timed, from the preset of the handwritten digits to the reference's `large`. Each is small enough in
-/// its batch for a CPU; `Configuration.samplesPerLabel` and `labelsPerStep` may be raised on a GPU.
+/// The models that are timed, from the preset of the handwritten digits to the reference's `large`, and `dit` with all its
+/// options. Each is small enough in its batch for a CPU; `Configuration.samplesPerLabel` and `labelsPerStep` may be raised on
+/// a GPU.
 public enum BenchmarkSize: String, CaseIterable, Sendable {
-    case digits, small, medium, base, large
+    case digits, small, medium, base, large, dit
 
     /// The model and the batch of a step.
     public var configuration: Configuration {
@@ -19,6 +20,9 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.height, size.width, size.patch, size.buffer) = (32, 32, 2, 64)
             (size.embed, size.heads, size.encoderDepth, size.decoderDepth) = (384, 6, 6, 6)
             (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
+        case .dit:
+            size = (try? Configuration.preset("digits-drift")) ?? size
+            (size.rope, size.qkNorm, size.swiglu) = (true, true, true)
         case .base, .large:
             (size.channels, size.height, size.width, size.patch, size.buffer) = (16, 16, 16, 1, 64)
             let isBase = self == .base
@@ -29,6 +33,9 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
         size.preset = rawValue
         return size
     }
+
+    /// Whether there are labels to be encoded, once or for every image, and a draft.
+    public var hasEncoder: Bool { configuration.model == .driftAR }
 }
 
 extension Configuration {

@@ -14,7 +14,7 @@ struct Bench: ParsableCommand {
 
     /// What all of them take.
     struct Common: ParsableArguments {
-        @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large.", valueName: "size,..."))
+        @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large, dit.", valueName: "size,..."))
         var size: String = "digits"
         @Option(help: ArgumentHelp("Repetitions of each measurement.", valueName: "n")) var repetitions: Int = 15
         @Option(help: ArgumentHelp("Keep what was measured in this file.", valueName: "file")) var json: String?
@@ -118,7 +118,7 @@ struct Bench: ParsableCommand {
             try common.report { _, report in
                 Output.line("  median ms  spread  images/s  GFLOP/s  in kernels  outside  launches  arena MB  case")
                 for size in try common.sizes() {
-                    for once in encodeOnce.map({ [$0] }) ?? [true, false] {
+                    for once in encodeOnce.map({ [$0] }) ?? (size.hasEncoder ? [true, false] : [true]) {
                         var configuration = size.configuration
                         configuration.encodeOnce = once
                         if let batch {
@@ -165,7 +165,7 @@ struct Bench: ParsableCommand {
             try common.report { device, report in
                 Output.line("  median ms  spread  images/s  case")
                 for size in try common.sizes() {
-                    for kind in SampleBenchmark.Kind.all {
+                    for kind in SampleBenchmark.Kind.all where size.hasEncoder || kind.encodeOnce && !kind.isSpeculative {
                         let name = "\(size.rawValue), \(kind.name)"
                         guard filter.isEmpty || name.contains(filter) else { continue }
                         let sample = try SampleBenchmark(

@@ -5,70 +5,55 @@ import Testing
 @testable import DriftAR
 
 @Suite(.serialized) struct CommandLineTests {
-    private func run(
-        _ line: String, _ more: [String] = [], in folder: TestFolder, environment: [String: String] = [:]
-    ) throws -> (code: Int32?, output: String, errors: String) {
-        try Program(line, more, in: folder, environment: environment).finish()
-    }
-
-    /// The one line of a failed command.
-    private func expectError(
-        _ line: String, _ more: [String] = [], says part: String, in folder: TestFolder, environment: [String: String] = [:]
-    ) throws {
-        let (code, _, errors) = try run(line, more, in: folder, environment: environment)
-        let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
-        #expect(code == 1 && isOneLine && errors.contains(part), "\(line) \(more): \(String(describing: code)) \(errors)")
-    }
-
     @Test("train, sample, eval, resume a finished run")
     func wholeRun() throws {
         let folder = try TestFolder()
-        let trained = try run("train --steps 4 --output run " + Program.tiny, in: folder)
+        let trained = try folder.run("train --steps 4 --output run " + Program.tiny)
         #expect(trained.code == 0 && trained.output.contains("done: run/samples"), "\(trained.errors)")
         #expect(Files.exists(folder.file("run/samples/step-00000004.png")))
-        let again = try run("train --resume --output run", in: folder)
+        let again = try folder.run("train --resume --output run")
         #expect(again.code == 0 && again.output.contains("finished at step 4"), "\(again.errors)")
-        let further = try run("train --resume --steps 5 --output run", in: folder)
+        let further = try folder.run("train --resume --steps 5 --output run")
         #expect(further.code == 0, "\(further.errors)")
         #expect(try RunFolder(folder.file("run")).checkpoints.steps() == [4, 5])
 
-        let sampled = try run("sample --checkpoint run --labels 1,3-4 --per-label 2 --format npy --output pictures", in: folder)
+        let sampled = try folder.run("sample --checkpoint run --labels 1,3-4 --per-label 2 --format npy --output pictures")
         #expect(sampled.code == 0, "\(sampled.errors)")
         #expect(try Files.names(in: folder.file("pictures")).filter { $0.hasSuffix(".png") }.count == 7)
         #expect(try NPY.read(folder.file("pictures/samples.npy")).shape == [6, 1, 8, 8])
-        let judged = try run("eval --checkpoint run --per-label 3", in: folder)
+        let judged = try folder.run("eval --checkpoint run --per-label 3")
         #expect(judged.code == 0 && judged.output.contains("accuracy"), "\(judged.errors)")
-        let inFeatures = try run("eval --checkpoint run --per-label 3 --features phi --json figures.json", in: folder)
+        let inFeatures = try folder.run("eval --checkpoint run --per-label 3 --features phi --json figures.json")
         #expect(inFeatures.code == 0 && inFeatures.output.contains("Frechet distance"), "\(inFeatures.errors)")
         let figures = try JSON.parse(Files.read(folder.file("figures.json")))
         #expect(figures["features"]?.string == "phi" && figures["generated"]?["precision"]?.double != nil)
         // Saved samples are judged like those of a model: arrays first, else the pictures.
         for name in ["pictures", "pictures/samples.npy", "pictures"] {
-            let saved = try run("eval --images \(name)", in: folder)
+            let saved = try folder.run("eval --images \(name)")
             #expect(saved.code == 0 && saved.output.contains("distance to nearest real image"), "\(saved.errors)")
             if name.hasSuffix(".npy") {
                 for array in ["samples", "labels"] { try Files.removeTree(folder.file("pictures/\(array).npy")) }
             }
         }
 
-        try expectError("train --steps 4 --output run " + Program.tiny, says: "holds a run already", in: folder)
-        try expectError("train --resume --output run --embed 32", says: "model.safetensors", in: folder)
-        try expectError("sample --checkpoint run --labels 0-10", says: "0 to 9", in: folder)
-        try expectError("sample --checkpoint run --per-label 0", says: "per-label 0", in: folder)
-        try expectError("sample --checkpoint run --per-label 9223372036854775807", says: "per-label", in: folder)
-        try expectError("sample --checkpoint run --cfg nan", says: "cfg", in: folder)
-        try expectError("sample --checkpoint run --weights best", says: "ema or model", in: folder)
-        try expectError("sample --checkpoint run/config.json", says: "run/config.json", in: folder)
-        try expectError("sample --checkpoint run --output run/config.json", says: "run/config.json", in: folder)
+        try folder.expectError("train --steps 4 --output run " + Program.tiny, says: "holds a run already")
+        try folder.expectError("train --resume --output run --embed 32", says: "model.safetensors")
+        try folder.expectError("sample --checkpoint run --labels 0-10", says: "0 to 9")
+        try folder.expectError("sample --checkpoint run --per-label 0", says: "per-label 0")
+        try folder.expectError("sample --checkpoint run --per-label 9223372036854775807", says: "per-label")
+        try folder.expectError("sample --checkpoint run --cfg nan", says: "cfg")
+        try folder.expectError("sample --checkpoint run --weights best", says: "ema or model")
+        try folder.expectError("sample --checkpoint run/config.json", says: "run/config.json")
+        try folder.expectError("sample --checkpoint run --output run/config.json", says: "run/config.json")
     }
 
     @Test("plan and profile")
     func inspect() throws {
         let folder = try TestFolder()
-        let plan = try run("train --print-plan " + Program.tiny, in: folder)
+        let plan = try folder.run("train --print-plan " + Program.tiny)
         #expect(plan.code == 0 && plan.output.contains("launches, arena"), "\(plan.errors)")
         #expect(plan.output.contains("arena with --grad-checkpointing ") && plan.output.contains("\nneeds "))
-        let profile = try run("train " + Program.tiny, ["--profile", "trace.json"], in: folder)
+        let profile = try folder.run("train " + Program.tiny, ["--profile", "trace.json"])
         #expect(profile.code == 0 && profile.output.contains("ms/step wall"), "\(profile.errors)")
         let trace = try JSONSerialization.jsonObject(with: Data(Files.read(folder.file("trace.json"))))
         let events = (trace as? [String: Any])?["traceEvents"] as? [[String: Any]] ?? trace as? [[String: Any]]
@@ -82,7 +67,7 @@ import Testing
         // 1442 images, 15 of them a step and part: 96.1 steps an epoch, 48.1 in two parts.
         let line = "train --output run --epochs 0.05 --warmup-epochs 0.03 --accumulate 2 --blr 0.256 --grad-checkpointing"
             + " --online-eval 2 --online-eval-images 2 --eval-weights model " + Program.tiny
-        let trained = try run(line, in: folder)
+        let trained = try folder.run(line)
         #expect(trained.code == 0 && trained.output.contains("\nneeds "), "\(trained.errors)")
         let configuration = try RunFolder(folder.file("run")).configuration()
         #expect(configuration.steps == 3 && configuration.warmupSteps == 2)
@@ -92,17 +77,17 @@ import Testing
         #expect(trained.errors.contains("accuracy"))
         #expect(try folder.text("run/metrics.jsonl").contains("\"accuracy\""))
 
-        let second = try run("train --init run --steps 2 --output second --embed 24 " + Program.tiny.replacingOccurrences(of: "--embed 16", with: ""), in: folder)
+        let second = try folder.run("train --init run --steps 2 --output second --embed 24 " + Program.tiny.replacingOccurrences(of: "--embed 16", with: ""))
         #expect(second.code == 0 && second.output.contains("of another shape there, so new: "), "\(second.errors)")
         let file = "run/checkpoints/step-00000003/model.safetensors"
-        let third = try run("train --init \(file) --steps 2 --output third " + Program.tiny, in: folder)
+        let third = try folder.run("train --init \(file) --steps 2 --output third " + Program.tiny)
         #expect(third.code == 0 && third.output.contains("parameters taken"), "\(third.errors)")
-        try expectError("train --init missing --output fourth", says: "missing", in: folder)
-        try expectError("train --init run/config.json --output fourth", says: "run/config.json", in: folder)
-        try expectError("train --epochs nan", says: "nan epochs", in: folder)
-        try expectError("train --epochs 0", says: "steps 0", in: folder)
-        try expectError("train --accumulate 0", says: "accumulate 0", in: folder)
-        try expectError("train --online-eval=-1", says: "online-eval -1", in: folder)
+        try folder.expectError("train --init missing --output fourth", says: "missing")
+        try folder.expectError("train --init run/config.json --output fourth", says: "run/config.json")
+        try folder.expectError("train --epochs nan", says: "nan epochs")
+        try folder.expectError("train --epochs 0", says: "steps 0")
+        try folder.expectError("train --accumulate 0", says: "accumulate 0")
+        try folder.expectError("train --online-eval=-1", says: "online-eval -1")
         #expect(!Files.exists(folder.file("fourth")))
     }
 
@@ -130,30 +115,30 @@ import Testing
             ("eval --images . --classifier file", "file"), ("eval --images . --inception none --stats file", "file"),
             ("eval --fit-classifier --data missing", "missing"), ("eval --fit-classifier --steps 0", "0 steps"),
         ]
-        for (line, part) in cases { try expectError(line, says: part, in: folder) }
-        try expectError("train --preset", ["two\nlines"], says: "two lines", in: folder)
+        for (line, part) in cases { try folder.expectError(line, says: part) }
+        try folder.expectError("train --preset", ["two\nlines"], says: "two lines")
         #expect(!Files.exists(folder.file("out/digits/checkpoints")))
         // A folder without drivers.
-        try expectError("devices", says: "no OpenCL platform", in: folder, environment: ["OCL_ICD_VENDORS": folder.path])
-        try expectError("train", says: "no OpenCL platform", in: folder, environment: ["OCL_ICD_VENDORS": folder.path])
-        try expectError("train", says: "DRIFTGPU_TEAM", in: folder, environment: ["DRIFTGPU_TEAM": "both"])
+        try folder.expectError("devices", says: "no OpenCL platform", environment: ["OCL_ICD_VENDORS": folder.path])
+        try folder.expectError("train", says: "no OpenCL platform", environment: ["OCL_ICD_VENDORS": folder.path])
+        try folder.expectError("train", says: "DRIFTGPU_TEAM", environment: ["DRIFTGPU_TEAM": "both"])
     }
 
     @Test("the self test passes here, and fails over a kernel that computes something else")
     func selftest() throws {
         let folder = try TestFolder()
-        let listed = try run("selftest --list", in: folder)
+        let listed = try folder.run("selftest --list")
         #expect(listed.code == 0 && listed.output.contains("operation/add\n"), "\(listed.errors)")
-        let right = try run("selftest --filter operation/add/", in: folder)
+        let right = try folder.run("selftest --filter operation/add/")
         #expect(right.code == 0 && right.output.contains("all 4 cases passed"), "\(right.output) \(right.errors)")
         let kernels = try copyOfKernels(in: folder)
         try folder.write(folder.text("kernels/add.cl").replacingOccurrences(of: ") + lanes", with: ") - lanes"), to: "kernels/add.cl")
-        let wrong = try run("selftest --filter operation/add/", in: folder, environment: ["DRIFTGPU_KERNELS": kernels])
+        let wrong = try folder.run("selftest --filter operation/add/", environment: ["DRIFTGPU_KERNELS": kernels])
         #expect(wrong.code == 1 && wrong.output.contains("4 of 4 cases FAILED") && wrong.output.contains("expected"), "\(wrong.output)")
-        try expectError("selftest --filter nothing", says: "--filter nothing", in: folder)
+        try folder.expectError("selftest --filter nothing", says: "--filter nothing")
         let none = ["DRIFTGPU_GOLDEN": folder.file("none")]
-        try expectError("selftest", says: "--filter operation", in: folder, environment: none)
-        #expect(try run("selftest --filter operation/add/", in: folder, environment: none).code == 0)
+        try folder.expectError("selftest", says: "--filter operation", environment: none)
+        #expect(try folder.run("selftest --filter operation/add/", environment: none).code == 0)
     }
 
     @Test("stored parameters that do not fit are ignored with a warning")
@@ -170,12 +155,12 @@ import Testing
             #"{"format": 1, "device": \#(device), "driver": \#(driver), "kernels": {"XgemmDirect": {"WGD": 0}}}"#,
         ] {
             try folder.write(text, to: "tuning/" + name)
-            let (code, output, errors) = try run(line, ["matrix_multiply/1 x 1 x 1"], in: folder, environment: cache)
+            let (code, output, errors) = try folder.run(line, ["matrix_multiply/1 x 1 x 1"], environment: cache)
             #expect(code == 0 && output.contains("passed"), "\(text): \(output) \(errors)")
             #expect(errors.contains("ignored") && errors.filter { $0 == "\n" }.count == 1, "\(text): \(errors)")
         }
-        try expectError("tune --seconds 0", says: "--seconds 0", in: folder)
-        try expectError("tune --gemm native --seconds 1", says: "CLBlast", in: folder)
+        try folder.expectError("tune --seconds 0", says: "--seconds 0")
+        try folder.expectError("tune --gemm native --seconds 1", says: "CLBlast")
     }
 
     /// The path of a copy of the kernels that a test may change.
@@ -192,8 +177,8 @@ import Testing
         let folder = try TestFolder()
         let kernels = try copyOfKernels(in: folder)
         try folder.write("__kernel void broken(__global float *x) { x[0] = undeclared; }\n", to: "kernels/add.cl")
-        let (code, _, errors) = try run(
-            "train --output run " + Program.tiny, in: folder, environment: ["DRIFTGPU_KERNELS": kernels])
+        let (code, _, errors) = try folder.run(
+            "train --output run " + Program.tiny, environment: ["DRIFTGPU_KERNELS": kernels])
         #expect(code == 1 && errors.contains("kernels.cl does not build on") && errors.contains("'undeclared'"), "\(errors)")
     }
 
@@ -209,7 +194,7 @@ import Testing
         ])
     func usage(_ line: String) throws {
         let folder = try TestFolder()
-        let (code, _, errors) = try run(line, in: folder)
+        let (code, _, errors) = try folder.run(line)
         #expect(code == 64, "\(errors)")
     }
 
@@ -225,7 +210,7 @@ import Testing
         let step = try #require(try checkpoints.latest())
         #expect(output.contains("stopped at step \(step); continue with: driftgpu train --resume --output run"))
         _ = try checkpoints.open(step: step)
-        let resumed = try run("train --resume --output run --steps \(step + 2)", in: folder)
+        let resumed = try folder.run("train --resume --output run --steps \(step + 2)")
         #expect(resumed.code == 0, "\(resumed.errors)")
         #expect(try checkpoints.latest() == step + 2)
     }
@@ -248,7 +233,7 @@ import Testing
             _ = try checkpoints.open(step: step)
             last = step
         }
-        let end = try run("train --resume --steps \(last + 2) --output run", in: folder)
+        let end = try folder.run("train --resume --steps \(last + 2) --output run")
         #expect(end.code == 0, "\(end.errors)")
         #expect(try checkpoints.latest() == last + 2)
         #expect(try Files.names(in: checkpoints.path).allSatisfy { $0.hasPrefix("step-") })
@@ -261,15 +246,15 @@ import Testing
     @Test("a damaged checkpoint is named, with what to do")
     func damaged() throws {
         let folder = try TestFolder()
-        let trained = try run("train --steps 2 --output run \(Program.tiny) --checkpoint-every 1", in: folder)
+        let trained = try folder.run("train --steps 2 --output run \(Program.tiny) --checkpoint-every 1")
         #expect(trained.code == 0, "\(trained.errors)")
         let name = "run/checkpoints/step-00000002/ema.safetensors"
         let bytes = try Files.read(folder.file(name))
         try folder.write(Array(bytes.dropLast(9)), to: name)
-        try expectError("train --resume --steps 3 --output run", says: name, in: folder)
-        try expectError("train --resume --steps 3 --output run", says: "step-00000001", in: folder)
-        try expectError("sample --checkpoint run", says: name, in: folder)
+        try folder.expectError("train --resume --steps 3 --output run", says: name)
+        try folder.expectError("train --resume --steps 3 --output run", says: "step-00000001")
+        try folder.expectError("sample --checkpoint run", says: name)
         try Files.removeTree(folder.file("run/checkpoints/step-00000002"))
-        #expect(try run("train --resume --steps 3 --output run", in: folder).code == 0)
+        #expect(try folder.run("train --resume --steps 3 --output run").code == 0)
     }
 }

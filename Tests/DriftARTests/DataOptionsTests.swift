@@ -5,16 +5,6 @@ import Testing
 
 /// `driftgpu train --data` and `driftgpu eval --data`.
 @Suite(.serialized) struct DataOptionsTests {
-    private func run(_ line: String, _ more: [String] = [], in folder: TestFolder) throws -> (code: Int32?, output: String, errors: String) {
-        try Program(line, more, in: folder).finish()
-    }
-
-    private func expectError(_ line: String, says text: String, in folder: TestFolder) throws {
-        let result = try run(line, in: folder)
-        let lines = result.errors.split(separator: "\n")
-        #expect(result.code == 1 && lines.count == 1 && result.errors.contains(text), "\(line): \(result.errors)")
-    }
-
     @Test("a folder of pictures: train, resume, evaluate, move")
     func folder() throws {
         let folder = try TestFolder()
@@ -22,19 +12,19 @@ import Testing
         try ImageFixtures.writeFolder(folder.file("pictures/val"), classes: ["a", "b", "c", "d"], perClass: 3)
         try folder.write("broken", to: "pictures/train/c/3.png")
         let train = "train --data pictures --size 8 --resident never --flip --steps 4 --output run " + Program.tiny
-        let first = try run(train, in: folder)
+        let first = try folder.run(train)
         #expect(first.code == 0 && first.errors.contains("pictures/train/c/3.png: neither PNG nor JPEG"), "\(first.errors)")
         let configuration = try RunFolder(folder.file("run")).configuration()
         #expect(configuration.data.hasSuffix("/pictures") && configuration.data.hasPrefix("/"))
         #expect(configuration.dataForm == .folder && configuration.flip && configuration.resident == .never)
         #expect((configuration.classes, configuration.channels, configuration.height, configuration.width) == (4, 3, 8, 8))
-        let resumed = try run("train --resume --steps 6 --output run", in: folder)
+        let resumed = try folder.run("train --resume --steps 6 --output run")
         #expect(resumed.code == 0, "\(resumed.errors)")
-        let judged = try run("eval --checkpoint run --per-label 3", in: folder)
+        let judged = try folder.run("eval --checkpoint run --per-label 3")
         #expect(judged.code == 0 && judged.output.contains("class accuracy"), "\(judged.errors)")
         try FileManager.default.moveItem(atPath: folder.file("pictures"), toPath: folder.file("moved"))
-        try expectError("train --resume --steps 8 --output run", says: "/pictures: no such file or folder", in: folder)
-        let moved = try run("train --resume --steps 8 --output run --data moved", in: folder)
+        try folder.expectError("train --resume --steps 8 --output run", says: "/pictures: no such file or folder")
+        let moved = try folder.run("train --resume --steps 8 --output run --data moved")
         #expect(moved.code == 0, "\(moved.errors)")
     }
 
@@ -45,14 +35,14 @@ import Testing
         let pixels = (0..<30 * 36).map { _ in UInt8(truncatingIfNeeded: random.next()) }
         try folder.write(ImageFixtures.idx([30, 6, 6], pixels), to: "train-images-idx3-ubyte")
         try folder.write(ImageFixtures.idx([30], (0..<30).map { UInt8($0 % 3) }), to: "train-labels-idx1-ubyte")
-        let trained = try run("train --data . --steps 2 --output run " + Program.tiny, in: folder)
+        let trained = try folder.run("train --data . --steps 2 --output run " + Program.tiny)
         #expect(trained.code == 0, "\(trained.errors)")
         let configuration = try RunFolder(folder.file("run")).configuration()
         #expect((configuration.classes, configuration.height, configuration.width) == (3, 6, 6) && configuration.dataForm == .idx)
         try ImageFixtures.writeFolder(folder.file("other"), classes: ["a", "b", "c"], perClass: 6)
-        try expectError("train --resume --steps 4 --output run --data other", says: "form folder, the run was trained on idx", in: folder)
-        try expectError("train --data . --patch 4 --output new", says: "patch 4: must divide 6x6", in: folder)
-        try expectError("train --data . --classes 2 --output new", says: "3 classes, the model has 2", in: folder)
+        try folder.expectError("train --resume --steps 4 --output run --data other", says: "form folder, the run was trained on idx")
+        try folder.expectError("train --data . --patch 4 --output new", says: "patch 4: must divide 6x6")
+        try folder.expectError("train --data . --classes 2 --output new", says: "3 classes, the model has 2")
     }
 
     @Test("errors are one line")
@@ -67,6 +57,6 @@ import Testing
             ("train --data pictures --size 8 --crop random --resident always", "resident always"),
             ("train --data pictures --size 8 --hold-out 1", "held out"),
         ]
-        for (line, text) in cases { try expectError(line, says: text, in: folder) }
+        for (line, text) in cases { try folder.expectError(line, says: text) }
     }
 }

@@ -15,7 +15,7 @@ import Testing
             }
         }
         func run(_ line: String, _ code: Int32 = 0, says part: String) throws {
-            let result = try Program(line, in: folder).finish()
+            let result = try folder.run(line)
             let said = code == 0 ? result.output : result.errors
             #expect(result.code == code && said.contains(part), "\(line): \(result)")
             if code == 1 { #expect(said.filter { $0 == "\n" }.count == 1, "\(said)") }

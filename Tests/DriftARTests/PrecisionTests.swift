@@ -54,8 +54,8 @@ import Testing
     @Test("a run keeps its precision; samples have their own")
     func commandLine() throws {
         let folder = try TestFolder()
-        func run(_ line: String, _ environment: [String: String]) throws -> (code: Int32?, output: String, errors: String) {
-            try Program(line, in: folder, environment: environment).finish()
+        func run(_ line: String, _ environment: [String: String]) throws -> Program.Result {
+            try folder.run(line, environment: environment)
         }
         let trained = try run("train --steps 2 --precision bf16 --output run " + Program.tiny, Self.emulated)
         #expect(trained.code == 0, "\(trained.errors)")
@@ -82,16 +82,16 @@ import Testing
         let copy = URL(fileURLWithPath: folder.file("kernels"))
         try FileManager.default.copyItem(at: sources, to: copy)
         let environment = Self.emulated.merging(["DRIFTGPU_KERNELS": copy.path]) { $1 }
-        let devices = try Program("devices", in: folder, environment: environment).finish()
+        let devices = try folder.run("devices", environment: environment)
         #expect(devices.output.contains("tf32 (emulated), bf16 (emulated)"), "\(devices.errors)")
         // Two rows of a fragment of A change places.
         let text = try folder.text("kernels/mma.cl")
         let wrong = text.replacingOccurrences(of: "vstore4(a, lane, left)", with: "vstore4(a.yxwz, lane, left)")
         #expect(wrong != text)
         try folder.write(wrong, to: "kernels/mma.cl")
-        let mistaken = try Program("devices", in: folder, environment: environment).finish()
+        let mistaken = try folder.run("devices", environment: environment)
         #expect(mistaken.code == 0 && mistaken.output.contains("no tensor cores"), "\(mistaken.errors)")
-        let refused = try Program("train --precision tf32", in: folder, environment: environment).finish()
+        let refused = try folder.run("train --precision tf32", environment: environment)
         #expect(refused.code == 1 && refused.errors.contains("--precision tf32: no tensor cores"), "\(refused.errors)")
     }
 }

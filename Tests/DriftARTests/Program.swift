@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 @testable import DriftAR
 
@@ -23,8 +24,10 @@ struct Program {
         try process.run()
     }
 
-    /// What it printed and its exit code; nil where a signal ended it.
-    func finish() throws -> (code: Int32?, output: String, errors: String) {
+    /// How it ended: what it printed and its exit code; nil where a signal ended it.
+    typealias Result = (code: Int32?, output: String, errors: String)
+
+    func finish() throws -> Result {
         process.waitUntilExit()
         let code = process.terminationReason == .exit ? process.terminationStatus : nil
         return (code, try folder.text(name + "out"), try folder.text(name + "err"))
@@ -43,5 +46,24 @@ struct Program {
             Thread.sleep(forTimeInterval: 0.01)
         }
         return false
+    }
+}
+
+extension TestFolder {
+    /// Runs `driftgpu` in this folder to its end.
+    func run(_ line: String, _ more: [String] = [], environment: [String: String] = [:]) throws -> Program.Result {
+        try Program(line, more, in: self, environment: environment).finish()
+    }
+
+    /// Expects that it fails with exit code 1 and one line, which names `part`.
+    func expectError(
+        _ line: String, _ more: [String] = [], says part: String, environment: [String: String] = [:],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let result = try run(line, more, environment: environment)
+        let isOneLine = result.errors.hasPrefix("error: ") && result.errors.filter { $0 == "\n" }.count == 1
+        #expect(
+            result.code == 1 && isOneLine && result.errors.contains(part),
+            "\(line) \(more): \(String(describing: result.code)) \(result.errors)", sourceLocation: sourceLocation)
     }
 }

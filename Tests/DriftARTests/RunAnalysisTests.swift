@@ -160,35 +160,29 @@ import Testing
     @Test("the command: a report without metrics, one-line errors for what is damaged or asked for in vain")
     func command() throws {
         let folder = try TestFolder()
-        func run(_ line: String) throws -> (code: Int32?, output: String, errors: String) { try Program(line, in: folder).finish() }
-        func expectError(_ line: String, says part: String) throws {
-            let (code, _, errors) = try run(line)
-            let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
-            #expect(code == 1 && isOneLine && errors.contains(part), "\(line): \(String(describing: code)) \(errors)")
-        }
-        let trained = try run("train --steps 2 --output run " + Program.tiny)
+        let trained = try folder.run("train --steps 2 --output run " + Program.tiny)
         #expect(trained.code == 0, "\(trained.errors)")
         try Files.removeTree(folder.file("run/metrics.jsonl"))
-        let whole = try run("analyze run -o report --labels 2,5 --per-label 1 --weights model")
+        let whole = try folder.run("analyze run -o report --labels 2,5 --per-label 1 --weights model")
         #expect(whole.code == 0 && whole.output.contains("no curves") && whole.output.hasSuffix("report/report.html\n"), "\(whole.errors)")
         #expect(try folder.text("report/entropy.csv").components(separatedBy: "\r\n").count == 1 + 3 * 16 + 1)
-        try expectError("analyze run --labels 10", says: "labels 10")
-        try expectError("analyze run --per-label 0", says: "per-label 0")
-        try expectError("analyze run --weights none", says: "weights none")
-        try expectError("analyze run -o run/config.json/x", says: "config.json")
-        try expectError("analyze run -o /proc/analysis", says: "/proc/analysis")
-        try expectError("analyze missing", says: "missing: no such folder")
+        try folder.expectError("analyze run --labels 10", says: "labels 10")
+        try folder.expectError("analyze run --per-label 0", says: "per-label 0")
+        try folder.expectError("analyze run --weights none", says: "weights none")
+        try folder.expectError("analyze run -o run/config.json/x", says: "config.json")
+        try folder.expectError("analyze run -o /proc/analysis", says: "/proc/analysis")
+        try folder.expectError("analyze missing", says: "missing: no such folder")
         let name = "run/checkpoints/step-00000002/ema.safetensors"
         let bytes = try Files.read(folder.file(name))
         for length in [0, 7, 8, 100, bytes.count / 2, bytes.count - 1] {
             try folder.write(Array(bytes[..<length]), to: name)
-            try expectError("analyze run", says: "ema.safetensors")
+            try folder.expectError("analyze run", says: "ema.safetensors")
         }
         var flipped = bytes
         flipped[bytes.count / 2] ^= 1
         try folder.write(flipped, to: name)
-        try expectError("analyze run", says: "ema.safetensors")
+        try folder.expectError("analyze run", says: "ema.safetensors")
         try Files.removeTree(folder.file(name))
-        try expectError("analyze run", says: "ema.safetensors")
+        try folder.expectError("analyze run", says: "ema.safetensors")
     }
 }

@@ -12,13 +12,9 @@ import Testing
     @Test func wholeCommand() throws {
         let folder = try TestFolder()
         let cache = ["DRIFTGPU_CACHE": folder.file("cache")]
-        func run(_ line: String) throws -> (code: Int32?, output: String, errors: String) {
-            try Program(line, in: folder, environment: cache).finish()
-        }
+        func run(_ line: String) throws -> Program.Result { try folder.run(line, environment: cache) }
         func expectError(_ line: String, says part: String) throws {
-            let (code, _, errors) = try run(line)
-            let isOneLine = errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1
-            #expect(code == 1 && isOneLine && errors.contains(part), "\(line): \(String(describing: code)) \(errors)")
+            try folder.expectError(line, says: part, environment: cache)
         }
         let trained = try run("train --steps 2 --output run " + Program.tiny)
         #expect(trained.code == 0, "\(trained.errors)")

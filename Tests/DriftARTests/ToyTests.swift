@@ -113,4 +113,21 @@ import Testing
         #expect(animation.width == 3 * 28 + 8 && animation.height == 36 && animation.overlays.count == 2)
         #expect(try PNG.decode(animation.encode()).width == animation.width)
     }
+
+    @Test("the command: an animated picture, a strip, one line for each mistake")
+    func command() throws {
+        let folder = try TestFolder()
+        let animated = try folder.run("toy moons --steps 3 --points 16")
+        #expect(animated.code == 0 && animated.output.contains("toy-moons.png"), "\(animated.errors)")
+        #expect(try PNG.chunks(Files.read(folder.file("toy-moons.png"))).contains { $0.kind == "acTL" })
+        let strip = try folder.run("toy checkerboard --steps 3 --points 16 --strip --seed 2 -o strip.png")
+        #expect(strip.code == 0 && strip.output.contains("strip.png"), "\(strip.errors)")
+        let picture = try PNG.read(folder.file("strip.png")).picture
+        #expect(picture.width > picture.height && picture.channels == 3)
+        try folder.expectError("toy moons --steps 0", says: "steps 0")
+        try folder.expectError("toy moons --points 1", says: "points 1")
+        try folder.expectError("toy moons --steps 3 --points 16 --output missing/toy.png", says: "missing/toy.png")
+        let unknown = try folder.run("toy spiral")
+        #expect(unknown.code == 64 && unknown.errors.contains("spiral"), "\(unknown)")
+    }
 }

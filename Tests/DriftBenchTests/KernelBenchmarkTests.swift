@@ -84,6 +84,16 @@ import Testing
         }
     }
 
+    /// What only the other model launches is timed as well.
+    @Test func ditsKernelsAreCases() throws {
+        let schedule = try Trainer.plannedSchedule(
+            BenchmarkSize.dit.configuration, traits: DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2), gemm: NativeGEMM())
+        let names = KernelBenchmark.distinct(schedule).map(\.name)
+        for name in ["query_key", "query_key_backward", "swiglu", "swiglu_backward"] {
+            #expect(names.contains { $0.hasPrefix(name + " ") }, "\(name) is not among \(names)")
+        }
+    }
+
     @Test(arguments: BenchmarkSize.allCases) func sizesAreValid(_ size: BenchmarkSize) throws {
         try size.configuration.validate()
         #expect(size.configuration.preset == size.rawValue)

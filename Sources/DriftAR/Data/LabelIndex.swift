@@ -75,7 +75,7 @@ public struct LabelIndex: Sendable {
                     indices.append(members[random.below(members.count, stream: stream, step: step, element: element)])
                 }
             } else {
-                indices += Self.shuffled(members, perLabel, random, stream: stream, step: step)
+                indices += random.draw(perLabel, of: members.count, stream: stream, step: step).map { members[$0] }
             }
         }
         return indices
@@ -84,17 +84,8 @@ public struct LabelIndex: Sendable {
     /// `count` distinct labels of classes that have images, in random order; all of them where there are not more.
     public func drawLabels(_ count: Int, seed: UInt64, step: Int) -> [Int] {
         let classes = members.indices.filter { !members[$0].isEmpty }
-        return Self.shuffled(classes, min(max(count, 0), classes.count), Philox(seed: seed), stream: Stream.labels,
-                             step: UInt64(truncatingIfNeeded: step))
-    }
-
-    /// The first `count` places of a Fisher-Yates shuffle.
-    private static func shuffled(_ values: [Int], _ count: Int, _ random: Philox, stream: UInt32, step: UInt64) -> [Int] {
-        var values = values
-        for k in 0..<count {
-            let other = random.below(values.count - k, stream: stream, step: step, element: UInt32(truncatingIfNeeded: k))
-            values.swapAt(k, k + other)
-        }
-        return Array(values[..<count])
+        return Philox(seed: seed)
+            .draw(max(count, 0), of: classes.count, stream: Stream.labels, step: UInt64(truncatingIfNeeded: step))
+            .map { classes[$0] }
     }
 }

@@ -29,3 +29,16 @@ public struct Philox: Sendable {
         return Int(bits.multipliedFullWidth(by: UInt64(bound)).high)
     }
 }
+
+extension Philox {
+    /// `count` different numbers below `bound`, in random order: the first places of a Fisher-Yates shuffle. All of them where
+    /// there are not more.
+    func draw(_ count: Int, of bound: Int, stream: UInt32, step: UInt64) -> [Int] {
+        var numbers = Array(0..<bound)
+        for k in 0..<min(count, bound) {
+            let other = below(bound - k, stream: stream, step: step, element: UInt32(truncatingIfNeeded: k))
+            numbers.swapAt(k, k + other)
+        }
+        return Array(numbers.prefix(count))
+    }
+}

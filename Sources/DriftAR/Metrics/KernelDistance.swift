@@ -60,15 +60,3 @@ public struct KernelDistance: Sendable, Equatable {
         return sums.reduce(0, +)
     }
 }
-
-extension Philox {
-    /// `count` different numbers below `bound`, in random order.
-    func draw(_ count: Int, of bound: Int, stream: UInt32, step: UInt64) -> [Int] {
-        var numbers = Array(0..<bound)
-        for k in 0..<min(count, bound) {
-            let other = below(bound - k, stream: stream, step: step, element: UInt32(truncatingIfNeeded: k))
-            numbers.swapAt(k, k + other)
-        }
-        return Array(numbers.prefix(count))
-    }
-}
