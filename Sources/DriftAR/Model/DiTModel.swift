@@ -21,7 +21,8 @@ public struct DiTModel: Sendable {
         /// Standard deviation of the last layer's weights at the start. DiT takes 0: then all images begin equal, feel the same
         /// force and stay together.
         public var lastLayerDeviation: Float
-        /// RoPE instead of a learned position embedding.
+        /// RoPE beside the position embedding: turned queries and keys tell how far tokens are apart, but not where they are,
+        /// and tokens of noise have nothing else to know it by.
         public var hasRotary = false
         public var normsQueryKey = false
         public var hasSwiGLU = false
@@ -67,7 +68,8 @@ public struct DiTModel: Sendable {
     private static func declare(_ shape: Shape, _ block: DiTBlock) -> [ParameterDeclaration] {
         let width = shape.embed
         var list = ParameterDeclaration.linear("x_embedder.proj", shape.tokenWidth, width, .glorot)
-        if !shape.hasRotary { list.append(.init("pos_embed", [1, shape.tokens, width], .normal(0.02))) }
+        // As large as the embedded noise from the start: what is smaller takes hundreds of steps to be seen behind it.
+        list.append(.init("pos_embed", [1, shape.tokens, width], .position(columns: shape.columns)))
         // The last row is the unconditional image's. Not DiT's deviation of 0.02: adaLN starts at 0, so what the classes learn
         // is in proportion to this, and with so little of it they stay alike for hundreds of steps.
         list.append(.init("y_embedder.embedding_table.weight", [shape.classes + 1, width], .normal(1)))
@@ -91,8 +93,7 @@ public struct DiTModel: Sendable {
         guard count > 0, noise.type.rank == 3, noise.shape[0] % count == 0, noise.shape[1] == shape.tokens,
             noise.shape[2] == shape.tokenWidth, guidance.shape == [count, GuidanceFeatures.count]
         else { throw GraphError("dit: noise \(noise.type), labels \(labels.type) and guidance \(guidance.type) do not go together") }
-        var x = try scope.linear(noise, "x_embedder.proj")
-        if !shape.hasRotary { x = try graph.addPeriodic(x, scope.parameter("pos_embed")) }
+        var x = try graph.addPeriodic(scope.linear(noise, "x_embedder.proj"), scope.parameter("pos_embed"))
         let strength = scope.scope("t_embedder.mlp")
         let embedded = try strength.linear(graph.silu(strength.linear(guidance, "0")), "2")
         let table = try scope.parameter("y_embedder.embedding_table.weight")

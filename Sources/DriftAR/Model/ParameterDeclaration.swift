@@ -10,6 +10,9 @@ public struct ParameterDeclaration: Sendable {
         case glorot
         /// Uniform within +-1 / sqrt(in), for a weight [out, in].
         case fanIn
+        /// Sines and cosines of the place of each token on a grid of so many columns, for a table [1, tokens, width]: the
+        /// first half of a row tells the line, the second the column (DiT's table, which stays fixed there).
+        case position(columns: Int)
         /// The value of another parameter.
         case copy(String)
     }

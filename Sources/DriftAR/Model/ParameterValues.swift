@@ -1,4 +1,5 @@
 import DriftGPU
+import Foundation
 
 extension ParameterLayout {
     /// The first values of all parameters as one flat buffer, drawn from `seed` as their declarations, which are this
@@ -30,6 +31,11 @@ extension ParameterLayout {
                 for (k, i) in range.enumerated() {
                     values[i] = bound * (2 * Float(random.uniform(stream: Self.stream, tensor: index, element: k)) - 1)
                 }
+            case .position(let columns):
+                let width = entry.shape.last ?? 1
+                for (k, i) in range.enumerated() {
+                    values[i] = Self.position(token: k / width, columns: columns, feature: k % width, of: width)
+                }
             case .copy(let name):
                 // Declared earlier, so already there.
                 guard let source = self[name], source.count == entry.count else {
@@ -42,6 +48,16 @@ extension ParameterLayout {
     }
 
     private static var stream: UInt32 { 0x2001_0000 }
+
+    /// A value of the table of positions: of either axis the sines of p 10000^(-k / n) for k < n, then the cosines, n a quarter
+    /// of the width. What four does not divide stays 0.
+    private static func position(token: Int, columns: Int, feature: Int, of width: Int) -> Float {
+        let quarter = width / 4
+        guard feature < 4 * quarter else { return 0 }
+        let place = feature < 2 * quarter ? token / columns : token % columns
+        let angle = Double(place) * pow(10000, -Double(feature % quarter) / Double(quarter))
+        return Float(feature / quarter % 2 == 0 ? sin(angle) : cos(angle))
+    }
 
     /// All parameters as one flat buffer, from a file that has each under its name and in its shape. Throws a line that names
     /// the first that is missing or has another shape.

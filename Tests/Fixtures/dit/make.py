@@ -37,9 +37,7 @@ def forward(p, noise, labels, strengths, plain):
     def modulated(x, shift, scale):
         return F.layer_norm(x, (WIDTH,), eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
 
-    x = linear(noise, "x_embedder.proj")
-    if plain:
-        x = x + p["pos_embed"]
+    x = linear(noise, "x_embedder.proj") + p["pos_embed"]
     t = linear(F.silu(linear(guidance(strengths), "t_embedder.mlp.0")), "t_embedder.mlp.2")
     c = F.silu(p["y_embedder.embedding_table.weight"][labels] + t).repeat_interleave(IMAGES, 0)
     for i in range(DEPTH):
@@ -66,8 +64,7 @@ def parameters(plain):
         shapes[name + ".weight"], shapes[name + ".bias"] = (n_out, n_in), (n_out,)
 
     linear("x_embedder.proj", TOKEN, WIDTH)
-    if plain:
-        shapes["pos_embed"] = (1, ROWS * COLUMNS, WIDTH)
+    shapes["pos_embed"] = (1, ROWS * COLUMNS, WIDTH)
     shapes["y_embedder.embedding_table.weight"] = (CLASSES + 1, WIDTH)
     linear("t_embedder.mlp.0", 32, WIDTH)
     linear("t_embedder.mlp.2", WIDTH, WIDTH)
