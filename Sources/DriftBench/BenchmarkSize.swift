@@ -1,7 +1,7 @@
 import DriftAR
 import DriftGPU
 
-/// The models that are timed, from the preset of the handwritten digits to the reference's `large`, and `dit` with all its
+/// The models that are timed, from the preset of the handwritten digits to the reference's `large`, and DiT with all its
 /// options. Each is small enough in its batch for a CPU; `Configuration.samplesPerLabel` and `labelsPerStep` may be raised on
 /// a GPU.
 public enum BenchmarkSize: String, CaseIterable, Sendable {
@@ -22,7 +22,6 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
         case .dit:
             size = (try? Configuration.preset("digits-drift")) ?? size
-            (size.rope, size.qkNorm, size.swiglu) = (true, true, true)
         case .base, .large:
             (size.channels, size.height, size.width, size.patch, size.buffer) = (16, 16, 16, 1, 64)
             let isBase = self == .base

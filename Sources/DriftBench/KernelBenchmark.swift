@@ -1,9 +1,11 @@
 import DriftAR
 import DriftGPU
+import Foundation
 
-/// Every operation of a model's training step, forward and backward, timed by itself at the model's own shapes.
+/// Every operation of a model's training step, forward and backward, or of an autoencoder, timed by itself at the model's own
+/// shapes.
 ///
-/// The cases are the distinct steps of the schedule that training runs, so nothing that training launches is missing and
+/// The cases are the distinct steps of the schedule that is run, so nothing that training launches is missing and
 /// nothing else is timed. Each is timed with flushed caches and as soon as it has been run before; beside each repetition,
 /// on what may be a busy machine, a copy of as many bytes and as many multiply-adds in registers are timed the same way.
 /// So a share of 1 is as fast as the device moves such data, or computes that much, launch included.
@@ -15,7 +17,7 @@ public struct KernelBenchmark: Codable, Sendable {
     public struct Case: Codable, Sendable {
         /// Operation and output shapes; a product as m x n x k with its transposes.
         public let name: String
-        /// How often a training step does it.
+        /// How often a training step, or an image, takes it.
         public let perStep: Int
         public let launches: Int
         /// With flushed caches.
@@ -70,10 +72,40 @@ extension KernelBenchmark {
         try trainer.advance()
         try device.finish()
         let executor = try trainer.executor()
-        let flush = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("flush", [16 << 20]))) }
+        self.init(
+            size: configuration.preset,
+            cases: try Self.time(executor, counts: counts, peaks: peaks, repetitions: repetitions, filter: filter, progress: progress))
+    }
 
+    /// Times the cases of an autoencoder in the shape of kl16, with random weights, that encodes and decodes an image of `side`
+    /// pixels each way.
+    public init(
+        autoencoder side: Int, device: Device, peaks: Peaks, repetitions: Int, filter: String = "", progress: (Case) -> Void
+    ) throws {
+        let weights = try VAEWeights(random: VAE.Shape(), seed: 1)
+        let autoencoder = Autoencoder(weights, device: device, batchLimit: 1)
+        let shape = weights.vae.shape
+        let values = (0..<(shape.imageChannels * side * side)).map { sin(Float($0)) }
+        let moments = try autoencoder.moments(values, height: side, width: side)
+        let latent = side / shape.factor
+        _ = try autoencoder.images(Array(moments.prefix(moments.count / 2)), height: latent, width: latent)
+        self.init(
+            size: "autoencoder",
+            cases: try autoencoder.executors.flatMap {
+                try Self.time($0, peaks: peaks, repetitions: repetitions, filter: filter, progress: progress)
+            })
+    }
+
+    /// Times the distinct steps of what `executor` runs; it has run once. `counts` has how often each is done, where that is
+    /// not how often the executor does it.
+    private static func time(
+        _ executor: Executor, counts: [String: Int] = [:], peaks: Peaks, repetitions: Int, filter: String,
+        progress: (Case) -> Void
+    ) throws -> [Case] {
+        let device = executor.memory.device
+        let flush = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("flush", [16 << 20]))) }
         var cases: [Case] = []
-        for group in Self.distinct(executor.schedule) where filter.isEmpty || group.name.contains(filter) {
+        for group in distinct(executor.schedule) where filter.isEmpty || group.name.contains(filter) {
             let step = group.step..<(group.step + 1)
             let traffic = executor.schedule.traffic(of: step)
             let copy = try TimedGraph(device) { graph in
@@ -114,7 +146,7 @@ extension KernelBenchmark {
             progress(result)
             cases.append(result)
         }
-        self.init(size: configuration.preset, cases: cases)
+        return cases
     }
 
     /// Steps of the same operation on the same shapes.

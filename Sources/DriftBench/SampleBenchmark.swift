@@ -44,7 +44,7 @@ public struct SampleBenchmark: Codable, Sendable {
     /// How it was drawn.
     public var kind: Kind { Kind(isGuided: isGuided, encodeOnce: encodeOnce, isSpeculative: isSpeculative ?? false) }
 
-    /// Draws `perLabel` images of each of `labels` labels, again and again. Nothing is kept from one time to the next but
+    /// Draws `perLabel` images of each of `labels` labels, again and again, less often where that takes long. Nothing is kept from one time to the next but
     /// the bound graphs.
     public init(
         _ configuration: Configuration, labels: Int, perLabel: Int, kind: Kind, repetitions: Int, device: Device
@@ -62,8 +62,9 @@ public struct SampleBenchmark: Codable, Sendable {
             kind.encodeOnce
             ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
             : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: kind.isGuided)
-        for _ in 0..<2 { try draw() }
-        timing = Timing(try (0..<repetitions).map { _ in try seconds(draw) })
+        // A second time only where the first, which builds the kernels, says little about the next.
+        if try seconds(draw) < 5 { try draw() }
+        timing = try Timing(repetitions: repetitions) { try seconds(draw) }
     }
 
     private static let strength: Float = 3

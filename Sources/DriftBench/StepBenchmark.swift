@@ -23,7 +23,7 @@ public struct StepBenchmark: Codable, Sendable {
 }
 
 extension StepBenchmark {
-    /// Times at least `repetitions` runs. `open` opens the device, with or without profiling: the times are taken without.
+    /// Times `repetitions` runs, fewer where they take long. `open` opens the device, with or without profiling: the times are taken without.
     public init(
         _ configuration: Configuration, repetitions: Int, open: (_ isProfiling: Bool) throws -> Device
     ) throws {
@@ -49,7 +49,7 @@ extension StepBenchmark {
             schedule = try trainer.schedule()
             // Runs of about a tenth of a second, so that waiting for the end of one counts little.
             let steps = max(1, min(50, Int(0.1 / (try time(trainer, device, steps: 1)))))
-            timing = Timing(try (0..<repetitions).map { _ in try time(trainer, device, steps: steps) })
+            timing = try Timing(repetitions: repetitions) { try time(trainer, device, steps: steps) }
         }
         let (trainer, device) = try prepared(true)
         let profiler = Profiler()

@@ -29,5 +29,5 @@ final class TimedGraph {
         }
     }
 
-    func measure(repetitions: Int) throws -> Timing { Timing(try (0..<repetitions).map { _ in try time() }) }
+    func measure(repetitions: Int) throws -> Timing { try Timing(repetitions: repetitions, time) }
 }

@@ -23,6 +23,17 @@ public struct Timing: Codable, Sendable, Equatable {
         repetitions = sorted.count
     }
 
+    /// Times a body `repetitions` times, or fewer, but no less than three times, once `patience` seconds have passed: a large
+    /// model on a small device still gives a figure. The body gives the seconds that count.
+    init(repetitions: Int, patience: Double = 20, _ body: () throws -> Double) rethrows {
+        var times: [Double] = []
+        let start = ContinuousClock.now
+        while times.count < repetitions, times.count < 3 || ContinuousClock.now - start < .seconds(patience) {
+            times.append(try body())
+        }
+        self.init(times)
+    }
+
     /// Distance of the quartiles in parts of the median.
     public var spread: Double { median > 0 ? (upperQuartile - lowerQuartile) / median : 0 }
 }

@@ -92,6 +92,9 @@ static inline floatL distance_block(__global const float *const *x, __global con
   }
   return lanes_sum_each(sum);
 }
+
+// Rows this narrow would leave most lanes of a row idle: there the lanes are targets.
+#define DISTANCE_NARROW 8
 #endif
 
 // gen [B, G, S], negative [B, N, S], positive [B, P, S], weights [B, G], [B, N], [B, P] (read when `weighted`)
@@ -190,6 +193,36 @@ __kernel void pairwise_distance_forward(IN(float, gen), IN(float, negative), IN(
     const int b = task / blocks;
     const int first = task % blocks * DISTANCE_ROWS;
     const int rows = min(DISTANCE_ROWS, samples - first);
+    if (width <= DISTANCE_NARROW) {
+      floatL sum[DISTANCE_ROWS];
+      for (int r = 0; r < DISTANCE_ROWS; ++r) sum[r] = (floatL)(0.0f);
+      for (int column = 0; column < targets; column += LANES) {
+        float y[DISTANCE_NARROW][LANES], w[LANES];
+        for (int c = 0; c < LANES; ++c) {
+          const int j = min(column + c, targets - 1);
+          __global const float *row =
+              target_row(gen, negative, positive, b, j, samples, self, negatives, positives, width);
+          for (int s = 0; s < width; ++s) y[s][c] = row[s];
+          w[c] = column + c < targets ? target_weight(weight_gen, weight_negative, weight_positive, b, j, samples,
+                                                      self, negatives, positives, weighted)
+                                      : 0.0f;
+        }
+        const floatL weight = vloadL(0, w);
+        for (int r = 0; r < rows; ++r) {
+          __global const float *x = gen + ((size_t)b * samples + first + r) * width;
+          floatL square = (floatL)(0.0f);
+          for (int s = 0; s < width; ++s) {
+            const floatL d = x[s] - vloadL(0, y[s]);
+            square = fma(d, d, square);
+          }
+          const floatL d = sqrt(fmax(square, DISTANCE_SQUARE_FLOOR));
+          sum[r] = fma(d, weight, sum[r]);
+          lanes_store(distance + ((size_t)b * samples + first + r) * targets, column, targets, d);
+        }
+      }
+      for (int r = 0; r < rows; ++r) row_sum[(size_t)b * samples + first + r] = team_sum(sum[r]);
+      continue;
+    }
     float4 weighted_sum[DISTANCE_ROWS];
     for (int r = 0; r < DISTANCE_ROWS; ++r) weighted_sum[r] = (float4)(0.0f);
     for (int column = 0; column < targets; column += 4) {

@@ -23,7 +23,7 @@ __kernel void pool_forward(IN(float, x), OUT(float, y), const int batch, const i
         for (int u = first_x; u < last_x; ++u) {
           const floatL pixel = lanes_load(image + ((size_t)v * width + u) * channels, i, channels);
           // fmax would drop a NaN.
-          value = takes_largest ? ((pixel > value) | (pixel != pixel) ? pixel : value) : value + pixel;
+          value = takes_largest ? (pixel > value || pixel != pixel ? pixel : value) : value + pixel;
         }
       lanes_store(y + (size_t)row * channels, i, channels, takes_largest ? value : value * share);
     }

@@ -16,7 +16,7 @@ struct Bench: ParsableCommand {
     struct Common: ParsableArguments {
         @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large, dit.", valueName: "size,..."))
         var size: String = "digits"
-        @Option(help: ArgumentHelp("Repetitions of each measurement.", valueName: "n")) var repetitions: Int = 15
+        @Option(help: ArgumentHelp("Repetitions of each measurement; at least 3 where they take longer than 20 s.", valueName: "n")) var repetitions: Int = 15
         @Option(help: ArgumentHelp("Keep what was measured in this file.", valueName: "file")) var json: String?
         @Option(help: ArgumentHelp("Compare with a file that --json wrote.", valueName: "file")) var compare: String?
         @OptionGroup var deviceOptions: DeviceOptions
@@ -67,25 +67,39 @@ struct Bench: ParsableCommand {
 
     struct Kernels: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Every operation of a training step, forward and backward, at the model's shapes.")
+            abstract: "Every operation of a training step, forward and backward, or of the autoencoder, at the model's shapes.")
         @Option(help: "Only cases whose name contains this.") var filter: String = ""
         @Flag(help: "The step in which every image is encoded, instead of each label once.") var everyImage = false
+        @Flag(help: "The autoencoder, kl16 with random weights, on an image of 256x256 pixels, instead of a training step.")
+        var autoencoder = false
         @OptionGroup var common: Common
 
         func run() throws {
             try common.report { device, report in
                 let peaks = try Common.measurePeaks(device, &report)
+                if autoencoder {
+                    Self.head("autoencoder")
+                    report.kernels.append(
+                        try KernelBenchmark(
+                            autoencoder: 256, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
+                        ) { Output.line(Self.line($0)) })
+                    return
+                }
                 for size in try common.sizes() {
                     var configuration = size.configuration
                     configuration.encodeOnce = !everyImage
-                    Output.line("\(size.rawValue): shares are of a copy of as many bytes (flushed caches), and of as many multiply-adds (warm)")
-                    Output.line(" flushed us  spread      GB/s  share     warm us   GFLOP/s  share  limit         x  case")
+                    Self.head(size.rawValue)
                     report.kernels.append(
                         try KernelBenchmark(
                             configuration, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
                         ) { Output.line(Self.line($0)) })
                 }
             }
+        }
+
+        private static func head(_ name: String) {
+            Output.line("\(name): shares are of a copy of as many bytes (flushed caches), and of as many multiply-adds (warm)")
+            Output.line(" flushed us  spread      GB/s  share     warm us   GFLOP/s  share  limit         x  case")
         }
 
         private static func line(_ entry: KernelBenchmark.Case) -> String {

@@ -94,6 +94,19 @@ import Testing
         }
     }
 
+    /// Both halves of the autoencoder, at a size that a test has time for.
+    @Test(.enabled(if: TestDevice.shapes.contains(.cpu16) && !TestDevice.isSmall)) func autoencodersKernelsAreCases() throws {
+        try TestDevice.with(.cpu16) { device in
+            let benchmark = try KernelBenchmark(
+                autoencoder: 32, device: device, peaks: Peaks(device), repetitions: 1, filter: "_"
+            ) { _ in }
+            for name in ["group_norm", "convolution_upsample", "attention_wide"] {
+                #expect(benchmark.cases.contains { $0.name.hasPrefix(name) }, "\(name) is not among \(benchmark.cases.map(\.name))")
+            }
+            #expect(benchmark.cases.allSatisfy { $0.timing.median > 0 && $0.bytes > 0 && $0.perStep > 0 })
+        }
+    }
+
     @Test(arguments: BenchmarkSize.allCases) func sizesAreValid(_ size: BenchmarkSize) throws {
         try size.configuration.validate()
         #expect(size.configuration.preset == size.rawValue)

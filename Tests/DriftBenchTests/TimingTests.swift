@@ -11,4 +11,15 @@ import Testing
         #expect(Timing([1, 2]).median == 1.5)
         #expect(Timing([]).median == 0 && Timing([]).spread == 0)
     }
+
+    @Test func patienceBoundsRepetitions() {
+        var count = 0.0
+        func next() -> Double {
+            count += 1
+            return count
+        }
+        #expect(Timing(repetitions: 7, next).repetitions == 7)
+        #expect(Timing(repetitions: 7, patience: 0, next) == Timing([8, 9, 10]))
+        #expect(Timing(repetitions: 2, patience: 0, next).repetitions == 2)
+    }
 }

@@ -45,6 +45,11 @@ public final class Autoencoder {
             stage: \.decoder, make: { try self.stage("vae_decoder", self.vae.decoderDeclarations) }, build: vae.decode)
     }
 
+    /// The graphs made so far, of the encoder and then of the decoder: what can be measured after a run.
+    package var executors: [Executor] {
+        [encoder, decoder].compactMap { $0 }.flatMap { $0.graphs.values.map(\.executor) }
+    }
+
     /// Images that are encoded or decoded at once at this size.
     public func batch(pixels: Int) -> Int {
         if let batchLimit { return max(1, batchLimit) }

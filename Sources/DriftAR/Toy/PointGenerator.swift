@@ -4,7 +4,7 @@ import DriftGPU
 struct PointGenerator: Sendable {
     let noiseWidth = 2
     let hidden = 128
-    let depth = 3
+    let depth = 4
 
     /// Names below `prefix`; the last layer starts at the place that `start` says.
     func declarations(_ prefix: String) -> [ParameterDeclaration] {

@@ -20,10 +20,11 @@ public enum ToyDistribution: String, CaseIterable, Sendable {
             let (a, b) = (uniform(0), uniform(1))
             switch self {
             case .swissRoll:
-                // The root makes the points about equally dense along the spiral.
-                let angle = 1.2 * .pi + 3.2 * .pi * a.squareRoot()
+                // The spiral's length grows with the square of the angle: equally dense along it.
+                let (first, last) = (1.2 * Double.pi, 4.4 * Double.pi)
+                let angle = (first * first + a * (last * last - first * first)).squareRoot()
                 let (dx, dy) = normal()
-                let radius = angle / (4.4 * .pi)
+                let radius = angle / last
                 return [Float(radius * cos(angle) + 0.015 * dx), Float(radius * sin(angle) + 0.015 * dy)]
             case .checkerboard:
                 // The eight dark fields of a board of four by four.

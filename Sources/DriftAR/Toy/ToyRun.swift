@@ -10,8 +10,9 @@ public struct ToyRun {
         public var points = 512
         public var seed: UInt64 = 0
         public var learningRate = 5e-3
-        /// Reaches of the field's kernels, as distances.
-        public var temperatures: [Float] = [0.02, 0.1, 0.5]
+        /// Reaches of the field's kernels, as distances. One is enough in the plane: the force of each is scaled to unit size,
+        /// so a wide one, which cannot see the shape any more, would shake the points to the end.
+        public var temperatures: [Float] = [0.05]
 
         public init() {}
 
