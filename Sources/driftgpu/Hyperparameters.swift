@@ -118,18 +118,22 @@ struct Hyperparameters: ParsableArguments {
                 return radius
             }
         }
-        if let batch {
-            let labels = configuration.labelsInStep
-            guard labels > 0, batch > 0, batch % labels == 0 else {
-                throw ValidationError("--batch \(batch): must be a multiple of the \(labels) labels in a step")
-            }
-            configuration.samplesPerLabel = batch / labels
-        }
     }
 
-    /// What depends on the data: turns epochs into steps and a rate for 256 images into the learning rate, where they were
-    /// asked for, once images and classes are known.
+    /// `--batch`, once the classes are known.
+    func applyBatch(to configuration: inout Configuration) throws {
+        guard let batch else { return }
+        let labels = configuration.labelsInStep
+        guard labels > 0, batch > 0, batch % labels == 0 else {
+            throw ValidationError("--batch \(batch): must be a multiple of the \(labels) labels in a step")
+        }
+        configuration.samplesPerLabel = batch / labels
+    }
+
+    /// What depends on the data: turns the batch into images of each label, epochs into steps and a rate for 256 images into
+    /// the learning rate, where they were asked for, once images and classes are known.
     func applyData(to configuration: inout Configuration, imageCount: Int) throws {
+        try applyBatch(to: &configuration)
         if let blr { configuration.learningRate = configuration.learningRate(per256Images: blr) }
         if let epochs { configuration.steps = try configuration.steps(inEpochs: epochs, imageCount: imageCount) }
         if let warmupEpochs {

@@ -17,6 +17,7 @@ struct Tune: ParsableCommand {
         try reporting {
             var settings = try Configuration.preset(preset)
             try hyperparameters.apply(to: &settings)
+            try hyperparameters.applyBatch(to: &settings)
             try settings.validate()
             guard seconds > 0, seconds < 1e6 else { throw ConfigurationError("--seconds \(seconds): take a positive number") }
             let device = try deviceOptions.open(forTuning: true)

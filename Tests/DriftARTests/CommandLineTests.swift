@@ -39,6 +39,7 @@ import Testing
         try folder.expectError("train --steps 4 --output run " + Program.tiny, says: "holds a run already")
         try folder.expectError("train --resume --output run --embed 32", says: "model.safetensors")
         try folder.expectError("sample --checkpoint run --labels 0-10", says: "0 to 9")
+        try folder.expectError("sample", ["--checkpoint", PyTorchFixtures.path("drift_ar.pth")], says: "driftgpu import")
         try folder.expectError("sample --checkpoint run --per-label 0", says: "per-label 0")
         try folder.expectError("sample --checkpoint run --per-label 9223372036854775807", says: "per-label")
         try folder.expectError("sample --checkpoint run --cfg nan", says: "cfg")

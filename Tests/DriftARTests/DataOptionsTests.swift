@@ -14,6 +14,9 @@ import Testing
         let train = "train --data pictures --size 8 --resident never --flip --steps 4 --output run " + Program.tiny
         let first = try folder.run(train)
         #expect(first.code == 0 && first.errors.contains("pictures/train/c/3.png: neither PNG nor JPEG"), "\(first.errors)")
+        // A batch is divided among the classes that the data have, not those of the preset.
+        #expect(try folder.run("train --data pictures --size 8 --batch 8 --print-plan").code == 0)
+        try folder.expectError("train --data pictures --size 8 --batch 10 --output none", says: "multiple of the 4 labels")
         let configuration = try RunFolder(folder.file("run")).configuration()
         #expect(configuration.data.hasSuffix("/pictures") && configuration.data.hasPrefix("/"))
         #expect(configuration.dataForm == .folder && configuration.flip && configuration.resident == .never)

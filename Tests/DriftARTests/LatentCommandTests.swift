@@ -42,6 +42,7 @@ import Testing
         #expect(try PNG.read(folder.file("coloured/0000-00000.png")).picture.width == 4)
         try run("sample --checkpoint run --vae random --vae-channels 7", 1, says: "latents of 7 channels")
         try run("train --latents data --output none", 1, says: "no latents.json")
+        try run("train --latents latents --online-eval 1 --output none" + small, 1, says: "online-eval 1")
 
         try run("vae reconstruct data/a/1.png data/b/0.png --vae vae.safetensors --output pairs", says: " dB, pairs/001-0.png")
         let (pair, text) = try PNG.read(folder.file("pairs/000-1.png"))

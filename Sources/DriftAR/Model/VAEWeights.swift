@@ -24,7 +24,7 @@ public struct VAEWeights: Sendable {
     ///
     /// Throws a line that lists what is missing or has another shape than the rest implies.
     public init(_ path: String) throws {
-        let file = try SafeTensorsFile(path)
+        let file = try WeightFile.safeTensors(path)
         let first = "encoder.conv_in.weight"
         guard let found = file.names.filter({ $0 == first || $0.hasSuffix("." + first) }).min(by: { $0.count < $1.count }) else {
             throw DataError("no tensor '\(first)': not the weights of a KL autoencoder", at: path, fix: Self.remedy)

@@ -129,7 +129,7 @@ public struct SavedModel: Sendable {
         } else {
             target = path
         }
-        return try SafeTensorsFile(target)
+        return try WeightFile.safeTensors(target)
     }
 
     /// `weights`: `ema` or `model`; it decides only where `path` holds both.

@@ -44,6 +44,10 @@ public struct TrainingRun {
         memory = try TrainingMemory(
             configuration, data: data, maxAllocation: limits.maxAllocation, traits: device.traits, gemm: device.gemm)
         try memory.check(limits)
+        guard configuration.onlineEval == 0 || data.form == .pixels else {
+            throw ConfigurationError(
+                "online-eval \(configuration.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
+        }
         judges = configuration.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
         if existing == .resume, let latest {
             initialWeights = nil

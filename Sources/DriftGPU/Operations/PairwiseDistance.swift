@@ -9,7 +9,9 @@ public struct DriftTargets: Sendable {
     /// Whether the samples repel each other: the first G targets of a group are then its own samples.
     public var includesSamples: Bool
 
-    /// A weight for each sample [B, G], negative [B, N] and positive [B, P].
+    /// A weight for each sample [B, G], negative [B, N] and positive [B, P]: in the mean distance, and on the affinity after both
+    /// softmaxes, as the reference has it. Inside the exponential, where the Drifting paper's A.7 puts it, the softmax over
+    /// samples would divide it out again and leave its root.
     public struct Weights: Sendable {
         public var gen: Tensor
         public var negative: Tensor?

@@ -5,6 +5,14 @@ public enum WeightFile {
         let file = try InputFile(path)
         return try PyTorchFile.isPyTorch(file) ? PyTorchFile(file) : SafeTensorsFile(path)
     }
+
+    /// A safetensors file. Of one that `torch.save` wrote the error says how to turn it into such.
+    static func safeTensors(_ path: String) throws -> SafeTensorsFile {
+        guard try !PyTorchFile.isPyTorch(InputFile(path)) else {
+            throw DataError("a file of torch.save", at: path, fix: "import it first: driftgpu import \(path) --output NAME")
+        }
+        return try SafeTensorsFile(path)
+    }
 }
 
 /// The tensors of one model in a file: those below a key, under the names the model itself gives them.
