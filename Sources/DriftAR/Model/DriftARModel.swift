@@ -28,6 +28,9 @@ public struct DriftARModel: Sendable {
         public var hasFrozenProjection: Bool
         /// Whether the draft starts as a copy of the encoder's first blocks and norm.
         public var startsDraftFromEncoder = true
+        /// Tokens in a line of the image, by which the decoder's position embedding starts as sines and cosines. Nil: it starts
+        /// as the reference's, so small that the prior's noise hides it for hundreds of steps.
+        public var columns: Int?
 
         public init(
             tokens: Int, tokenWidth: Int, embed: Int, heads: Int, encoderDepth: Int, decoderDepth: Int, draftDepth: Int,
@@ -61,6 +64,7 @@ public struct DriftARModel: Sendable {
                 sigmaTau: configuration.sigmaTau, lastLayerDeviation: configuration.lastLayerDeviation,
                 hasFrozenProjection: configuration.groups == .samples && configuration.features != .pixels)
             startsDraftFromEncoder = configuration.draftInit == .encoder
+            columns = configuration.groups == .samples ? configuration.width / configuration.patch : nil
         }
     }
 
@@ -79,7 +83,7 @@ public struct DriftARModel: Sendable {
         decoder = DriftDecoder(
             width: shape.embed, conditionWidth: shape.embed, tokenWidth: shape.tokenWidth, tokens: shape.tokens,
             heads: shape.heads, depth: shape.decoderDepth, hidden: hidden, epsilon: shape.epsilon,
-            lastLayerDeviation: shape.lastLayerDeviation)
+            lastLayerDeviation: shape.lastLayerDeviation, columns: shape.columns)
         declarations = Self.declare(shape, block: block, decoder: decoder, draft: draft)
         layout = try ParameterLayout(declarations.map { ($0.name, $0.shape) })
     }

@@ -15,10 +15,12 @@ public struct DriftDecoder: Sendable {
     /// Standard deviation of the last layer's weights at the start. The reference takes 0: then all samples of a label begin
     /// equal, feel the same force and stay together (a diversity of 0.17 of the real one after 800 steps on digits).
     public let lastLayerDeviation: Float
+    /// Tokens in a line of the image, by which the position embedding starts as sines and cosines; nil: at random, small.
+    public let columns: Int?
 
     public init(
         width: Int, conditionWidth: Int, tokenWidth: Int, tokens: Int, heads: Int, depth: Int, hidden: Int, epsilon: Float,
-        lastLayerDeviation: Float = 0.1
+        lastLayerDeviation: Float = 0.1, columns: Int? = nil
     ) {
         self.width = width
         self.conditionWidth = conditionWidth
@@ -29,6 +31,7 @@ public struct DriftDecoder: Sendable {
         self.hidden = hidden
         self.epsilon = epsilon
         self.lastLayerDeviation = lastLayerDeviation
+        self.columns = columns
     }
 
     private var block: CrossAttentionBlock {
@@ -38,7 +41,7 @@ public struct DriftDecoder: Sendable {
     public func declarations(_ prefix: String) -> [ParameterDeclaration] {
         var list: [ParameterDeclaration] = [
             .init(prefix + "level_embed", [1, 6, width], .normal(0.02)),
-            .init(prefix + "pos_embed", [1, tokens, width], .normal(0.02)),
+            .init(prefix + "pos_embed", [1, tokens, width], columns.map { .position(columns: $0) } ?? .normal(0.02)),
         ]
         list += ParameterDeclaration.linear(prefix + "input_proj", tokenWidth, width)
         list += ParameterDeclaration.linear(prefix + "cond_embed", conditionWidth, width)
