@@ -3,7 +3,7 @@ import Foundation
 /// Reads the images of coming steps ahead, on threads of its own, so that a step finds its images waiting.
 ///
 /// Which images a step takes is known ahead from counters. At most `depth` steps are held at once: threads that are further
-/// ahead wait. What a step gets depends on its number alone, not on the threads.
+/// ahead wait. What a step gets, be it an error, depends on its number alone, not on the threads.
 final class ImageLoader {
     private let queue: StepQueue
     /// Time that `take` has waited so far.
@@ -62,7 +62,8 @@ private final class StepQueue: @unchecked Sendable {
     private let condition = NSCondition()
     private var slots: [Slot] = []
     private var nextStep: Int
-    private var failure: (any Error)?
+    /// The first step that cannot be had; those before it still can.
+    private var failure: (step: Int, error: any Error)?
     private var isStopped = false
     private var threads = 0
 
@@ -96,7 +97,7 @@ private final class StepQueue: @unchecked Sendable {
     func wait(for step: Int) throws -> UnsafeBufferPointer<Float> {
         try condition.withLock {
             while true {
-                if let failure { throw failure }
+                if let failure, failure.step <= step { throw failure.error }
                 if let slot = slots.first, slot.step == step, slot.isComplete {
                     let count = (slot.images?.count ?? 0) * set.valueCount
                     return UnsafeBufferPointer(rebasing: room(of: step)[..<count])
@@ -120,14 +121,15 @@ private final class StepQueue: @unchecked Sendable {
     func work() {
         while let task = nextTask() {
             do {
-                switch task {
-                case .draw(let step):
+                let step = task.step
+                switch task.work {
+                case .draw:
                     let images = try draw(step)
                     guard images.count <= capacity else {
                         throw DataError("\(images.count) images where \(capacity) have room", at: "step \(step)", fix: "draw fewer")
                     }
                     finish(step) { $0.images = images }
-                case .read(let step, let first, let images):
+                case .read(let first, let images):
                     let size = set.valueCount
                     for (i, image) in images.enumerated() {
                         let start = (first + i) * size
@@ -137,7 +139,7 @@ private final class StepQueue: @unchecked Sendable {
                 }
             } catch {
                 condition.withLock {
-                    failure = failure ?? error
+                    if task.step < failure?.step ?? .max { failure = (task.step, error) }
                     condition.broadcast()
                 }
             }
@@ -148,28 +150,35 @@ private final class StepQueue: @unchecked Sendable {
         }
     }
 
-    private enum Task {
-        /// Find out which images the step takes.
-        case draw(step: Int)
-        /// Read these images, the first of which is number `first` of the step.
-        case read(step: Int, first: Int, images: [DrawnImage])
+    private struct Task {
+        enum Work {
+            /// Find out which images the step takes.
+            case draw
+            /// Read these images, the first of which is number `first` of the step.
+            case read(first: Int, images: [DrawnImage])
+        }
+
+        let step: Int
+        let work: Work
     }
 
     /// Waits for something to do; nil when there will be nothing any more. The earliest step comes first.
     private func nextTask() -> Task? {
         condition.withLock {
-            while !isStopped, failure == nil {
-                for i in slots.indices {
+            while !isStopped {
+                let end = failure?.step ?? .max
+                for i in slots.indices where slots[i].step < end {
                     guard let images = slots[i].images, slots[i].claimed < images.count else { continue }
                     let first = slots[i].claimed
                     slots[i].claimed = min(first + Self.claim, images.count)
-                    return .read(step: slots[i].step, first: first, images: Array(images[first..<slots[i].claimed]))
+                    return Task(
+                        step: slots[i].step, work: .read(first: first, images: Array(images[first..<slots[i].claimed])))
                 }
-                if slots.count < depth {
+                if slots.count < depth, nextStep < end {
                     let step = nextStep
                     nextStep += 1
                     slots.append(Slot(step: step))
-                    return .draw(step: step)
+                    return Task(step: step, work: .draw)
                 }
                 condition.wait()
             }

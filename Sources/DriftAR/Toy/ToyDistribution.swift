@@ -57,7 +57,7 @@ public enum ToyStart: String, CaseIterable, Sendable {
     /// The mean of the points and their deviation.
     func place(_ distribution: ToyDistribution) -> (centre: (Float, Float), deviation: Float) {
         switch self {
-        case .far: return ((1.15, 1.15), 0.12)
+        case .far: return ((1.1, 1.1), 0.1)
         case .collapsed:
             let point = distribution.points(1, seed: 5, step: 0)
             return ((point[0], point[1]), 0.004)

@@ -96,16 +96,20 @@ public struct ToyRun {
 
     private static let noiseStream: UInt32 = 0x2008_0000
 
-    /// Draws the parameters, then moves and scales each last layer so that its points are where the start says.
+    /// Draws the parameters, makes each cloud round, then moves and scales it so that it is where the start says.
     private func start(
         _ layout: ParameterLayout, _ declarations: [ParameterDeclaration], _ generator: PointGenerator
     ) throws {
         var values = try layout.initialValues(of: declarations, seed: settings.seed)
+        let skips = Self.starts.compactMap { layout["\($0.rawValue).skip.weight"] }
+        for skip in skips {
+            for axis in 0..<2 { values[skip.offset + axis * generator.noiseWidth + axis] = 1 }
+        }
         func show() throws -> [[Float]] {
             for name in ["parameters", "ema"] { try memory.write(values, to: layout.storage(name)) }
             return try look(step: 0).points
         }
-        for (start, points) in zip(Self.starts, try show()) {
+        for ((start, skip), points) in zip(zip(Self.starts, skips), try show()) {
             let place = start.place(settings.distribution)
             let name = "\(start.rawValue).layers.\(generator.depth)."
             guard let weight = layout[name + "weight"], let bias = layout[name + "bias"] else { continue }
@@ -115,6 +119,7 @@ public struct ToyRun {
                 let variance = list.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Float(list.count)
                 let factor = place.deviation / max(variance.squareRoot(), 1e-6)
                 for k in 0..<generator.hidden { values[weight.offset + axis * generator.hidden + k] *= factor }
+                for k in 0..<generator.noiseWidth { values[skip.offset + axis * generator.noiseWidth + k] *= factor }
                 values[bias.offset + axis] = (axis == 0 ? place.centre.0 : place.centre.1) - mean * factor
             }
         }
