@@ -21,7 +21,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.embed, size.heads, size.encoderDepth, size.decoderDepth) = (384, 6, 6, 6)
             (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
         case .dit:
-            size = (try? Configuration.preset("digits-drift")) ?? size
+            size = Configuration.presets["digits-drift"] ?? size
         case .base, .large:
             (size.channels, size.height, size.width, size.patch, size.buffer) = (16, 16, 16, 1, 64)
             let isBase = self == .base

@@ -16,7 +16,7 @@ struct Bench: ParsableCommand {
     struct Common: ParsableArguments {
         @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large, dit.", valueName: "size,..."))
         var size: String = "digits"
-        @Option(help: ArgumentHelp("Repetitions of each measurement; at least 3 where they take longer than 20 s.", valueName: "n")) var repetitions: Int = 15
+        @Option(help: ArgumentHelp("Repetitions of each measurement; of steps and samples fewer, but 3 at least, once 20 s have passed.", valueName: "n")) var repetitions: Int = 15
         @Option(help: ArgumentHelp("Keep what was measured in this file.", valueName: "file")) var json: String?
         @Option(help: ArgumentHelp("Compare with a file that --json wrote.", valueName: "file")) var compare: String?
         @OptionGroup var deviceOptions: DeviceOptions
