@@ -86,8 +86,10 @@ import Testing
                 try folder.write(Array(bytes[..<length]), to: "x")
                 #expect(throws: DataError.self, "cut at \(length)") { _ = try IDX.images(folder.file("x")) }
             }
-            try folder.write(bytes + [0], to: "x")
-            #expect(throws: DataError.self) { _ = try IDX.images(folder.file("x")) }
+            if bytes == images {
+                try folder.write(bytes + [0], to: "x")
+                #expect(throws: DataError.self) { _ = try IDX.images(folder.file("x")) }
+            }
             for i in 0..<bytes.count {
                 for bit in 0..<8 {
                     var damaged = bytes

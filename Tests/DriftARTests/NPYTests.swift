@@ -42,7 +42,62 @@ import Testing
         }
     }
 
+    /// A file as NumPy writes it.
+    private func array(_ type: String, _ shape: String, _ data: [UInt8], fortran: String = "False", version: UInt8 = 1) throws -> String {
+        let header = Array("{'descr': '\(type)', 'fortran_order': \(fortran), 'shape': (\(shape)), }\n".utf8)
+        let length = [UInt8(header.count), 0] + (version == 1 ? [] : [0, 0])
+        return try folder.write([0x93] + Array("NUMPY".utf8) + [version, 0] + length + header + data, to: "numpy.npy")
+    }
+
+    private func bytes<Number: BitwiseCopyable>(_ numbers: [Number]) -> [UInt8] { numbers.withUnsafeBytes(Array.init) }
+
+    @Test("every type of number that NumPy writes") func types() throws {
+        let reals: [Float] = [0, -1, 0.5, 65504, 1 / 3]
+        #expect(try NPY.read(array("<f4", "5,", bytes(reals))).floats == reals)
+        #expect(try NPY.read(array("<f8", "5,", bytes(reals.map(Double.init)))).floats == reals)
+        #expect(try NPY.read(array(">f4", "5,", bytes(reals.map(\.bitPattern.bigEndian)))).floats == reals)
+        // 0, -1, 0.5, 65504 and the half nearest to a third.
+        let halves: [UInt16] = [0, 0xBC00, 0x3800, 0x7BFF, 0x3555]
+        #expect(try NPY.read(array("<f2", "5,", bytes(halves))).floats == [0, -1, 0.5, 65504, 0.333251953125])
+        #expect(try NPY.read(array("|u1", "3,", [0, 128, 255])).bytes == [0, 128, 255])
+        #expect(try NPY.read(array("|b1", "2,", [0, 1])).bytes == [0, 1])
+        #expect(try NPY.read(array("|i1", "2,", [0x80, 0x7F])).ints == [-128, 127])
+        #expect(try NPY.read(array("<i2", "2,", bytes([Int16.min, 5]))).ints == [-32768, 5])
+        #expect(try NPY.read(array("<u2", "2,", bytes([UInt16.max, 5]))).ints == [65535, 5])
+        #expect(try NPY.read(array("<u4", "2,", bytes([UInt32.max, 5]))).longs == [4_294_967_295, 5])
+        #expect(try NPY.read(array("<i8", "2,", bytes([Int64.min, 5]))).longs == [.min, 5])
+        #expect(try NPY.read(array(">i8", "2,", bytes([Int64(-3).bigEndian, Int64(5).bigEndian]))).longs == [-3, 5])
+        #expect(try NPY.read(array("<u8", "1,", bytes([UInt64(7)]))).longs == [7])
+        #expect(errorText { _ = try NPY.read(array("<u8", "1,", bytes([UInt64.max]))) }?.contains("beyond int64") == true)
+    }
+
+    @Test("Fortran's order and longer headers") func layouts() throws {
+        // The element (i, j, k) of 2 x 3 x 2 is 100 i + 10 j + k.
+        let fortran = (0..<2).flatMap { k in (0..<3).flatMap { j in (0..<2).map { i in Int32(100 * i + 10 * j + k) } } }
+        let expected: [Int32] = [0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121]
+        #expect(try NPY.read(array("<i4", "2, 3, 2", bytes(fortran), fortran: "True")).ints == expected)
+        for version: UInt8 in [1, 2, 3] {
+            #expect(try NPY.read(array("<i4", "12,", bytes(expected), version: version)).ints == expected)
+        }
+        #expect(errorText { _ = try NPY.read(array("<i4", "12,", bytes(expected), version: 4)) }?.contains("version 1 to 3") == true)
+    }
+
+    @Test("labels of any type are whole numbers from 0 on") func labels() throws {
+        #expect(try NPY.read(array("<i8", "3,", bytes([Int64(0), 9, 26]))).labels == [0, 9, 26])
+        #expect(try NPY.read(array("<f8", "3,", bytes([0.0, 9, 26]))).labels == [0, 9, 26])
+        #expect(try NPY.read(array("|u1", "2,", [0, 255])).labels == [0, 255])
+        #expect(try NPY.read(array("<i4", "2,", bytes([Int32(-1), 0]))).labels == nil)
+        #expect(try NPY.read(array("<i8", "1,", bytes([Int64(1) << 31]))).labels == nil)
+        #expect(try NPY.read(array("<f4", "2,", bytes([Float(0.5), .nan]))).labels == nil)
+    }
+
     @Test func refusesOtherTypes() throws {
+        for (type, part) in [("<c8", "the type <c8"), ("|O", "the type |O"), ("<U3", "the type <U3"), ("<f16", "the type <f16")] {
+            #expect(errorText { _ = try NPY.read(array(type, "1,", [0, 0, 0, 0, 0, 0, 0, 0])) }?.contains(part) == true, "\(type)")
+        }
+        #expect(errorText { _ = try NPY.read(array("<f4", "3,", [0, 0, 0, 0])) }?.contains("4 bytes of data for the shape [3]") == true)
+        #expect(errorText { _ = try NPY.read(array("<f4", "-1,", [])) }?.contains("impossible shape") == true)
+
         #expect(throws: DataError.self) { try NPY.write(NamedTensor(shape: [1], longs: [1]), to: folder.file("a.npy")) }
         #expect(throws: DataError.self) { try NPY.write(NamedTensor(shape: [1], bytes: [1]), to: folder.file("a.npy")) }
     }

@@ -76,6 +76,28 @@ import Testing
         #expect(errorText { _ = try archive { $0.between = record + outside } }?.contains("zip64 record") == true)
     }
 
+    @Test func inflates() throws {
+        // One stored block of deflate.
+        let packed: [UInt8] = [1, 3, 0, 0xFC, 0xFF, 1, 2, 3]
+        func contents(_ change: (inout Made) -> Void = { _ in }) throws -> [UInt8] {
+            try archive {
+                ($0.method, $0.data, $0.size, $0.checksum) = (8, packed, 3, CRC32.of([1, 2, 3]))
+                change(&$0)
+            }.contents("a", limit: 100)
+        }
+        #expect(try contents() == [1, 2, 3])
+        let cases: [(String, (inout Made) -> Void)] = [
+            ("not of the size", { $0.size = 2 }), ("not of the size", { $0.size = 4 }), ("not of the size", { $0.size = 0 }),
+            ("not of the size", { $0.data.append(0) }), ("it ends too early", { $0.data.removeLast() }),
+            ("it ends too early", { $0.data = [] }), ("invalid stored block", { $0.data[3] = 0 }), ("checksum", { $0.data[7] = 4 }),
+            ("at most 100 are read", { $0.size = 101 }),
+        ]
+        for (part, change) in cases {
+            let text = errorText { _ = try contents(change) }
+            #expect(text?.contains(part) == true && text?.contains("entry 'a'") == true, "\(part): \(text ?? "was read")")
+        }
+    }
+
     @Test func refuses() throws {
         let cases: [(String, (inout Made) -> Void)] = [
             ("two entries are called 'a'", { $0.copies = 2 }), ("compressed (deflate)", { $0.method = 8 }),

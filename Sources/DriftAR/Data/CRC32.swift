@@ -1,8 +1,8 @@
-/// The CRC-32 of PNG and zlib (polynomial 0xEDB88320, reflected), eight bytes a step.
-struct CRC32: Sendable {
-    private var state: UInt32 = 0xFFFF_FFFF
+import CZlib
 
-    var value: UInt32 { ~state }
+/// The CRC-32 of PNG, zip and gzip, by zlib.
+struct CRC32: Sendable {
+    private(set) var value: UInt32 = 0
 
     static func of(_ bytes: [UInt8]) -> UInt32 {
         var crc = CRC32()
@@ -11,40 +11,10 @@ struct CRC32: Sendable {
     }
 
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        var crc = state
-        Self.tables.withUnsafeBufferPointer { table in
-            var i = 0
-            while i + 8 <= bytes.count {
-                let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ UInt64(crc)
-                crc = 0
-                // Table 7 belongs to the first byte: it has seven more bytes to travel through.
-                for lane in 0..<8 {
-                    let byte = Int(truncatingIfNeeded: word >> UInt64(8 * lane)) & 0xFF
-                    crc ^= table[(7 - lane) * 256 + byte]
-                }
-                i += 8
-            }
-            while i < bytes.count {
-                crc = (crc >> 8) ^ table[Int((crc ^ UInt32(bytes[i])) & 0xFF)]
-                i += 1
-            }
-        }
-        state = crc
+        // Without bytes zlib would give its starting value.
+        guard let base = bytes.baseAddress else { return }
+        value = UInt32(truncatingIfNeeded: crc32_z(UInt(value), base.assumingMemoryBound(to: UInt8.self), bytes.count))
     }
-
-    private static let tables: [UInt32] = {
-        var tables = [UInt32](repeating: 0, count: 8 * 256)
-        for n in 0..<256 {
-            var c = UInt32(n)
-            for _ in 0..<8 { c = c & 1 == 1 ? 0xEDB8_8320 ^ (c >> 1) : c >> 1 }
-            tables[n] = c
-        }
-        for n in 256..<tables.count {
-            let previous = tables[n - 256]
-            tables[n] = tables[Int(previous & 0xFF)] ^ (previous >> 8)
-        }
-        return tables
-    }()
 }
 
 extension InputFile {
