@@ -73,7 +73,7 @@ import Testing
 
     @Test("Fortran's order and longer headers") func layouts() throws {
         // The element (i, j, k) of 2 x 3 x 2 is 100 i + 10 j + k.
-        let fortran = (0..<2).flatMap { k in (0..<3).flatMap { j in (0..<2).map { i in Int32(100 * i + 10 * j + k) } } }
+        let fortran: [Int32] = [0, 100, 10, 110, 20, 120, 1, 101, 11, 111, 21, 121]
         let expected: [Int32] = [0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121]
         #expect(try NPY.read(array("<i4", "2, 3, 2", bytes(fortran), fortran: "True")).ints == expected)
         for version: UInt8 in [1, 2, 3] {
