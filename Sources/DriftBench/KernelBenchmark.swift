@@ -66,7 +66,7 @@ extension KernelBenchmark {
         // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
         var options = Schedule.Options()
         let planned = try Trainer.plannedSchedule(shallow, traits: device.traits, gemm: device.gemm)
-        let limit = min(device.about.maxAllocation, device.about.globalMemory / 2)
+        let limit = min(device.allocationLimit, device.about.globalMemory / 2)
         options.reuse = planned.plan.bytesWithoutReuse > limit
         let trainer = try Trainer(shallow, state: state, data: shallow.randomImages(), options: options)
         try trainer.advance()
@@ -96,13 +96,15 @@ extension KernelBenchmark {
             })
     }
 
-    /// Times the distinct steps of what `executor` runs; it has run once. `counts` has how often each is done, where that is
+    /// Times the distinct steps of what `executor` runs. `counts` has how often each is done, where that is
     /// not how often the executor does it.
     private static func time(
         _ executor: Executor, counts: [String: Int] = [:], peaks: Peaks, repetitions: Int, filter: String,
         progress: (Case) -> Void
     ) throws -> [Case] {
         let device = executor.memory.device
+        // Each step finds the inputs that a run gives it.
+        try executor.run()
         let flush = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("flush", [16 << 20]))) }
         var cases: [Case] = []
         for group in distinct(executor.schedule) where filter.isEmpty || group.name.contains(filter) {

@@ -108,9 +108,7 @@ public struct SampleBenchmark: Codable, Sendable {
                 graph.scale(tokens, by: strength), graph.scale(generated(isDropped: true), by: 1 - strength))
         }
         graph.output(tokens)
-        let device = memory.device
-        let executor = try Executor(
-            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        let executor = try memory.executor(graph)
         return {
             for start in stride(from: 0, to: all.count, by: count) {
                 let part = Array(all[start..<min(start + count, all.count)])

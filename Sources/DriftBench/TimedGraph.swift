@@ -9,8 +9,7 @@ final class TimedGraph {
         self.device = device
         let graph = Graph()
         try build(graph)
-        executor = try Executor(
-            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+        executor = try DeviceMemory(device).executor(graph)
         // The first runs compile, and touch memory for the first time.
         for _ in 0..<2 { try executor.run() }
         try device.finish()

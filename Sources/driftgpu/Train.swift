@@ -98,7 +98,7 @@ struct Train: ParsableCommand {
             var changed = settings
             changed.gradCheckpointing = gradCheckpointing
             return try TrainingMemory(
-                changed, data: data, maxAllocation: device.about.maxAllocation, traits: device.traits, gemm: device.gemm)
+                changed, data: data, maxAllocation: device.allocationLimit, traits: device.traits, gemm: device.gemm)
         }
         let (plain, recomputing) = (try memory(false), try memory(true))
         let own = settings.gradCheckpointing ? recomputing : plain

@@ -1,8 +1,8 @@
-import DriftGPU
 import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftGPU
 
 @Suite(.serialized) struct TrainingRunTests {
     /// Every file of the last checkpoint, and the log.
@@ -29,6 +29,51 @@ import Testing
             for name in a.keys { #expect(a[name] == b[name], "\(name)") }
             let log = String(decoding: b["metrics"] ?? [], as: UTF8.self).split(separator: "\n")
             #expect(try log.map { try JSON.parse(Array($0.utf8))["step"]?.integer } == Array(1...steps))
+        }
+    }
+
+    @Test("saving and loading hold one tensor at a time", arguments: TinyRun.allCases)
+    func streams(_ kind: TinyRun) throws {
+        try TestDevice.with(.cpu16) { device in
+            let folder = try TestFolder()
+            let trainer = try kind.trainer(device)
+            try trainer.advance()
+            try device.finish()
+            let driver = device.commands.driver
+            defer { device.commands.driver = driver }
+            var reads: [Int] = []
+            device.commands.driver.read = { queue, buffer, offset, count, target in
+                reads.append(count)
+                return driver.read(queue, buffer, offset, count, target)
+            }
+            let run = RunFolder(folder.file("run"))
+            try run.save(trainer)
+            device.commands.driver = driver
+
+            let layout = trainer.state.model.layout
+            let extra = try trainer.extraStorages().map { $0.count * 4 }
+            let largest = max(layout.entries.map { $0.count * 4 }.max() ?? 0, extra.max() ?? 0)
+            #expect(reads.max() == largest && largest * 4 < layout.count * 4 * 4)
+            #expect(reads.reduce(0, +) == 4 * layout.parameterCount * 4 + extra.reduce(0, +))
+
+            let state = ModelState(trainer.state.model, memory: DeviceMemory(device))
+            let restored = try run.restore(
+                step: 1, configuration: trainer.configuration, state: state, data: ImageSet(TinyRun.data()))
+            #expect(try isSame(restored.snapshot(), trainer.snapshot()))
+        }
+    }
+
+    @Test("what an evaluation draws takes nothing from the metrics of its step")
+    func judgedSteps() throws {
+        try TestDevice.with(.cpu16) { device in
+            let folder = try TestFolder()
+            for (name, every) in [("plain", 0), ("judged", 2)] {
+                #expect(try TinyRun.pixels.run(folder.file(name), device) { ($0.onlineEval, $0.onlineEvalImages) = (every, 2) } == .finished)
+            }
+            let losses = try ["plain", "judged"].map { name in
+                try folder.text("\(name)/metrics.jsonl").split(separator: "\n").map { try JSON.parse(Array($0.utf8))["loss"]?.text }
+            }
+            #expect(losses[0] == losses[1] && losses[0].count == 6 && losses[0].allSatisfy { $0 != nil })
         }
     }
 

@@ -5,11 +5,13 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct ProfilerTests {
-    private func profiled(_ body: (Profiler, Schedule) throws -> Void) throws {
-        try TestDevice.alone { try profile(body) }
+    private func profiled(
+        pendingLimit: Int = 4096, runs: Int = 3, _ body: (Profiler, Schedule) throws -> Void
+    ) throws {
+        try TestDevice.alone { try profile(pendingLimit, runs, body) }
     }
 
-    private func profile(_ body: (Profiler, Schedule) throws -> Void) throws {
+    private func profile(_ pendingLimit: Int, _ runs: Int, _ body: (Profiler, Schedule) throws -> Void) throws {
         var options = Device.Options(environment: [:])
         options.profiling = true
         let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
@@ -20,9 +22,12 @@ import Testing
         [y, try graph.scale(y, by: 2)].forEach(graph.output)
         let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm)
         let executor = try Executor(schedule, memory: DeviceMemory(device))
-        let profiler = Profiler()
+        let profiler = Profiler(pendingLimit: pendingLimit)
         executor.profiler = profiler
-        for _ in 0..<3 { try executor.run() }
+        for _ in 0..<runs {
+            try executor.run()
+            #expect(profiler.pending.count < pendingLimit)
+        }
         try body(profiler, schedule)
     }
 
@@ -33,6 +38,17 @@ import Testing
             #expect(totals.first { $0.name == "add_forward" }?.launches == 3)
             #expect(totals.map(\.milliseconds) == totals.map(\.milliseconds).sorted(by: >))
             #expect(try profiler.collect().allSatisfy { $0.end >= $0.start })
+        }
+    }
+
+    @Test("events are given back as launches go on, and no launch is lost")
+    func pendingEventsAreBounded() throws {
+        try profiled(pendingLimit: 7, runs: 50) { profiler, schedule in
+            let samples = try profiler.collect()
+            #expect(samples.count == 50 * schedule.launches && profiler.pending.isEmpty)
+            // Taken in parts, they are still in the order of the launches.
+            #expect(zip(samples, samples.dropFirst()).allSatisfy { $0.start <= $1.start })
+            #expect(try profiler.totals().reduce(0) { $0 + $1.launches } == samples.count)
         }
     }
 

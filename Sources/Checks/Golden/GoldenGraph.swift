@@ -58,10 +58,7 @@ final class GoldenGraph {
 
     /// Runs the graph once; its outputs are readable then.
     func run() throws {
-        let device = memory.device
-        let executor =
-            try self.executor
-            ?? Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        let executor = try self.executor ?? memory.executor(graph)
         self.executor = executor
         try executor.run()
     }
@@ -128,8 +125,7 @@ func attentionWeights(
     let input = try graph.input("probe", [parts * batch, positions, row])
     let output = try graph.selfAttention(input, heads: heads, mask: mask)
     graph.output(output)
-    let executor = try Executor(
-        Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+    let executor = try DeviceMemory(device).executor(graph)
     try executor.write(values, to: input)
     try executor.run()
     let results = try executor.read(output)

@@ -15,8 +15,7 @@ enum MemoryBankGolden {
             let samples = try graph.input("samples\(step)", values.shape)
             let labels = try graph.input("labels\(step)", owners.shape, .int32)
             try graph.add(samples, labels: labels, to: bank)
-            let executor = try Executor(
-                Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+            let executor = try memory.executor(graph)
             try executor.write(values.floats ?? [], to: samples)
             try executor.write(owners.ints ?? [], to: labels)
             try executor.run()

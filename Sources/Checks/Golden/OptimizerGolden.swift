@@ -86,8 +86,7 @@ private struct OptimizerRun {
                 learningRate: graph.constant("learning_rate", [learningRate], [1])),
             loss: graph.constant("loss", [Float(0)], [1]))
         graph.output(norm)
-        executor = try Executor(
-            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+        executor = try DeviceMemory(device).executor(graph)
     }
 
     func write(_ values: [Float], to name: String, of buffer: String) throws {

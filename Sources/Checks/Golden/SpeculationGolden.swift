@@ -68,9 +68,7 @@ enum SpeculationGolden {
         let tracked = try graph.track(entropy, state: graph.stored([EntropyTracker.stateCount], in: storage), tracker)
         try graph.place(tracked.state, in: storage, at: 0)
         graph.output(tracked.thresholds)
-        let device = memory.device
-        let executor = try Executor(
-            Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        let executor = try memory.executor(graph)
         try executor.write(values, to: entropy)
         try executor.run()
         return (try executor.read(tracked.thresholds), try memory.read(Float.self, from: storage))

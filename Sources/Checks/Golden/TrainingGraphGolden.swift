@@ -24,8 +24,7 @@ enum TrainingGraphGolden {
         try product.memory.write(
             images.floats ?? [], to: TrainingGraph.imageStorage(count: count, values: images.count / count))
         let training = try TrainingGraph(model, configuration, imageCount: count, isSecondPhase: isSecondPhase)
-        let executor = try Executor(
-            Schedule(training.graph, traits: device.traits, gemm: device.gemm), memory: product.memory)
+        let executor = try product.memory.executor(training.graph)
         try executor.write([Int32](repeating: label, count: training.labels.count), to: training.labels)
         try executor.write((0..<Int32(count)).map { $0 }, to: training.indices)
         try executor.write([UInt32(7), 0, 3, 0], to: training.clock)

@@ -54,8 +54,7 @@ enum VAEGolden {
         let moments = try vae.encode(graph.input("x", x.shape), scope)
         let decoded = try vae.decode(graph.input("z", z.shape), scope)
         [moments, decoded].forEach(graph.output)
-        let executor = try Executor(
-            Schedule(graph, traits: memory.device.traits, gemm: memory.device.gemm), memory: memory)
+        let executor = try memory.executor(graph)
         try executor.run()
         try comparison.check("out", "moments", executor.read(moments))
         try comparison.check("out", "decoded", executor.read(decoded))

@@ -103,8 +103,8 @@ final class LabelProbe {
     private func makeGraph(_ count: Int) throws -> ProbeGraph {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
-        let labels = try graph.input("analysis_labels_\(count)", [count], .int32)
-        let drop = try graph.input("analysis_drop_\(count)", [count])
+        let labels = try graph.input("analysis_labels", [count], .int32, grows: true)
+        let drop = try graph.input("analysis_drop", [count], grows: true)
         var heads: [Tensor] = []
         let (z, entropy) = try model.encode(
             model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope

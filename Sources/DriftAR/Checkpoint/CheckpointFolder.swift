@@ -43,6 +43,21 @@ public struct CheckpointFolder: Sendable {
     /// One that the step already has is replaced.
     @discardableResult
     public func save(step: Int, _ files: [String: Contents]) throws -> String {
+        try save(
+            step: step,
+            writers: files.mapValues { contents in
+                { file in
+                    switch contents {
+                    case .tensors(let tensors, let metadata):
+                        try SafeTensors.write(tensors, metadata: metadata, to: file)
+                    case .bytes(let bytes): try file.write(bytes)
+                    }
+                }
+            })
+    }
+
+    /// The same, where each file is written when its turn comes.
+    func save(step: Int, writers: [String: (AtomicFile) throws -> Void]) throws -> String {
         guard step >= 0 else {
             throw DataError("a checkpoint of step \(step)", at: path, fix: "count steps from 0")
         }
@@ -52,16 +67,13 @@ public struct CheckpointFolder: Sendable {
         do {
             try Files.makeFolder(temporary)
             var entries: [String: CheckpointManifest.Entry] = [:]
-            for (name, contents) in files.sorted(by: { $0.key < $1.key }) {
+            for (name, write) in writers.sorted(by: { $0.key < $1.key }) {
                 guard !name.isEmpty, !name.hasPrefix("."), !name.contains("/"), name != CheckpointManifest.name else {
                     throw DataError("'\(name)' cannot be a file of a checkpoint", at: path,
                                     fix: "choose a plain file name")
                 }
                 let file = try AtomicFile(Files.join(temporary, name), checksummed: true)
-                switch contents {
-                case .tensors(let tensors, let metadata): try SafeTensors.write(tensors, metadata: metadata, to: file)
-                case .bytes(let bytes): try file.write(bytes)
-                }
+                try write(file)
                 try file.commit()
                 entries[name] = CheckpointManifest.Entry(byteCount: file.byteCount, checksum: file.checksum)
             }

@@ -126,7 +126,6 @@ private struct Step {
                 secondMoment: flat("moment2"), average: nil, flags: graph.constant("flags", flags, [flags.count]),
                 counters: graph.input("counters", [2], .uint32), learningRate: learningRate),
             loss: loss)
-        let device = memory.device
-        executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        executor = try memory.executor(graph)
     }
 }

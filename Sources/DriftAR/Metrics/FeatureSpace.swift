@@ -64,8 +64,7 @@ public struct PhiFeatures: FeatureSpace {
         let input = try graph.input("phi_images", [batch, channels, height, width])
         let output = try model.features(graph.patchify(input, patch: patch), scope)
         graph.output(output)
-        let device = state.memory.device
-        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: state.memory)
+        let executor = try state.memory.executor(graph)
         let quarters = Quarters(rows: height / patch, columns: width / patch)
         let embed = output.shape[2]
         let size = output.shape[1] * embed

@@ -96,7 +96,7 @@ public struct FittedClassifier: Sendable {
         let (features, logits) = try classifier(images, ParameterScope(graph, classifier.layout))
         graph.output(features)
         graph.output(logits)
-        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        let executor = try memory.executor(graph)
         var result: (features: [Float], logits: [Float]) = ([], [])
         try data.forEachBatch(of: batch) { block, count in
             try executor.write(block, to: images)

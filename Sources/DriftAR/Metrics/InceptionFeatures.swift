@@ -86,7 +86,7 @@ public struct InceptionFeatures: FeatureSpace {
         }
         graph.output(features)
         graph.output(logits)
-        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        let executor = try memory.executor(graph)
         var result: (features: [Float], logits: [Float]) = ([], [])
         try images.forEachBatch(of: batch) { block, count in
             try executor.write(

@@ -107,12 +107,9 @@ public final class Autoencoder {
     ) throws -> (input: Tensor, output: Tensor, executor: Executor) {
         let graph = Graph()
         let scope = ParameterScope(graph, stage.layout, storage: stage.storage)
-        // Storages are shared by name, so the name carries the shape.
-        let input = try graph.input("\(stage.storage)_input_" + shape.map(String.init).joined(separator: "_"), shape)
+        let input = try graph.input("\(stage.storage)_input", shape, grows: true)
         let output = try build(input, scope)
         graph.output(output)
-        let device = memory.device
-        let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
-        return (input, output, executor)
+        return (input, output, try memory.executor(graph))
     }
 }

@@ -18,12 +18,17 @@ public final class ModelState {
         var initial = weights.map(InitialWeights.init)
         // The device refuses what is too large before the host allocates as much.
         for name in ["parameters", "ema"] { try memory.reserve(model.layout.storage(name)) }
-        let values = try model.layout.initialValues(of: model.declarations, seed: seed) { entry in
+        let parameters = model.layout.storage("parameters")
+        try model.layout.forEachInitialValue(of: model.declarations, seed: seed) { entry in
             try weights.flatMap { try initial?.take(entry, from: $0) }
+        } earlier: { entry in
+            try memory.read(Float.self, from: parameters, at: entry.offset, count: entry.count)
+        } body: { entry, values in
+            for storage in [parameters, model.layout.storage("ema")] {
+                try memory.write(values, to: storage, at: entry.offset)
+            }
         }
         try initial?.check()
-        try memory.write(values, to: model.layout.storage("parameters"))
-        try memory.write(values, to: model.layout.storage("ema"))
         return initial
     }
 
@@ -32,10 +37,25 @@ public final class ModelState {
         try model.layout.tensors(memory.read(Float.self, from: model.layout.storage(buffer)))
     }
 
-    /// Fills a flat buffer from a file that has every parameter under its name and in its shape. Throws a line that names
-    /// the first that is missing or has another shape.
-    public func load(_ file: SafeTensorsFile, into buffer: String) throws {
-        try memory.reserve(model.layout.storage(buffer))
-        try memory.write(model.layout.values(from: file), to: model.layout.storage(buffer))
+    /// The tensors of a flat buffer under `prefix` and their names, each read from the device when its turn to be written
+    /// comes.
+    func parts(of buffer: String, prefix: String = "") -> [SafeTensorsPart] {
+        let (memory, storage) = (memory, model.layout.storage(buffer))
+        return model.layout.entries.map { entry in
+            SafeTensorsPart(name: prefix + entry.name, type: .f32, shape: entry.shape, count: entry.count) { file in
+                try file.write(memory.read(Float.self, from: storage, at: entry.offset, count: entry.count))
+            }
+        }
+    }
+
+    /// Fills a flat buffer from a file that has every parameter under `prefix` and its name and in its shape. Throws a line
+    /// that names the first that is missing or has another shape.
+    public func load(_ file: SafeTensorsFile, into buffer: String, prefix: String = "") throws {
+        let storage = model.layout.storage(buffer)
+        try memory.reserve(storage)
+        // One after the other: a model on the host as a whole would take as much again as on the device.
+        for entry in model.layout.entries {
+            try memory.write(file.floats(prefix + entry.name, shape: entry.shape), to: storage, at: entry.offset)
+        }
     }
 }

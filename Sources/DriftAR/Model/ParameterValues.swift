@@ -3,48 +3,62 @@ import Foundation
 
 extension ParameterLayout {
     /// The first values of all parameters as one flat buffer, drawn from `seed` as their declarations, which are this
-    /// layout's in the same order, say. Where `given` has values for a parameter, it takes those.
-    func initialValues(
-        of declarations: [ParameterDeclaration], seed: UInt64, given: (Entry) throws -> [Float]? = { _ in nil }
-    ) throws -> [Float] {
-        let random = Philox(seed: seed)
+    /// layout's in the same order, say.
+    func initialValues(of declarations: [ParameterDeclaration], seed: UInt64) throws -> [Float] {
         var values = [Float](repeating: 0, count: count)
+        try forEachInitialValue(of: declarations, seed: seed) { entry in
+            Array(values[entry.offset..<(entry.offset + entry.count)])
+        } body: { entry, drawn in
+            values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: drawn)
+        }
+        return values
+    }
+
+    /// Hands the same to `body`, one parameter after the other. Where `given` has values for a parameter, it takes those.
+    /// `earlier` is asked for those of a parameter that `body` has had.
+    func forEachInitialValue(
+        of declarations: [ParameterDeclaration], seed: UInt64, given: (Entry) throws -> [Float]? = { _ in nil },
+        earlier: (Entry) throws -> [Float], body: (Entry, [Float]) throws -> Void
+    ) throws {
+        let random = Philox(seed: seed)
         for (index, declaration) in declarations.enumerated() {
             guard let entry = self[declaration.name] else { continue }
-            let range = entry.offset..<(entry.offset + entry.count)
             if let taken = try given(entry) {
-                values.replaceSubrange(range, with: taken)
+                try body(entry, taken)
                 continue
             }
             switch declaration.initial {
-            case .zeros: break
-            case .ones: for i in range { values[i] = 1 }
-            case .normal(let deviation):
-                for (k, i) in range.enumerated() {
-                    values[i] = deviation * Float(random.normal(stream: Self.stream, tensor: index, element: k))
-                }
-            case .glorot, .fanIn:
-                let inputs = Float(entry.shape.last ?? 1)
-                let bound =
-                    declaration.initial == .fanIn
-                    ? 1 / inputs.squareRoot() : (6 / (inputs + Float(entry.shape.first ?? 1))).squareRoot()
-                for (k, i) in range.enumerated() {
-                    values[i] = bound * (2 * Float(random.uniform(stream: Self.stream, tensor: index, element: k)) - 1)
-                }
-            case .position(let columns):
-                let width = entry.shape.last ?? 1
-                for (k, i) in range.enumerated() {
-                    values[i] = Self.position(token: k / width, columns: columns, feature: k % width, of: width)
-                }
             case .copy(let name):
                 // Declared earlier, so already there.
                 guard let source = self[name], source.count == entry.count else {
                     throw GraphError("parameter \(entry.name): nothing like it is called \(name)")
                 }
-                for k in 0..<entry.count { values[entry.offset + k] = values[source.offset + k] }
+                try body(entry, earlier(source))
+            default: try body(entry, Self.drawn(entry, declaration.initial, tensor: index, random))
             }
         }
-        return values
+    }
+
+    /// The first values of a parameter that is no other's copy. `tensor`: its number among the declarations.
+    private static func drawn(
+        _ entry: Entry, _ initial: ParameterDeclaration.Initial, tensor: Int, _ random: Philox
+    ) -> [Float] {
+        switch initial {
+        case .zeros, .copy: return [Float](repeating: 0, count: entry.count)
+        case .ones: return [Float](repeating: 1, count: entry.count)
+        case .normal(let deviation):
+            return (0..<entry.count).map { deviation * Float(random.normal(stream: stream, tensor: tensor, element: $0)) }
+        case .glorot, .fanIn:
+            let inputs = Float(entry.shape.last ?? 1)
+            let bound =
+                initial == .fanIn ? 1 / inputs.squareRoot() : (6 / (inputs + Float(entry.shape.first ?? 1))).squareRoot()
+            return (0..<entry.count).map {
+                bound * (2 * Float(random.uniform(stream: stream, tensor: tensor, element: $0)) - 1)
+            }
+        case .position(let columns):
+            let width = entry.shape.last ?? 1
+            return (0..<entry.count).map { position(token: $0 / width, columns: columns, feature: $0 % width, of: width) }
+        }
     }
 
     private static var stream: UInt32 { 0x2001_0000 }

@@ -32,26 +32,31 @@ public struct RunFolder: Sendable {
     public func save(_ trainer: Trainer) throws -> String {
         let state = trainer.state
         let metadata = try ["format": "pt", Self.configurationKey: String(decoding: trainer.configuration.json(), as: UTF8.self)]
-        var rest: [String: NamedTensor] = [:]
-        for moment in ["moment1", "moment2"] {
-            for (name, tensor) in try state.tensors(of: moment) { rest[moment + "/" + name] = tensor }
-        }
-        for storage in try trainer.extraStorages() {
-            rest["storage/" + storage.name] = try Self.tensor(of: storage, in: state.memory)
+        let rest =
+            ["moment1", "moment2"].flatMap { state.parts(of: $0, prefix: $0 + "/") }
+            + (try trainer.extraStorages().map { Self.part(of: $0, in: state.memory) })
+        // Tensor by tensor: the host never holds more than one of them.
+        func writer(_ parts: [SafeTensorsPart], _ metadata: [String: String]) -> (AtomicFile) throws -> Void {
+            { try SafeTensors.write(parts, metadata: metadata, to: $0) }
         }
         return try checkpoints.save(
             step: trainer.step,
-            [
-                File.model: .tensors(try state.tensors(of: "parameters"), metadata: metadata),
-                File.ema: .tensors(try state.tensors(of: "ema"), metadata: metadata),
-                File.state: .tensors(rest, metadata: ["step": String(trainer.step)]),
+            writers: [
+                File.model: writer(state.parts(of: "parameters"), metadata),
+                File.ema: writer(state.parts(of: "ema"), metadata),
+                File.state: writer(rest, ["step": String(trainer.step)]),
             ])
     }
 
-    private static func tensor(of storage: Storage, in memory: DeviceMemory) throws -> NamedTensor {
-        switch storage.element {
-        case .float32: return try NamedTensor(shape: [storage.count], floats: memory.read(Float.self, from: storage))
-        default: return try NamedTensor(shape: [storage.count], ints: memory.read(Int32.self, from: storage))
+    private static func part(of storage: Storage, in memory: DeviceMemory) -> SafeTensorsPart {
+        SafeTensorsPart(
+            name: "storage/" + storage.name, type: storage.element == .float32 ? .f32 : .i32, shape: [storage.count],
+            count: storage.count
+        ) { file in
+            switch storage.element {
+            case .float32: try file.write(memory.read(Float.self, from: storage))
+            default: try file.write(memory.read(Int32.self, from: storage))
+            }
         }
     }
 
@@ -63,14 +68,7 @@ public struct RunFolder: Sendable {
         try state.load(checkpoint.tensors(File.model), into: "parameters")
         try state.load(checkpoint.tensors(File.ema), into: "ema")
         let rest = try checkpoint.tensors(File.state)
-        for moment in ["moment1", "moment2"] {
-            var values = [Float](repeating: 0, count: state.model.layout.count)
-            for entry in state.model.layout.entries {
-                let part = try rest.floats(moment + "/" + entry.name, shape: entry.shape)
-                values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: part)
-            }
-            try state.memory.write(values, to: state.model.layout.storage(moment))
-        }
+        for moment in ["moment1", "moment2"] { try state.load(rest, into: moment, prefix: moment + "/") }
         let trainer = try Trainer(configuration, state: state, data: data, step: step)
         for storage in try trainer.extraStorages() {
             let tensor = try rest.tensor("storage/" + storage.name)

@@ -40,7 +40,7 @@ public struct TrainingRun {
             throw ConfigurationError(
                 "\(path): holds a run already; continue it with --resume, replace it with --overwrite, or choose another --output")
         }
-        let limits = limits ?? TrainingMemory.Limits(device.about)
+        let limits = limits ?? TrainingMemory.Limits(device)
         memory = try TrainingMemory(
             configuration, data: data, maxAllocation: limits.maxAllocation, traits: device.traits, gemm: device.gemm)
         try memory.check(limits)
@@ -85,9 +85,10 @@ public struct TrainingRun {
             trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.steps
             let isJudged = configuration.onlineEval > 0 && (step % configuration.onlineEval == 0 || isLast)
-            if isJudged { judged = try evaluate() }
             if step == 1 || step % configuration.logEvery == 0 || isLast || isJudged {
+                // Before anything is drawn on the same memory: that overwrites what the step left.
                 let metrics = try trainer.metrics()
+                if isJudged { judged = try evaluate() }
                 try log.append(step: step, values: metrics + (isJudged ? judged : []))
                 let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
                 shown = metrics.filter { wanted.contains($0.0) } + judged.filter { $0.0 != "nearest_distance" }

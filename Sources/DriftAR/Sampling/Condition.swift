@@ -9,7 +9,7 @@ package struct Condition: Sendable, Equatable {
 }
 
 /// Where the conditions of a batch of labels lie on the device: encoder's results, draft and decoder meet here, each with a
-/// graph of its own. A storage has one size, so the number of labels is a part of the names.
+/// graph of its own. Batches of other numbers of labels lie in the same storages, one after the other.
 struct ConditionStorage {
     let labels: Int
     private let tokens: Int
@@ -29,12 +29,16 @@ struct ConditionStorage {
     /// The draft's features where they were accepted, z elsewhere.
     var merged: Storage { features("merged") }
     var draftEntropy: Storage { map("draft_entropy") }
+    /// Distance of each of the draft's features from z, and 1 where it was accepted.
+    var distance: Storage { map("distance") }
+    var accepted: Storage { map("accepted") }
     /// Longest accepted prefix of each label.
-    var prefix: Storage { Storage(name("prefix"), count: labels) }
+    var prefix: Storage { Storage("sample_prefix", count: labels, grows: true) }
 
-    private func name(_ what: String) -> String { "sample_\(labels)_\(what)" }
-    private func features(_ what: String) -> Storage { Storage(name(what), count: labels * tokens * width) }
-    private func map(_ what: String) -> Storage { Storage(name(what), count: labels * tokens) }
+    private func features(_ what: String) -> Storage {
+        Storage("sample_" + what, count: labels * tokens * width, grows: true)
+    }
+    private func map(_ what: String) -> Storage { Storage("sample_" + what, count: labels * tokens, grows: true) }
 
     /// The tensor [L, R, D] of one of the features in a graph.
     func features(_ storage: Storage, in graph: Graph) throws -> Tensor {

@@ -75,11 +75,9 @@ final class DiTSource: ImageSource {
     private static func inputs(_ model: DiTModel, weights: String, labels: Int, perLabel: Int) throws -> Inputs {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
-        // Names carry the batch: storages are shared by name, and another batch has other sizes.
-        let name = "sample_\(labels)x\(perLabel)_"
-        let chosen = try graph.input(name + "labels", [labels], .int32)
-        let guidance = try graph.input(name + "guidance", [labels, GuidanceFeatures.count])
-        let noise = try graph.input(name + "noise", [labels * perLabel, model.tokens, model.tokenWidth])
+        let chosen = try graph.input("sample_labels", [labels], .int32, grows: true)
+        let guidance = try graph.input("sample_guidance", [labels, GuidanceFeatures.count], grows: true)
+        let noise = try graph.input("sample_noise", [labels * perLabel, model.tokens, model.tokenWidth], grows: true)
         let tokens = try model(noise: noise, labels: chosen, guidance: guidance, scope)
         graph.output(tokens)
         return Inputs(graph: graph, labels: chosen, guidance: guidance, noise: noise, tokens: tokens)

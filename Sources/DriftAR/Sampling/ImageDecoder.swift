@@ -73,10 +73,8 @@ final class ImageDecoder {
         let storage = ConditionStorage(labels: batch.labels, shape)
         let z = try storage.features(storage.z, in: graph)
         let entropy = try storage.map(storage.entropy, in: graph)
-        // Names carry the batch: storages are shared by name, and another batch has other sizes.
         let noise = try graph.input(
-            "sample_\(batch.labels)x\(batch.perLabel)_noise",
-            [batch.labels * batch.perLabel, shape.tokens, shape.tokenWidth])
+            "sample_noise", [batch.labels * batch.perLabel, shape.tokens, shape.tokenWidth], grows: true)
         let cfg = try graph.input("sample_cfg", [1])
         let merged = batch.isMerged ? try storage.features(storage.merged, in: graph) : nil
         let tokens: Tensor

@@ -106,20 +106,12 @@ final class LabelEncoder {
     ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: weights)
-        // Names carry the count: storages are shared by name.
-        let labels = try graph.input("sample_labels_\(count)", [count], .int32)
-        let drop = try graph.input("sample_drop_\(count)", [count])
+        let labels = try graph.input("sample_labels", [count], .int32, grows: true)
+        let drop = try graph.input("sample_drop", [count], grows: true)
         let (z, entropy) = try model.encode(
             model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
         graph.output(z)
         graph.output(entropy)
         return (graph, labels, drop, z, entropy)
-    }
-}
-
-extension DeviceMemory {
-    /// `graph` scheduled for this memory's device and bound to it.
-    func executor(_ graph: Graph) throws -> Executor {
-        try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: self)
     }
 }

@@ -8,11 +8,11 @@ extension Sampler {
     }
 
     /// What a sampler will have allocated after the given drawings, each from newly encoded labels: its storages, without
-    /// those in `known`, and the arenas of its graphs.
+    /// those in `known`, and the largest of its graphs' arenas.
     static func planned(
         _ drawings: [Drawing], model: any ImageModel, weights: String, batchLimit: Int, traits: DeviceTraits,
         gemm: any GEMMProvider, known: Set<String>
-    ) throws -> (storages: [Storage], arenas: [Int]) {
+    ) throws -> (storages: [Storage], arenaBytes: Int) {
         var batches: Set<Drawing> = []
         for drawing in drawings {
             let labelsAtOnce = min(drawing.labels, max(1, batchLimit / drawing.perLabel))
@@ -24,9 +24,8 @@ extension Sampler {
         }
         let graphs = try model.sourceGraphs(batches.map { ($0.labels, $0.perLabel) }, weights: weights)
         let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
-        var seen = known
-        let storages = schedules.flatMap(\.storages.values) + model.sourceStorages
-        return (storages.filter { seen.insert($0.name).inserted }, schedules.map(\.plan.arenaBytes))
+        let storages = Storage.allocated(for: schedules.flatMap(\.storages.values) + model.sourceStorages)
+        return (storages.filter { !known.contains($0.name) }, schedules.map(\.plan.arenaBytes).max() ?? 0)
     }
 
     /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.

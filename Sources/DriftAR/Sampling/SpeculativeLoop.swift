@@ -55,7 +55,8 @@ package final class SpeculativeLoop {
     private let clock: SamplingClock
     private var proposers: [Proposal: Proposer] = [:]
     private var deciders: [Decision: Decider] = [:]
-    private var last: Proposer?
+    /// Where the results of the last proposals lie.
+    private var last: ConditionStorage?
     package private(set) var figures = SpeculativeFigures()
 
     /// Where the tracker's state lies.
@@ -110,7 +111,7 @@ package final class SpeculativeLoop {
         for (row, label) in labels.enumerated() {
             figures.add(.init(label: label, acceptedLength: Int(prefix[row]), accepted: Int(total[row])))
         }
-        last = proposer
+        last = ConditionStorage(labels: labels.count, model.shape)
     }
 
     /// How many rounds the loop takes over the labels proposed for, with as many images of each.
@@ -133,10 +134,8 @@ package final class SpeculativeLoop {
     /// Distance of each proposal [L, R], accepted or not [L, R], and longest accepted prefixes [L] of the last proposals.
     package func verdict() throws -> (distance: [Float], accepted: [Float], prefix: [Float]) {
         guard let last else { return ([], [], []) }
-        return (
-            try last.executor.read(last.verdict.distance), try last.executor.read(last.verdict.accepted),
-            try last.executor.read(last.verdict.prefix)
-        )
+        func values(_ storage: Storage) throws -> [Float] { try memory.read(Float.self, from: storage) }
+        return (try values(last.distance), try values(last.accepted), try values(last.prefix))
     }
 
     private func makeProposer(_ key: Proposal) throws -> Proposer {
@@ -150,8 +149,8 @@ package final class SpeculativeLoop {
         try graph.place(verdict.merged, in: storage.merged, at: 0)
         try graph.place(verdict.prefix, in: storage.prefix, at: 0)
         try graph.place(draft.entropy, in: storage.draftEntropy, at: 0)
-        graph.output(verdict.distance)
-        graph.output(verdict.accepted)
+        try graph.place(verdict.distance, in: storage.distance, at: 0)
+        try graph.place(verdict.accepted, in: storage.accepted, at: 0)
         graph.output(verdict.total)
         let proposer = Proposer(verdict: verdict, executor: try memory.executor(graph))
         proposers[key] = proposer

@@ -75,7 +75,7 @@ public struct ToyRun {
             graph, layout, optimizer, active: Set(layout.entries.map(\.name)), loss: loss, learningRate: learningRate,
             flagsName: "flags")
         graph.output(loss)
-        training = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+        training = try memory.executor(graph)
         inputs = (positive, clock, learningRate)
 
         // The same noise in every picture, so that each point can be followed.
@@ -84,7 +84,7 @@ public struct ToyRun {
         let averages = ParameterScope(view, layout, storage: "ema")
         shown = try Self.starts.map { try generator(noise, averages.scope($0.rawValue)) }
         shown.forEach(view.output)
-        showing = try Executor(Schedule(view, traits: device.traits, gemm: device.gemm), memory: memory)
+        showing = try memory.executor(view)
 
         let random = Philox(seed: settings.seed)
         let fixed = (0..<noise.count).map { element in

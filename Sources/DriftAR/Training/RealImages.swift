@@ -11,16 +11,12 @@ final class RealImages {
     /// Nil where the images stay on the device.
     private var loader: ImageLoader?
     private let isResident: Bool
-    private var bytesInFlight = 0
     private var waitedBefore = Duration.zero
     private var stepsSinceMetrics = 0
 
-    /// Bytes sent to the device after which it is waited for: what is under way takes host memory.
-    private static let mostInFlight = 256 << 20
-
     init(_ data: ImageSet, _ configuration: Configuration, memory: DeviceMemory) throws {
         (self.data, self.configuration, self.memory) = (data, configuration, memory)
-        let maxAllocation = memory.device.about.maxAllocation
+        let maxAllocation = memory.device.allocationLimit
         isResident = try configuration.resident.keeps(data, maxAllocation: maxAllocation)
         storedCount = try Self.storedCount(data, configuration, maxAllocation: maxAllocation)
         if isResident { try send() }
@@ -39,16 +35,7 @@ final class RealImages {
             try data.forEachBlock(flipped: isFlipped) { first, block in
                 let row = first + (isFlipped ? data.count : 0)
                 try memory.write(block, to: storage, at: row * data.valueCount)
-                try limitFlight(block.count * 4)
             }
-        }
-    }
-
-    private func limitFlight(_ bytes: Int) throws {
-        bytesInFlight += bytes
-        if bytesInFlight > Self.mostInFlight {
-            try memory.device.finish()
-            bytesInFlight = 0
         }
     }
 
@@ -63,7 +50,6 @@ final class RealImages {
         stepsSinceMetrics += 1
         return try loader.take(step) { values in
             try memory.write(values, to: storage)
-            try limitFlight(values.count * 4)
             return (0..<Int32(draw.images.count)).map { $0 }
         }
     }

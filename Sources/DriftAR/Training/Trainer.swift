@@ -112,8 +112,7 @@ public final class Trainer {
     }
 
     private func executor(for graph: Graph) throws -> Executor {
-        let executor = try Executor(
-            Schedule(graph, traits: device.traits, gemm: device.gemm, options: options), memory: memory)
+        let executor = try memory.executor(graph, options: options)
         executor.profiler = profiler
         return executor
     }

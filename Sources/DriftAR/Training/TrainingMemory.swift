@@ -10,6 +10,8 @@ public struct TrainingMemory: Sendable {
         public var globalMemory: Int
         /// Largest single allocation.
         public var maxAllocation: Int
+        /// What an error about that allocation ends with.
+        var hint = ""
 
         public init(name: String, globalMemory: Int, maxAllocation: Int) {
             self.name = name
@@ -18,8 +20,10 @@ public struct TrainingMemory: Sendable {
         }
 
         /// The limits of a real device.
-        public init(_ device: DeviceDescription) {
-            self.init(name: device.name, globalMemory: device.globalMemory, maxAllocation: device.maxAllocation)
+        public init(_ device: Device) {
+            self.init(
+                name: device.about.name, globalMemory: device.about.globalMemory, maxAllocation: device.allocationLimit)
+            hint = device.allocationHint
         }
     }
 
@@ -67,20 +71,25 @@ public struct TrainingMemory: Sendable {
         if configuration.groups == .tokens, configuration.encodeOnce {
             storages.append(Storage("image_labels", count: configuration.batch, element: .int32))
         }
-        add(arenas.max() ?? 0, named: "arena", to: .activations)
+        var activations = arenas.max() ?? 0
         if configuration.accumulate > 1 {
             let updates = try kinds.map { try AccumulatedStep(model, configuration, isSecondPhase: $0) }
                 .map { try Schedule($0.graph, traits: traits, gemm: gemm) }
             storages += updates.flatMap(\.storages.values)
-            add(updates.map(\.plan.arenaBytes).max() ?? 0, named: "arena of the update", to: .activations)
+            activations = max(activations, updates.map(\.plan.arenaBytes).max() ?? 0)
         }
-        var seen: Set<String> = []
-        for storage in storages where seen.insert(storage.name).inserted { add(storage, to: Self.part(of: storage.name)) }
+        storages = Storage.allocated(for: storages)
+        for storage in storages { add(storage, to: Self.part(of: storage.name)) }
         let sampled = try Sampler.planned(
             configuration.drawings, model: model, weights: configuration.evalWeights.buffer,
-            batchLimit: configuration.sampleBatch, traits: traits, gemm: gemm, known: seen)
+            batchLimit: configuration.sampleBatch, traits: traits, gemm: gemm, known: Set(storages.map(\.name)))
         for storage in sampled.storages { add(storage, to: .samples) }
-        for arena in sampled.arenas { add(arena, named: "arena of samples", to: .samples) }
+        add(activations, named: "arena", to: .activations)
+        // All graphs compute in one arena: samples take what theirs is larger.
+        if sampled.arenaBytes > activations {
+            bytes[.samples, default: 0] += sampled.arenaBytes - activations
+            if sampled.arenaBytes > largest.bytes { largest = ("arena of samples", .samples, sampled.arenaBytes) }
+        }
     }
 
     /// The memory of a run on these images, on a device of that largest single allocation.
@@ -129,7 +138,7 @@ public struct TrainingMemory: Sendable {
         }
         if limits.maxAllocation > 0, largest.bytes > limits.maxAllocation {
             throw ConfigurationError(
-                "the run needs \(NumberText.bytes(largest.bytes)) in one piece (\(largest.name)), but \(limits.name) gives at most \(NumberText.bytes(limits.maxAllocation)); \(try remedies([largest.part]))")
+                "the run needs \(NumberText.bytes(largest.bytes)) in one piece (\(largest.name)), but \(limits.name) gives at most \(NumberText.bytes(limits.maxAllocation)); \(try remedies([largest.part]))\(limits.hint)")
         }
     }
 

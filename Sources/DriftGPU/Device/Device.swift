@@ -6,6 +6,7 @@ import Logging
 public final class Device {
     /// How an open device is shaped; the default comes from the device and from DRIFTGPU_TEAM (`cpu` or `gpu`) and
     /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests. DRIFTGPU_TENSOR=emulate does without tensor cores.
+    /// DRIFTGPU_ALLOCATION=try asks for buffers larger than the device says it gives.
     public struct Options: Sendable {
         public var team: String?
         public var lanes: Int?
@@ -18,12 +19,15 @@ public final class Device {
         public var precision = Precision.fp32
         /// `emulate` calculates in portable code what tensor cores would; nil asks for the device's own.
         public var tensor: String?
+        /// `try` leaves it to the driver whether a buffer is too large; nil refuses what the device says it does not give.
+        public var allocation: String?
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
             lanes = environment["DRIFTGPU_LANES"].flatMap { Int($0) }
             tuning = Tuning.folder(environment: environment)
             tensor = environment["DRIFTGPU_TENSOR"].flatMap { $0.isEmpty ? nil : $0 }
+            allocation = environment["DRIFTGPU_ALLOCATION"].flatMap { $0.isEmpty ? nil : $0 }
         }
     }
 
@@ -34,14 +38,17 @@ public final class Device {
     public let isProfiling: Bool
     let emulatesTensorCores: Bool
     let context: cl_context
-    let queue: cl_command_queue
+    let commands: CommandQueue
+    var queue: cl_command_queue { commands.handle }
     private let sources: KernelSource
     private let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
-    /// Bytes handed to transfers that have not finished; freed by `finish`.
-    private var staging: [UnsafeMutableRawPointer] = []
     /// Bytes of all live buffers.
     public internal(set) var allocatedBytes = 0
+    /// Bytes of the largest buffer that is asked for; 0 where nobody knows. Everything that plans buffers goes by it.
+    public internal(set) var allocationLimit: Int
+    /// Host memory held by writes that the device has not passed yet.
+    package var stagedBytes: Int { commands.stagedBytes }
 
     /// Opens `about`. Throws an `OpenCLError` or `DeviceError` naming the device.
     public init(_ about: DeviceDescription, options: Options = Options()) throws {
@@ -57,6 +64,10 @@ public final class Device {
         if let tensor = options.tensor, tensor != "emulate" {
             throw DeviceError("DRIFTGPU_TENSOR=\(tensor): unknown; use emulate, or unset it")
         }
+        if let allocation = options.allocation, allocation != "try" {
+            throw DeviceError("DRIFTGPU_ALLOCATION=\(allocation): unknown; use try, or unset it")
+        }
+        allocationLimit = options.allocation == nil ? about.maxAllocation : about.globalMemory
         precision = options.precision
         emulatesTensorCores = options.tensor != nil
         var status: cl_int = 0
@@ -64,15 +75,15 @@ public final class Device {
         guard let context = clCreateContext(nil, 1, &id, nil, nil, &status) else {
             throw OpenCLError(code: status, subject: "context on \(about.name)")
         }
-        let properties = options.profiling ? cl_command_queue_properties(CL_QUEUE_PROFILING_ENABLE) : 0
-        guard let queue = clCreateCommandQueue(context, about.id, properties, &status) else {
+        do {
+            commands = try CommandQueue(context, about, profiling: options.profiling)
+        } catch {
             clReleaseContext(context)
-            throw OpenCLError(code: status, subject: "queue on \(about.name)")
+            throw error
         }
         if gemm is CLBlastGEMM, let folder = options.tuning { Tuning.apply(from: folder, to: about, log: log) }
         isProfiling = options.profiling
         self.context = context
-        self.queue = queue
         if precision != .fp32 { gemm = try tensorGEMM() }
         log.debug("opened \(about.name): teams of \(traits.teamSize), \(traits.lanes) lanes, GEMM \(gemm.name) \(precision)")
     }
@@ -90,9 +101,7 @@ public final class Device {
 
     deinit {
         clFinish(queue)
-        for bytes in staging { bytes.deallocate() }
         for program in programs.values { clReleaseProgram(program) }
-        clReleaseCommandQueue(queue)
         clReleaseContext(context)
     }
 
@@ -192,71 +201,21 @@ public final class Device {
     // MARK: Queue
 
     /// Waits for all work issued so far.
-    public func finish() throws {
-        let status = clFinish(queue)
-        for bytes in staging { bytes.deallocate() }
-        staging.removeAll(keepingCapacity: true)
-        try OpenCLError.check(status, "queue on \(about.name)")
-    }
+    public func finish() throws { try commands.finish() }
 
-    /// Copies `bytes` into `buffer` behind the work issued so far, without waiting for it.
+    /// Copies `bytes` into `buffer` behind the work issued so far.
     func write(_ bytes: UnsafeRawBufferPointer, to buffer: Buffer, at byteOffset: Int) throws {
-        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-        let copy = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 64)
-        copy.copyMemory(from: base, byteCount: bytes.count)
-        staging.append(copy)
-        try OpenCLError.check(
-            clEnqueueWriteBuffer(queue, buffer.handle, cl_bool(CL_FALSE), byteOffset, bytes.count, copy, 0, nil, nil),
-            "writing buffer \(buffer.name)")
+        try commands.write(bytes, to: buffer.handle, at: byteOffset, buffer.name)
     }
 
     /// Reads from `buffer` after all work issued so far.
     func read(_ buffer: Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-        try OpenCLError.check(
-            clEnqueueReadBuffer(queue, buffer.handle, cl_bool(CL_TRUE), byteOffset, bytes.count, base, 0, nil, nil),
-            "reading buffer \(buffer.name)")
-    }
-}
-
-/// A device allocation.
-final class Buffer {
-    let handle: cl_mem
-    let name: String
-    let byteCount: Int
-    private let device: Device
-
-    /// Allocates and fills with `fill`. Throws naming the buffer and its size.
-    init(_ device: Device, name: String, byteCount: Int, fill: UInt32 = 0) throws {
-        let size = max(4, (byteCount + 3) & ~3)
-        guard size <= device.about.maxAllocation || device.about.maxAllocation == 0 else {
-            throw DeviceError(
-                "buffer \(name): \(size) bytes are more than \(device.about.name) allocates at once (\(device.about.maxAllocation)); use a smaller batch or model")
-        }
-        let total = device.about.globalMemory
-        guard total == 0 || size <= total - device.allocatedBytes else {
-            throw DeviceError(
-                "buffer \(name): \(size) bytes do not fit beside the \(device.allocatedBytes) in use on \(device.about.name), which has \(total); use a smaller batch or model")
-        }
-        var status: cl_int = 0
-        guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &status) else {
-            throw OpenCLError(code: status, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
-        }
-        var pattern = fill
-        let filled = clEnqueueFillBuffer(device.queue, handle, &pattern, 4, 0, size, 0, nil, nil)
-        guard filled == CL_SUCCESS else {
-            clReleaseMemObject(handle)
-            throw OpenCLError(code: filled, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
-        }
-        self.handle = handle
-        self.name = name
-        self.device = device
-        self.byteCount = size
-        device.allocatedBytes += size
+        try commands.read(buffer.handle, at: byteOffset, into: bytes, buffer.name)
     }
 
-    deinit {
-        clReleaseMemObject(handle)
-        device.allocatedBytes -= byteCount
+    /// The end of an error about a buffer above `allocationLimit`.
+    public var allocationHint: String {
+        about.kind == .gpu && allocationLimit == about.maxAllocation
+            ? ", or set DRIFTGPU_ALLOCATION=try: some drivers give more than they say" : ""
     }
 }

@@ -1,12 +1,16 @@
 import COpenCL
 
-/// The stored tensors of a device: one allocation per storage, shared by every executor that names it.
+/// The stored tensors of a device: one allocation per storage, shared by every executor that names it, and the workspace
+/// that those executors compute in.
 public final class DeviceMemory {
     public let device: Device
     /// Bytes of sentinel on both sides of every storage allocated from here on.
     let guardBytes: Int
     private var buffers: [String: Buffer] = [:]
     private var storages: [String: Storage] = [:]
+    let workspace: Workspace
+    /// How often the buffer of a growing storage was replaced: who has bound one binds it again.
+    private(set) var replacements = 0
 
     static let sentinel: UInt32 = 0x7FC0_ADDE
 
@@ -14,21 +18,33 @@ public final class DeviceMemory {
     public init(_ device: Device, guardBytes: Int = 0) {
         self.device = device
         self.guardBytes = (guardBytes + 255) & ~255
+        workspace = Workspace(device)
     }
 
-    /// Allocates `storage`, zeroed, unless it is there. Throws when it is there with another size.
+    /// The buffer of `storage`, allocated and zeroed unless it is there; one that grows keeps what it holds. Throws when it
+    /// is there with another size.
     func buffer(_ storage: Storage) throws -> Buffer {
-        if let known = storages[storage.name], let buffer = buffers[storage.name] {
-            guard known == storage else {
-                throw GraphError("storage \(storage.name): has \(known.count) elements, asked for \(storage.count)")
-            }
+        guard let known = storages[storage.name], let buffer = buffers[storage.name] else {
+            let buffer = try allocate(storage)
+            (buffers[storage.name], storages[storage.name]) = (buffer, storage)
             return buffer
         }
+        if known.holds(storage) { return buffer }
+        guard known.grows, storage.holds(known) else {
+            throw GraphError("storage \(storage.name): has \(known.count) elements, asked for \(storage.count)")
+        }
+        let larger = try allocate(storage)
+        try device.commands.copy(
+            buffer.handle, to: larger.handle, at: guardBytes, byteCount: known.count * known.element.byteCount, storage.name)
+        (buffers[storage.name], storages[storage.name]) = (larger, storage)
+        replacements += 1
+        return larger
+    }
+
+    private func allocate(_ storage: Storage) throws -> Buffer {
         let bytes = storage.count * storage.element.byteCount
         let buffer = try Buffer(
             device, name: storage.name, byteCount: bytes + 2 * guardBytes, fill: guardBytes > 0 ? Self.sentinel : 0)
-        buffers[storage.name] = buffer
-        storages[storage.name] = storage
         if guardBytes > 0 {
             try [UInt8](repeating: 0, count: bytes).withUnsafeBytes { try device.write($0, to: buffer, at: guardBytes) }
         }
@@ -39,7 +55,7 @@ public final class DeviceMemory {
     public func reserve(_ storage: Storage) throws { _ = try buffer(storage) }
 
     /// Whether `storage` has been allocated here.
-    public func contains(_ storage: Storage) -> Bool { storages[storage.name] == storage }
+    public func contains(_ storage: Storage) -> Bool { storages[storage.name]?.holds(storage) == true }
 
     /// Writes `values` from element `offset` on, behind the work issued so far.
     public func write<T: BitwiseCopyable>(_ values: [T], to storage: Storage, at offset: Int = 0) throws {

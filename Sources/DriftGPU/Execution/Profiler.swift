@@ -11,22 +11,36 @@ public final class Profiler {
         public let end: UInt64
     }
 
-    private var pending: [(event: cl_event, name: String, step: Int)] = []
+    /// Launches whose times have not been taken. Their events hold memory of the device.
+    private(set) var pending: [(event: cl_event, name: String, step: Int)] = []
     private var samples: [Sample] = []
+    private let pendingLimit: Int
 
-    public init() {}
+    /// `pendingLimit`: launches after which the times of the older half are taken, which have most likely ended by then.
+    public init(pendingLimit: Int = 4096) { self.pendingLimit = max(2, pendingLimit) }
 
     deinit { for entry in pending { clReleaseEvent(entry.event) } }
 
-    func record(_ event: cl_event, name: String, step: Int) { pending.append((event, name, step)) }
+    /// Takes over the event of a launch.
+    func record(_ event: cl_event, name: String, step: Int) throws {
+        pending.append((event, name, step))
+        if pending.count >= pendingLimit { try take(pendingLimit / 2) }
+    }
 
     /// All samples so far; waits for the launches that have not finished.
     public func collect() throws -> [Sample] {
+        try take(pending.count)
+        return samples
+    }
+
+    /// Takes the times of the first `count` pending launches, waiting for their end, and releases their events.
+    private func take(_ count: Int) throws {
+        let taken = pending.prefix(count)
         defer {
-            for entry in pending { clReleaseEvent(entry.event) }
-            pending.removeAll()
+            for entry in taken { clReleaseEvent(entry.event) }
+            pending.removeFirst(count)
         }
-        for entry in pending {
+        for entry in taken {
             var event: cl_event? = entry.event
             try OpenCLError.check(clWaitForEvents(1, &event), "event of \(entry.name)")
             func time(_ key: Int32) throws -> UInt64 {
@@ -40,7 +54,6 @@ public final class Profiler {
                     name: entry.name, step: entry.step, start: try time(CL_PROFILING_COMMAND_START),
                     end: try time(CL_PROFILING_COMMAND_END)))
         }
-        return samples
     }
 
     /// Milliseconds and launches per kernel, most expensive first.

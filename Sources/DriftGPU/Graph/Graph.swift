@@ -54,11 +54,14 @@ public final class Graph {
         return tensor
     }
 
-    /// A tensor written by the host between runs, with a storage of its own called `name`.
-    public func input(_ name: String, _ shape: [Int], _ element: ElementType = .float32) throws -> Tensor {
+    /// A tensor written by the host between runs, with a storage of its own called `name`. `grows`: other graphs may have
+    /// the same input in other shapes.
+    public func input(
+        _ name: String, _ shape: [Int], _ element: ElementType = .float32, grows: Bool = false
+    ) throws -> Tensor {
         let type = TensorType(shape, element)
         try type.check("input \(name)")
-        return try stored(shape, in: Storage(name, count: type.count, element: element))
+        return try stored(shape, in: Storage(name, count: type.count, element: element, grows: grows))
     }
 
     /// A tensor with fixed contents.

@@ -62,11 +62,24 @@ public struct Storage: Sendable, Hashable {
     public let element: ElementType
     /// Capacity in elements.
     public let count: Int
+    /// Whether graphs may name it with different counts, as batches of different sizes do: its buffer then has the largest.
+    public let grows: Bool
 
-    public init(_ name: String, count: Int, element: ElementType = .float32) {
+    public init(_ name: String, count: Int, element: ElementType = .float32, grows: Bool = false) {
         self.name = name
         self.count = count
         self.element = element
+        self.grows = grows
+    }
+
+    /// Whether the buffer of this storage serves as that of another of the same name.
+    func holds(_ other: Storage) -> Bool {
+        element == other.element && grows == other.grows && (grows ? count >= other.count : count == other.count)
+    }
+
+    /// One storage for each name, the largest of those: what is allocated for all of them.
+    public static func allocated(for storages: some Sequence<Storage>) -> [Storage] {
+        Dictionary(storages.map { ($0.name, $0) }) { $0.count >= $1.count ? $0 : $1 }.values.sorted { $0.name < $1.name }
     }
 }
 

@@ -33,7 +33,7 @@ final class TuningBench {
             let b = try graph.stored(batch + (shape.transposeB ? [shape.n, shape.k] : [shape.k, shape.n]), in: right)
             let output = try graph.matrixMultiply(a, b, transposeA: shape.transposeA, transposeB: shape.transposeB)
             graph.output(output)
-            let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: memory)
+            let executor = try memory.executor(graph)
             products.append(Product(shape: shape, output: output, executor: executor))
         }
         for index in products.indices {
