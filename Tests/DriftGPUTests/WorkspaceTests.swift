@@ -76,7 +76,7 @@ import Testing
             try with { device, _ in
                 let memory = DeviceMemory(device, guardBytes: guardBytes)
                 func storage(_ count: Int, grows: Bool = true) -> Storage { Storage("x", count: count, grows: grows) }
-                try memory.write([1, 2, 3], to: storage(3))
+                try memory.write([Float(1), 2, 3], to: storage(3))
                 #expect(memory.contains(storage(2)) && !memory.contains(storage(4)))
                 #expect(try memory.read(Float.self, from: storage(5)) == [1, 2, 3, 0, 0])
                 #expect(try memory.read(Float.self, from: storage(2)) == [1, 2])
