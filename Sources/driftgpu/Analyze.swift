@@ -6,7 +6,7 @@ struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show how a run went and what its entropies say.",
         discussion: """
-            Writes report.html, which opens from disk and needs nothing else, and its figures as PNG and its numbers as CSV: the \
+            Writes report.html, which opens from disk and needs nothing else, and its figures as SVG and its numbers as CSV: the \
             curves of metrics.jsonl, the entropies of encoder and draft, entropy against the draft's prediction error, and maps \
             of the entropy over samples. Without a checkpoint there are only the curves, without metrics only the entropies.
             """)

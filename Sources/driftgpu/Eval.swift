@@ -18,8 +18,10 @@ struct Eval: ParsableCommand {
 
     @Option(help: "The model: a run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String?
     @Option(help: ArgumentHelp(
-        "Judge these images instead of samples: a folder that driftgpu sample wrote, or an array [N, C, H, W] with labels.npy beside it.",
+        "Judge these images instead of samples: a folder that driftgpu sample wrote, an array [N, C, H, W] or [N, H, W, C] with labels.npy beside it, or an .npz of arr_0 and arr_1 as ADM writes it.",
         valueName: "path")) var images: String?
+    @Option(help: "What the numbers of arrays mean: signed [-1, 1], unit [0, 1] or byte [0, 255]. Default: signed, whole numbers byte.")
+    var range: ValueRange?
     @Option(help: ArgumentHelp(
         "Real images to judge by, of any form that driftgpu train takes. Default: those that the run was trained on, else the digits.",
         valueName: "path")) var data: String?
@@ -60,6 +62,7 @@ struct Eval: ParsableCommand {
         if stats != nil, spaces == 0 {
             throw ValidationError("--stats: say by --features, --classifier or --inception what they are statistics of")
         }
+        if range != nil, images == nil { throw ValidationError("--range: it says what the numbers of --images mean; give those") }
         if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
     }
 
@@ -73,10 +76,20 @@ struct Eval: ParsableCommand {
             }
             let known = try classifier.map { try FittedClassifier($0) }
             let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
-            let given = try images.map { try Dataset(samples: $0) }
-            // Statistics can stand for real images.
-            let isAlone = checkpoint == nil && data == nil && reference != nil
-            let source = isAlone ? nil : try real(saved, like: given)
+            let given = try images.map { try SavedImages($0, range: range) }
+            var notes = given?.notes ?? []
+            var judged = given?.images
+            var source: DataSource?
+            if let saved {
+                source = try DataSource.open(saved.configuration, path: data)
+                if saved.configuration.dataForm == .latents {
+                    notes.append("latents are judged; for pictures sample with --vae and give them to --images")
+                }
+            } else if let images = judged, data != nil || reference == nil {
+                // Statistics can stand for real images.
+                let judges = try Judges(data ?? "", for: images)
+                (source, judged, notes) = (judges.source, judges.images, notes + judges.notes)
+            }
             let sets = try source.map { (training: try $0.training.dataset(), heldOut: try $0.heldOut.dataset()) }
             let device = try deviceOptions.open()
             let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
@@ -92,27 +105,36 @@ struct Eval: ParsableCommand {
             if let sets {
                 let names = sets.training.classNames
                 let generated =
-                    try given?.named(names, at: images ?? "")
+                    try judged?.named(names, at: images ?? "")
                     ?? model.map { try samples(of: $0.state, $0.configuration, classNames: names) }
                 guard let generated else { return }
+                if let saved, names.count < saved.configuration.classes {
+                    notes.append("the data has \(names.count) classes, the model \(saved.configuration.classes): the others are not judged")
+                }
+                if judged != nil, let order = Judges.order(of: names) { notes.append(order) }
                 evaluation = try Evaluation(
                     generated: generated, training: sets.training, heldOut: sets.heldOut, space: space, reference: reference)
-            } else if let given, let space, let reference {
-                let named = try known.map { try given.named($0.classNames, at: images ?? "") } ?? given
+            } else if let judged, let space, let reference {
+                let named = try known.map { try judged.named($0.classNames, at: images ?? "") } ?? judged
                 evaluation = try Evaluation(generated: named, space: space, reference: reference)
             } else {
                 return
             }
-            if let json { try AtomicFile.write(text: evaluation.json.text + "\n", to: json) }
+            notes += evaluation.notes
+            if let given { Output.line("judged: \(given.images.count) images of \(given.origin)") }
             Output.line(evaluation.description)
+            for note in notes { Output.line("note: " + note) }
+            guard let json else { return }
+            let origin = given.map { [JSON.Member("judged", .string($0.origin))] } ?? []
+            try AtomicFile.write(text: evaluation.json(origin, notes: notes).text + "\n", to: json)
         }
     }
 
-    /// Real images in the shape of the model, else of the images to judge, else in their own or the one asked for.
-    private func real(_ saved: SavedModel?, like images: Dataset?) throws -> DataSource {
+    /// Real images to train a classifier on: in the shape of the model, else in their own or the one asked for.
+    private func real(_ saved: SavedModel?) throws -> DataSource {
         if let saved { return try DataSource.open(saved.configuration, path: data) }
         var options = DataSource.Options()
-        (options.channels, options.height, options.width) = (images?.channels, images?.height ?? size, images?.width ?? size)
+        (options.height, options.width) = (size, size)
         return try DataSource.open(data ?? "", options)
     }
 
@@ -125,7 +147,7 @@ struct Eval: ParsableCommand {
     }
 
     private func fit(_ saved: SavedModel?) throws {
-        let source = try real(saved, like: nil)
+        let source = try real(saved)
         let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
         var settings = ClassifierTraining()
         (settings.steps, settings.seed) = (steps, seed)
@@ -142,3 +164,5 @@ struct Eval: ParsableCommand {
         Output.line("\(output): \(percent) % of \(heldOut.count) held-out images classified correctly")
     }
 }
+
+extension ValueRange: ExpressibleByArgument {}

@@ -40,18 +40,21 @@ struct Sample: ParsableCommand {
             let tokens = try sampler.tokens(
                 labels: chosen, perLabel: perLabel, cfg: cfg, seed: seed, speculation: speculation)
             let (pixels, shape) = try sampler.clock.measure(.render) { try rendering(tokens) }
-            try sampler.clock.measure(.write) {
-                let set = SampleSet(
-                    pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
-                    settings: [
-                        ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
-                        ("driftgpu.weights", weights),
-                    ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
-                        + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
-                try set.write(to: output, arrays: format == .npy)
-            }
+            let set = SampleSet(
+                pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
+                rendering: rendering.kind,
+                settings: [
+                    ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
+                    ("driftgpu.weights", weights),
+                ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
+                    + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
+            let leftovers = try sampler.clock.measure(.write) { try set.write(to: output, arrays: format == .npy) }
             let images = chosen.count * perLabel
             Output.line("\(images) images in \(output), all of them in \(output)/grid.png")
+            leftovers.lines(in: output).forEach(Output.line)
+            if set.notFinite > 0 {
+                Output.line("\(set.notFinite) of \(images) images are not finite and show as black: take an earlier checkpoint")
+            }
             let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
             result.lines.forEach(Output.line)
             if let report { try AtomicFile.write([UInt8](result.json()), to: report) }

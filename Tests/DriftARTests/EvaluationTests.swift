@@ -116,4 +116,32 @@ import Testing
         let real = try noise(3, 8, seed: 1)
         #expect(throws: DataError.self) { _ = try ImageFigures(of: real.subset([]), against: real) }
     }
+
+    @Test("what limits the figures is said beside them")
+    func notes() throws {
+        let real = try noise(30, 8, seed: 4)
+        let whole = try Evaluation(generated: noise(30, 8, seed: 5), training: real, heldOut: noise(12, 8, seed: 6), space: PixelFeatures())
+        #expect(whole.notes.isEmpty && whole.json["notes"] == nil)
+
+        var images = try noise(12, 8, seed: 5).images
+        (images[3], images[9]) = (.nan, .infinity)
+        let set = try Dataset(images: images, shape: [12, 1, 1, 8], labels: (0..<12).map { $0 == 0 ? 1 : 0 }, classNames: ["a", "b", "c"])
+        let damaged = try Evaluation(generated: set, training: real, heldOut: real.subset([]), space: PixelFeatures())
+        #expect(damaged.notes == [
+            "1 of 3 classes have no image to judge",
+            "2 of 12 generated images are not finite: they count as wrong and not towards other figures",
+            "diversity of generated images is that of 1 of 3 classes: it takes two images of a class",
+        ])
+        #expect(damaged.json["notes"]?.array?.count == 3 && damaged.json["generated"]?["images_not_finite"]?.double == 2)
+
+        let few = try Evaluation(generated: real.subset([0, 1, 2]), training: real, heldOut: real.subset([]), space: PixelFeatures())
+        #expect(few.notes == [
+            "diversity of generated images is that of 0 of 3 classes: it takes two images of a class",
+            "3 generated images for 8 features: the Frechet distance is too large by far; compare it with sets of as many images alone",
+            "3 images: precision and recall take 4 or more",
+        ])
+        let statistics = FeatureReference(try FeatureStatistics(FeatureSet(real.images, width: 8)))
+        let alone = try Evaluation(generated: real.subset([0]), space: PixelFeatures(), reference: statistics)
+        #expect(alone.notes == ["2 of 3 classes have no image to judge", "no Frechet distance of 1 image: a covariance takes 2 or more"])
+    }
 }

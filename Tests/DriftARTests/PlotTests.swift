@@ -1,6 +1,10 @@
 import Foundation
 import Testing
 
+#if canImport(FoundationXML)
+import FoundationXML
+#endif
+
 @testable import DriftAR
 
 @Suite struct PlotTests {
@@ -52,98 +56,178 @@ import Testing
         }
     }
 
-    /// How much of a white canvas became black, in square points.
-    private func area(_ draw: (inout Canvas) -> Void) throws -> Double {
-        var canvas = Canvas(width: 40, height: 30, scale: 2, background: Color(0xFFFFFF))
-        draw(&canvas)
-        return try canvas.picture().pixels.reduce(0) { $0 + 1 - Double($1) / 255 } / 3 / 4
-    }
+    /// What an XML parser finds: elements with their attributes, and the texts. Throws where it is no XML.
+    final class Document: NSObject, XMLParserDelegate {
+        private(set) var elements: [(name: String, attributes: [String: String])] = []
+        /// Without white space around them.
+        var texts: [String] { raw.map { $0.trimmingCharacters(in: .whitespacesAndNewlines) } }
+        private var raw: [String] = []
 
-    @Test("shapes cover the area they should, wherever they lie between pixels")
-    func coverage() throws {
-        let black = Color(0)
-        #expect(abs(try area { $0.fill(CanvasRect(3.3, 4.2, 13.55, 9.7), black) } - 10.25 * 5.5) < 0.2)
-        #expect(abs(try area { $0.disc(CanvasPoint(20.2, 15.1), radius: 6, black) } - 36 * Double.pi) < 1)
-        let line = [CanvasPoint(5, 5), CanvasPoint(30, 20)]
-        let length = (25.0 * 25 + 15 * 15).squareRoot()
-        let plain = try area { $0.stroke(line, width: 2, black) }
-        #expect(abs(plain - (2 * length + Double.pi)) < 1)
-        // One shape: what runs over itself is no darker.
-        #expect(try area { $0.stroke([line, line.reversed()], width: 2, black, alpha: 0.5) } < plain * 0.51)
-        let dashed = try area { $0.stroke(line, width: 1, black, dash: (2, 2)) }
-        #expect(dashed > 0.4 * length && dashed < 0.95 * length)
-        let band = try area {
-            $0.fill(
-                between: [CanvasPoint(5.3, 10), CanvasPoint(20.7, 4)], and: [CanvasPoint(5.3, 20), CanvasPoint(20.7, 24)], black,
-                alpha: 1)
+        init(_ text: String) throws {
+            super.init()
+            let parser = XMLParser(data: Data(text.utf8))
+            parser.delegate = self
+            guard parser.parse() else {
+                throw DataError("line \(parser.lineNumber): \(String(describing: parser.parserError))", at: "XML", fix: "mend it")
+            }
         }
-        #expect(abs(band - 15.4 * 15) < 1.5)
-    }
 
-    @Test("nothing is drawn outside of the canvas or the clip, and nothing that is no number")
-    func bounds() throws {
-        let black = Color(0)
-        #expect(try area {
-            $0.fill(CanvasRect(-50, -50, -10, -10), black)
-            $0.fill(CanvasRect(.nan, 0, 10, 10), black)
-            $0.disc(CanvasPoint(.nan, 3), radius: 4, black)
-            $0.disc(CanvasPoint(500, 3), radius: 4, black)
-            $0.stroke([CanvasPoint(0, .infinity), CanvasPoint(3, 3)], width: 1, black)
-        } == 0)
-        #expect(abs(try area { $0.fill(CanvasRect(-1e9, -1e9, 1e9, 1e9), black) } - 1200) < 1e-6)
-        let clipped = try area {
-            $0.clip = CanvasRect(10, 10, 20, 20)
-            $0.disc(CanvasPoint(10, 10), radius: 100, black)
-            $0.fill(CanvasRect(0, 0, 40, 30), black)
+        func parser(
+            _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?,
+            attributes: [String: String]
+        ) {
+            elements.append((name, attributes))
+            raw.append("")
         }
-        #expect(abs(clipped - 100) < 1e-6)
+
+        func parser(_ parser: XMLParser, foundCharacters string: String) { raw[raw.count - 1] += string }
+
+        func all(_ name: String, class kind: String? = nil) -> [[String: String]] {
+            elements.filter { $0.name == name && (kind == nil || $0.attributes["class"] == kind) }.map(\.attributes)
+        }
+
+        /// Every number of every attribute that holds some.
+        var numbers: [Double?] {
+            elements.flatMap { _, attributes in
+                ["x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "d", "viewBox"].flatMap { key in
+                    (attributes[key] ?? "").split(whereSeparator: { " MLZ".contains($0) }).map { Double($0) }
+                }
+            }
+        }
     }
 
-    @Test("every character that titles, axes and numbers use has a glyph; others are a box")
-    func letters() throws {
-        let ascii = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,:;-+=/()[]%|<>_'*#!?"
-        for character in ascii + "σα×±−‖≥≤" { #expect(StrokeFont.has(character), "\(character)") }
-        #expect(!StrokeFont.has("語") && StrokeFont.glyph("語").strokes.count == 1)
-        // Digits share a width: columns of numbers stand still.
-        #expect(Set("0123456789".map { StrokeFont.glyph($0).width }).count == 1)
-        #expect(StrokeFont.width("", size: 10) == 0)
-        let ink = try area { $0.text("E", at: CanvasPoint(5, 20), size: 20, Color(0)) }
-        #expect(ink > 20 && ink < 80)
+    /// The corners of a path's runs.
+    private func corners(_ path: String?) -> [[SVG.Point]] {
+        (path ?? "").split(separator: "M").map { run in
+            run.split(separator: "L").map { pair in
+                let parts = pair.split(separator: " ").compactMap { Double($0) }
+                return SVG.Point(parts[0], parts[1])
+            }
+        }
     }
 
-    @Test("a diagram can be drawn whatever its values are, the same twice")
+    @Test("a diagram is well-formed XML whatever its values and words are, the same twice, and has no number that is none")
     func strangePlots() throws {
         let points: [[Plot.Point]] = [
             [], [Plot.Point(1, 1)], [Plot.Point(0, .nan), Plot.Point(1, .infinity)],
             [Plot.Point(1, 1e300), Plot.Point(2, -1e300)], (0..<50).map { Plot.Point(Double($0), $0 % 7 == 0 ? .nan : Double($0)) },
         ]
+        let words = "語 <b>&amp;\"'\u{1}\u{FFFF}]]>\n"
         for values in points {
             for isLogarithmic in [false, true] {
-                var plot = Plot("語 title", x: Plot.Axis("x"), y: Plot.Axis("y", isLogarithmic: isLogarithmic))
+                var plot = Plot(words, x: Plot.Axis(words), y: Plot.Axis(words, isLogarithmic: isLogarithmic))
                 plot.series = [
-                    Plot.Series("line", color: 0, .line(values)), Plot.Series("points", color: 1, .points(values, radius: 2, alpha: 0.5)),
+                    Plot.Series(words, color: 0, .line(values)), Plot.Series("points", color: 1, .points(values, radius: 2, opacity: 0.5)),
                     Plot.Series("band", color: -3, .band(lower: values, upper: values)),
                     Plot.Series("", color: 99, .bars(edges: [0, 1, 2], heights: [0, .nan])),
                     Plot.Series("bars", color: 2, .errorBars(values.map { ($0.x, $0.y, $0.y - 1, .nan) })),
                 ]
-                plot.rules = [Plot.Rule(value: 1, text: "rule"), Plot.Rule(value: .nan, text: "", direction: .horizontal)]
-                let picture = try plot.picture(.light)
-                #expect(try picture.width == 1200 && picture == plot.picture(.light))
+                plot.rules = [Plot.Rule(value: 1, text: words), Plot.Rule(value: .nan, text: "", direction: .horizontal)]
+                let svg = plot.drawing()
+                #expect(svg == plot.drawing())
+                let document = try Document(svg.document)
+                #expect(document.elements[0].attributes["viewBox"] == "0 0 600 370")
+                #expect(document.numbers.allSatisfy { $0.map { $0.isFinite && abs($0) <= 1e5 } ?? false })
+                #expect(document.texts.contains("語 <b>&amp;\"'??]]>?") && !document.texts.contains { $0.contains("nan") })
+                // In a page it needs no name space, and the page's style.
+                #expect(!svg.inline.contains("http") && !svg.inline.contains("<style"))
             }
         }
     }
 
-    @Test("a curve runs where its values are, in its colour")
-    func curve() throws {
-        var plot = Plot("", x: Plot.Axis("x"), y: Plot.Axis("y", range: (0, 1)))
-        plot.series = [Plot.Series("", color: 1, .line([Plot.Point(0, 0.5), Plot.Point(1, 0.5)]))]
-        let picture = try plot.picture(.dark)
-        let color = [0xF0, 0x88, 0x4A]
-        let rows = (0..<picture.height).filter { y in
-            (0..<3).allSatisfy { abs(Int(picture.pixels[(y * picture.width + 700) * 3 + $0]) - color[$0]) <= 2 }
+    @Test("lines, points, bars and bands stand where their values are, with a gap where there is none")
+    func holdsValues() throws {
+        let values = [Plot.Point(0, 3), Plot.Point(1, 0.5), Plot.Point(2, .nan), Plot.Point(3, 2), Plot.Point(4, 7)]
+        var plot = Plot("", x: Plot.Axis("x"), y: Plot.Axis("y"))
+        plot.series = [
+            Plot.Series("", color: 1, .line(values)), Plot.Series("", color: 2, .points(values, radius: 2, opacity: 1)),
+            Plot.Series("", color: 3, .bars(edges: [0, 2, 4], heights: [6, 1.5])),
+            Plot.Series("", color: 4, .errorBars([(x: 1, y: 4, low: 3, high: 5)])),
+            Plot.Series("", color: 5, .band(lower: [Plot.Point(0, 1), Plot.Point(4, 2)], upper: [Plot.Point(0, 2), Plot.Point(4, 5)])),
+        ]
+        let (xs, ys) = plot.scales()
+        let document = try Document(plot.drawing().document)
+        let grid = try #require(document.all("svg").dropFirst().first)
+        func number(_ attributes: [String: String], _ key: String) -> Double { attributes[key].flatMap(Double.init) ?? .nan }
+        // The part that is clipped is the axes', two points higher at both ends.
+        let area = SVG.Rect(
+            number(grid, "x"), number(grid, "y") + 2, number(grid, "x") + number(grid, "width"),
+            number(grid, "y") + number(grid, "height") - 2)
+        func value(_ place: SVG.Point) -> (x: Double, y: Double) {
+            (
+                xs.low + (place.x - area.left) / area.width * (xs.high - xs.low),
+                ys.low + (area.bottom - place.y) / area.height * (ys.high - ys.low)
+            )
         }
-        // Two points are four rows of pixels, of which the first and last may be blended.
-        #expect((2...4).contains(rows.count) && rows.allSatisfy { $0 > picture.height * 2 / 5 && $0 < picture.height * 3 / 5 }, "\(rows)")
+        func agree(_ place: SVG.Point, _ x: Double, _ y: Double) -> Bool { abs(value(place).x - x) < 1e-3 && abs(value(place).y - y) < 1e-3 }
+
+        let line = corners(document.all("path", class: "s1").first?["d"])
+        #expect(line.map(\.count) == [2, 2])
+        for (place, point) in zip(line.joined(), values.filter(\.y.isFinite)) { #expect(agree(place, point.x, point.y)) }
+        let discs = document.all("circle", class: "f2")
+        #expect(discs.count == 4)
+        for (disc, point) in zip(discs, values.filter(\.y.isFinite)) {
+            #expect(agree(SVG.Point(number(disc, "cx"), number(disc, "cy")), point.x, point.y))
+        }
+        let bars = document.all("rect", class: "f3")
+        #expect(bars.count == 2)
+        for (bar, height) in zip(bars, [6, 1.5]) {
+            #expect(abs(value(SVG.Point(0, number(bar, "y"))).y - height) < 1e-3)
+            #expect(abs(number(bar, "y") + number(bar, "height") - area.bottom) < 0.02)
+        }
+        let whisker = try #require(document.all("line", class: "s4").first)
+        #expect(agree(SVG.Point(number(whisker, "x1"), number(whisker, "y1")), 1, 3))
+        #expect(agree(SVG.Point(number(whisker, "x2"), number(whisker, "y2")), 1, 5))
+        #expect(document.texts.contains("4, from 3 to 5") && document.texts.contains("0 to 2: 6"))
+        let band = corners(document.all("path", class: "f5").first?["d"]?.replacing("Z", with: ""))[0]
+        for (place, point) in zip(band, [(0.0, 2.0), (4, 5), (4, 2), (0, 1)]) { #expect(agree(place, point.0, point.1)) }
+    }
+
+    @Test("a long curve is drawn with fewer points and the same extremes")
+    func longCurves() {
+        var points = (0..<100_000).map { SVG.Point(Double($0) * 0.005, Double($0 % 10)) }
+        (points[31_234].y, points[31_235].y) = (-50, 90)
+        let thin = Plot.thinned(points)
+        #expect(thin.count <= 4 * 1001 && thin.first == points.first && thin.last == points.last)
+        #expect(thin.contains(points[31_234]) && thin.contains(points[31_235]))
+        #expect(zip(thin, thin.dropFirst()).allSatisfy { $0.x < $1.x })
+        let short = Array(points.prefix(4000))
+        #expect(Plot.thinned(short) == short)
+    }
+
+    @Test("the style has a colour for each series, light and dark")
+    func style() {
+        let halves = Theme.style.components(separatedBy: "@media (prefers-color-scheme: dark)")
+        #expect(halves.count == 2)
+        for (half, theme) in zip(halves, [Theme.light, Theme.dark]) {
+            for (index, color) in theme.series.enumerated() {
+                #expect(half.contains(".plot .f\(index) { fill: \(color.css); } .plot .s\(index) { stroke: \(color.css); }"))
+            }
+        }
+        #expect(Theme.light.series[0].css == "#0072b2" && Theme.fill(-1) == "f5" && Theme.stroke(7) == "s1")
+    }
+
+    @Test("maps of entropies that are no numbers, or are few, are drawn like others")
+    func maps() throws {
+        let gray = try Picture(width: 4, height: 2, channels: 1, pixels: [0, 50, 100, 150, 200, 250, 1, 2])
+        for entropy in [[0, 0.5, 0.9, 1], [0, .nan, .infinity, 1], [.nan], []] as [[Double]] {
+            for samples in [[], [gray, gray]] {
+                let row = EntropyMaps.Row(name: "<1>", entropy: entropy, samples: samples)
+                let document = try Document(EntropyMaps(title: "&", rows: [row, row], columns: 2).drawing().document)
+                #expect(document.numbers.allSatisfy { $0?.isFinite ?? false })
+    XX                #expect(document.all("rect", class: "missing").count == 2 * (samples.isEmpty ? 1 : 2))
+            }
+        }
+        // A pixel of the raster is a token, in the colour of its entropy.
+        let map = EntropyMaps(title: "", rows: [EntropyMaps.Row(name: "", entropy: [0, 0.5, 0.75, 1], samples: [])], columns: 2)
+        let image = try #require(Document(map.drawing().document).all("image").first?["href"])
+        let bytes = try #require(Data(base64Encoded: String(image.dropFirst("data:image/png;base64,".count))))
+        let picture = try PNG.decode([UInt8](bytes))
+        let side = picture.width / 2
+        for (token, share) in [(1, 0.0), (2, 0.5), (3, 1)] {
+            let place = ((token / 2 * side + 1) * picture.width + token % 2 * side + 1) * 3
+            #expect(Array(picture.pixels[place..<(place + 3)]) == ColorMap.color(share).bytes)
+        }
     }
 
     @Test("colours of a map get lighter with the value")

@@ -87,14 +87,17 @@ import Testing
             #expect(!text.contains(foreign), "\(foreign)")
         }
         let names = try Files.names(in: path)
-        #expect(names.filter { $0.hasSuffix(".png") }.count >= 12)
+        #expect(names.filter { $0.hasSuffix(".svg") }.count >= 12)
         for name in names where name != "report.html" {
             #expect(page.contains("<a href=\"\(name)\">"), "\(name)")
-            guard name.hasSuffix(".png") else { continue }
-            #expect(page.contains(Data(try Files.read(path + "/" + name)).base64EncodedString()), "\(name)")
-            #expect(try PNG.read(path + "/" + name).picture.width >= 400)
+            guard name.hasSuffix(".svg") else { continue }
+            let text = String(decoding: try Files.read(path + "/" + name), as: UTF8.self)
+            #expect(try PlotTests.Document(text).elements.count > 20, "\(name)")
+            // The figure beside the page is that on the page.
+            let drawing = try #require(text.components(separatedBy: "</style>").last)
+            #expect(page.contains(drawing.trimmingCharacters(in: .whitespacesAndNewlines)), "\(name)")
         }
-        #expect(page.components(separatedBy: "<img ").count == page.components(separatedBy: "prefers-color-scheme: dark)\" srcset").count)
+        #expect(page.components(separatedBy: "<figure").count == page.components(separatedBy: "<svg class").count)
     }
 
     @Test("a model that has diverged, or has one token, is analysed like any other")
@@ -137,7 +140,7 @@ import Testing
         #expect(analysis.model == nil)
         #expect(try analysis.write(nil) == ["1 logged steps, the last is 1", "no entropies: the run has no complete checkpoint yet"])
         #expect(try folder.text("run/analysis/report.html").contains("no complete checkpoint yet"))
-        #expect(try Files.names(in: folder.file("run/analysis")) == ["loss.png", "metrics.csv", "report.html"])
+        #expect(try Files.names(in: folder.file("run/analysis")) == ["loss.svg", "metrics.csv", "report.html"])
         try folder.write("{\"step\":1,\"loss\":2}\nrubbish\n", to: "run/metrics.jsonl")
         #expect(message("run").contains("metrics.jsonl: line 2"))
         try folder.write("{", to: "run/config.json")

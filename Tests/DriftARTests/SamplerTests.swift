@@ -119,7 +119,7 @@ import Testing
             #expect(
                 try Files.names(in: folder.path) == [
                     "0003-00000.png", "0003-00001.png", "0008-00000.png", "0008-00001.png", "grid.png", "labels.npy",
-                    "samples.npy",
+                    "samples.json", "samples.npy",
                 ])
             let samples = try NPY.read(folder.file("samples.npy"))
             #expect(samples.shape == [4, 1, 8, 8] && samples.floats == set.pixels)

@@ -117,6 +117,6 @@ import Testing
     }
 }
 
-private func little<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+func little<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
     (0..<(Value.bitWidth / 8)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
 }

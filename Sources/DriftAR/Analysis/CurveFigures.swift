@@ -1,6 +1,6 @@
 /// A figure with the name of its file and what to read from it.
 struct NamedFigure: Sendable {
-    /// Of its PNG, without the ending.
+    /// Of its file, without the ending.
     let name: String
     /// Plain text.
     let caption: String

@@ -19,7 +19,7 @@ struct EntropyFigures: Sendable {
     private let diagnostics: ModelDiagnostics
 
     /// Most points of a scatter diagram; of more, evenly spaced ones are drawn.
-    private static let pointLimit = 20_000
+    private static let pointLimit = 5000
 
     init(_ diagnostics: ModelDiagnostics) {
         self.diagnostics = diagnostics
@@ -133,7 +133,7 @@ struct EntropyFigures: Sendable {
             series: [
                 Plot.Series(
                     "Pearson r = \(r), n = \(correlation.count)", color: 0,
-                    .points(points, radius: points.count > 3000 ? 1.3 : 2.3, alpha: points.count > 3000 ? 0.35 : 0.6)),
+                    .points(points, radius: points.count > 3000 ? 1.3 : 2.3, opacity: points.count > 3000 ? 0.35 : 0.6)),
                 Plot.Series(
                     "mean ± deviation", color: 1,
                     .errorBars(bins.bins.map { (place($0.meanX), $0.meanY, $0.meanY - $0.deviationY, $0.meanY + $0.deviationY) })),

@@ -15,7 +15,6 @@ struct EntropyMaps: Figure {
     private static let cell = 72.0
     private static let gap = 6.0
     private static let margin = 16.0
-    private static let textSize = 11.5
 
     /// What the colours span: the entropies without E_1, which is 0 by definition.
     var range: (low: Double, high: Double) {
@@ -24,102 +23,94 @@ struct EntropyMaps: Figure {
         return high - low > 1e-6 ? (low, high) : (low - 5e-7, low + 5e-7)
     }
 
-    func picture(_ theme: Theme) throws -> Picture {
-        let (cell, gap, margin, size) = (Self.cell, Self.gap, Self.margin, Self.textSize)
+    func drawing() throws -> SVG {
+        let (cell, gap, margin, size) = (Self.cell, Self.gap, Self.margin, Plot.Layout.textSize)
         let shown = rows.map(\.samples.count).max() ?? 0
-        let nameWidth = (rows.map { StrokeFont.width($0.name, size: size) }.max() ?? 0) + 10
+        let nameWidth = (rows.map { SVG.width($0.name, size: size) }.max() ?? 0) + 10
         let blockWidth = nameWidth + Double(2 + shown) * cell + Double(1 + shown) * gap
         let blocks = rows.count > 3 && blockWidth < 520 ? 2 : 1
         let lines = (rows.count + blocks - 1) / blocks
         let between = 30.0
         let barWidth = 70.0
-        let head = margin + 52
+        let head = margin + 54
         let width = max(
             2 * margin + Double(blocks) * blockWidth + Double(blocks - 1) * between + barWidth,
-            2 * margin + StrokeFont.width(title, size: Plot.Layout.titleSize))
-        let height = head + Double(lines) * (cell + gap) + margin
-        var canvas = Canvas(width: width, height: height, background: theme.background)
-        canvas.text(
-            title, at: CanvasPoint(margin, margin + StrokeFont.capHeight(Plot.Layout.titleSize)), size: Plot.Layout.titleSize,
-            theme.ink, weight: 1.35)
-        let (low, high) = range
+            2 * margin + SVG.width(title, size: Plot.Layout.titleSize))
+        // The scale of the colours may be higher than a single line.
+        let height = head + max(Double(lines) * (cell + gap), Self.barHeight(rows: rows.count) + 8) + margin
+        var svg = SVG(width: width, height: height, label: title)
+        svg.text(title, at: SVG.Point(margin, margin + Plot.Layout.titleSize * 0.72), class: "title")
         for (index, row) in rows.enumerated() {
             let left = margin + Double(index / lines) * (blockWidth + between)
             let top = head + Double(index % lines) * (cell + gap)
             if index % lines == 0 {
                 for (column, text) in ["entropy", "on sample", "samples"].enumerated() where column < 2 || shown > 0 {
-                    let x = left + nameWidth + Double(column) * (cell + gap)
-                    canvas.text(text, at: CanvasPoint(x, head - 8), size: size, theme.muted)
+                    svg.text(text, at: SVG.Point(left + nameWidth + Double(column) * (cell + gap), head - 8))
                 }
             }
-            canvas.text(
-                row.name, at: CanvasPoint(left + nameWidth - 10, top + cell / 2 + StrokeFont.capHeight(size) / 2), size: size,
-                theme.ink, align: .right)
-            func place(_ column: Int) -> CanvasRect {
+            svg.text(
+                row.name, at: SVG.Point(left + nameWidth - 10, top + cell / 2 + size * Plot.Layout.halfCapital), class: "name",
+                anchor: .end)
+            func place(_ column: Int) -> SVG.Rect {
                 let x = left + nameWidth + Double(column) * (cell + gap)
-                return CanvasRect(x, top, x + cell, top + cell)
+                return SVG.Rect(x, top, x + cell, top + cell)
             }
-            drawMap(row.entropy, on: &canvas, in: place(0), low, high, alpha: 1, theme)
+            let map = try map(row.entropy)
+            try draw(map, on: &svg, in: place(0), opacity: 1)
             if let sample = row.samples.first {
-                canvas.draw(sample, in: Self.fit(sample, place(1)))
-                drawMap(row.entropy, on: &canvas, in: Self.fit(sample, place(1)), low, high, alpha: 0.55, theme)
+                try svg.draw(sample, in: Self.fit(sample, place(1)))
+                try draw(map, on: &svg, in: Self.fit(sample, place(1)), opacity: 0.55)
             }
-            for (number, sample) in row.samples.enumerated() { canvas.draw(sample, in: Self.fit(sample, place(2 + number))) }
+            for (number, sample) in row.samples.enumerated() { try svg.draw(sample, in: Self.fit(sample, place(2 + number))) }
         }
-        drawBar(on: &canvas, at: width - margin - barWidth + 24, head, low, high, theme)
-        return try canvas.picture()
+        try drawBar(on: &svg, at: width - margin - barWidth + 24, head)
+        return svg
     }
 
-    private func drawMap(
-        _ entropy: [Double], on canvas: inout Canvas, in rect: CanvasRect, _ low: Double, _ high: Double, alpha: Float,
-        _ theme: Theme
-    ) {
-        let columns = max(1, columns)
+    /// A pixel for each token, in the colour of its entropy.
+    private func map(_ entropy: [Double]) throws -> Picture {
+        let columns = max(1, min(columns, entropy.count))
         let lines = max(1, entropy.count / columns)
-        let (wide, tall) = (rect.width / Double(columns), rect.height / Double(lines))
-        for (position, value) in entropy.enumerated() {
-            let (column, line) = (Double(position % columns), Double(position / columns))
-            // Whole pixels: neighbours would show seams.
-            func whole(_ value: Double) -> Double { (value * canvas.scale).rounded() / canvas.scale }
-            let area = CanvasRect(
-                whole(rect.left + column * wide), whole(rect.top + line * tall), whole(rect.left + (column + 1) * wide),
-                whole(rect.top + (line + 1) * tall))
-            if position == 0 {
-                canvas.fill(area, theme.missing, alpha: alpha)
-                canvas.clip = area
-                canvas.stroke(
-                    [CanvasPoint(area.left, area.bottom), CanvasPoint(area.right, area.top)], width: 1.2, theme.muted, alpha: alpha)
-                canvas.clip = CanvasRect(0, 0, Double(canvas.width) / canvas.scale, Double(canvas.height) / canvas.scale)
-            } else {
-                canvas.fill(area, ColorMap.color((value - low) / (high - low)), alpha: alpha)
-            }
+        let (low, high) = range
+        let colors = (0..<(lines * columns)).map { position in
+            ColorMap.color(position < entropy.count ? (entropy[position] - low) / (high - low) : .nan)
         }
+        return try Picture(width: columns, height: lines, channels: 3, pixels: colors.flatMap(\.bytes))
     }
+
+    /// Position 1, which has no entropy, is struck out.
+    private func draw(_ map: Picture, on svg: inout SVG, in rect: SVG.Rect, opacity: Double) throws {
+        try svg.draw(map, in: rect, opacity: opacity)
+        let first = SVG.Rect(
+            rect.left, rect.top, rect.left + rect.width / Double(map.width), rect.top + rect.height / Double(map.height))
+        svg.fill(first, class: "missing", opacity: opacity)
+        svg.line(SVG.Point(first.left, first.bottom), SVG.Point(first.right, first.top), class: "strike", width: 1.2)
+    }
+
+    private static func barHeight(rows: Int) -> Double { min(Double(max(1, rows)) * cell, 190) }
 
     /// The scale of the colours, the highest above.
-    private func drawBar(
-        on canvas: inout Canvas, at left: Double, _ top: Double, _ low: Double, _ high: Double, _ theme: Theme
-    ) {
-        let height = min(Double(max(1, rows.count)) * Self.cell, 190)
-        for step in 0..<Int(height) {
-            let y = top + Double(step)
-            canvas.fill(CanvasRect(left, y, left + 11, y + 1), ColorMap.color(1 - (Double(step) + 0.5) / height))
-        }
-        let size = Self.textSize - 1
-        canvas.text("E", at: CanvasPoint(left, top - 8), size: size, theme.muted)
+    private func drawBar(on svg: inout SVG, at left: Double, _ top: Double) throws {
+        let height = Self.barHeight(rows: rows.count)
+        let (low, high) = range
+        let steps = 128
+        let colors = (0..<steps).flatMap { ColorMap.color(1 - (Double($0) + 0.5) / Double(steps)).bytes }
+        try svg.draw(
+            Picture(width: 1, height: steps, channels: 3, pixels: colors), in: SVG.Rect(left, top, left + 11, top + height))
+        svg.text("E", at: SVG.Point(left, top - 8))
         let ticks = Ticks.linear(low, high, count: 4)
         for (value, label) in zip(ticks.values, ticks.labels) {
             let y = top + height * (1 - (value - low) / (high - low))
-            canvas.stroke([CanvasPoint(left + 11, y), CanvasPoint(left + 14, y)], width: 1, theme.axis)
-            canvas.text(label, at: CanvasPoint(left + 17, y + StrokeFont.capHeight(size) / 2), size: size, theme.muted)
+            svg.line(SVG.Point(left + 11, y), SVG.Point(left + 15, y), class: "axis")
+            svg.text(label, at: SVG.Point(left + 18, y + Plot.Layout.textSize * Plot.Layout.halfCapital))
         }
     }
 
     /// The largest part of `rect` of the picture's proportions.
-    private static func fit(_ picture: Picture, _ rect: CanvasRect) -> CanvasRect {
+    private static func fit(_ picture: Picture, _ rect: SVG.Rect) -> SVG.Rect {
         let (width, height) = (Double(picture.width), Double(picture.height))
         let scale = min(rect.width / width, rect.height / height)
         let (x, y) = (rect.left + (rect.width - width * scale) / 2, rect.top + (rect.height - height * scale) / 2)
-        return CanvasRect(x, y, x + width * scale, y + height * scale)
+        return SVG.Rect(x, y, x + width * scale, y + height * scale)
     }
 }

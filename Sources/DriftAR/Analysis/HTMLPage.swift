@@ -1,5 +1,3 @@
-import Foundation
-
 /// An HTML page in one file: pictures are a part of it, nothing comes from elsewhere.
 struct HTMLPage: Sendable {
     private let title: String
@@ -7,7 +5,7 @@ struct HTMLPage: Sendable {
 
     init(title: String) { self.title = title }
 
-    /// Text as HTML shows it; control characters are replaced.
+    /// Text as HTML and XML show it; control characters, and the two that XML has no place for, are replaced.
     static func escaped(_ text: String) -> String {
         var out = ""
         for scalar in text.printable.unicodeScalars {
@@ -17,6 +15,7 @@ struct HTMLPage: Sendable {
             case ">": out += "&gt;"
             case "\"": out += "&quot;"
             case "'": out += "&#39;"
+            case "\u{FFFE}", "\u{FFFF}": out += "?"
             default: out.unicodeScalars.append(scalar)
             }
         }
@@ -44,15 +43,12 @@ struct HTMLPage: Sendable {
         body += "</table></div>\n"
     }
 
-    /// Figures side by side where there is room, in the colours of the reader's light or dark page.
-    mutating func figures(_ figures: [(figure: NamedFigure, light: [UInt8], dark: [UInt8])]) {
+    /// Figures side by side where there is room.
+    mutating func figures(_ figures: [(figure: NamedFigure, drawing: SVG)]) {
         body += "<div class=\"figures\">\n"
-        for item in figures {
-            let caption = Self.escaped(item.figure.caption)
-            body += "<figure\(item.figure.isWide ? " class=\"wide\"" : "")><picture>"
-            body += "<source media=\"(prefers-color-scheme: dark)\" srcset=\"\(Self.data(item.dark))\">"
-            body += "<img alt=\"\(Self.escaped(item.figure.name))\" src=\"\(Self.data(item.light))\"></picture>"
-            body += "<figcaption>\(caption)</figcaption></figure>\n"
+        for (figure, drawing) in figures {
+            body += "<figure\(figure.isWide ? " class=\"wide\"" : "")>\n\(drawing.inline)\n"
+            body += "<figcaption>\(Self.escaped(figure.caption))</figcaption></figure>\n"
         }
         body += "</div>\n"
     }
@@ -63,8 +59,6 @@ struct HTMLPage: Sendable {
         for name in names { body += "<li><a href=\"\(Self.escaped(name))\">\(Self.escaped(name))</a></li>" }
         body += "</ul>\n"
     }
-
-    private static func data(_ png: [UInt8]) -> String { "data:image/png;base64," + Data(png).base64EncodedString() }
 
     var text: String {
         """
@@ -105,8 +99,8 @@ struct HTMLPage: Sendable {
         .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 20px; margin: 18px 0; }
         figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
         figure.wide { grid-column: 1 / -1; overflow-x: auto; }
-        img { display: block; width: 100%; height: auto; }
-        figure.wide img { max-width: 1000px; margin: 0 auto; }
+        figure > svg { display: block; width: 100%; height: auto; }
+        figure.wide > svg { max-width: 1000px; margin: 0 auto; }
         figcaption { font-size: 14px; line-height: 1.45; padding: 4px 18px 16px; }
         table { border-collapse: collapse; background: var(--card); border: 1px solid var(--line); font-variant-numeric: tabular-nums; }
         .table { overflow-x: auto; margin: 14px 0; }
@@ -114,5 +108,6 @@ struct HTMLPage: Sendable {
         th:first-child { text-align: left; }
         .files { columns: 3 220px; padding-left: 20px; font-size: 15px; }
         a { color: var(--link); }
+        \(Theme.style)
         """
 }

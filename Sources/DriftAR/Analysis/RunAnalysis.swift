@@ -1,6 +1,6 @@
 import Foundation
 
-/// The diagnostics of a run in a folder: report.html, a PNG for each figure, a CSV for each table.
+/// The diagnostics of a run in a folder: report.html, an SVG for each figure, a CSV for each table.
 public struct RunAnalysis: Sendable {
     /// The run's folder.
     public let run: String
@@ -80,19 +80,19 @@ public struct RunAnalysis: Sendable {
             lines.append("no entropies: \(lack)")
         }
         page.section("Files")
-        page.paragraph("The numbers and pictures of this page lie beside it.")
-        page.files(files.filter { $0.hasSuffix(".csv") } + files.filter { $0.hasSuffix(".png") })
+        page.paragraph("The numbers and figures of this page lie beside it.")
+        page.files(files.filter { $0.hasSuffix(".csv") } + files.filter { $0.hasSuffix(".svg") })
         try AtomicFile.write(text: page.text, to: Files.join(folder, Self.reportName))
         return lines
     }
 
-    /// Writes the pictures, and puts them on the page.
+    /// Writes the figures, and puts them on the page.
     private func show(_ figures: [NamedFigure], on page: inout HTMLPage, _ files: inout [String]) throws {
         page.figures(try figures.map { figure in
-            let light = try PNG.encode(figure.figure.picture(.light), text: [PNG.Text("Software", "driftgpu")])
-            try AtomicFile.write(light, to: Files.join(folder, figure.name + ".png"), synced: false)
-            files.append(figure.name + ".png")
-            return (figure, light, try PNG.encode(figure.figure.picture(.dark)))
+            let drawing = try figure.figure.drawing()
+            try AtomicFile.write(Array(drawing.document.utf8), to: Files.join(folder, figure.name + ".svg"), synced: false)
+            files.append(figure.name + ".svg")
+            return (figure, drawing)
         })
     }
 

@@ -19,10 +19,10 @@ public struct DataError: Error, Equatable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    /// `place: what; remedy`. Names can come out of damaged files, so control characters are replaced: one error
-    /// stays one line and cannot steer the terminal.
+    /// `place: what; remedy`, an empty name of a place as ''. Names can come out of damaged files, so control characters are
+    /// replaced: one error stays one line and cannot steer the terminal.
     public var description: String {
-        "\(place): \(what); \(remedy)".printable
+        "\(place.isEmpty ? "''" : place): \(what); \(remedy)".printable
     }
 }
 

@@ -76,8 +76,9 @@ public struct DataSource: Sendable {
         (options.channels, options.height, options.width) = (configuration.channels, configuration.height, configuration.width)
         let source = try open(path, options)
         guard source.training.classCount <= configuration.classes else {
-            throw DataError("\(source.training.classCount) classes, the model has \(configuration.classes)", at: path,
-                            fix: "name the data that the model was trained on")
+            throw DataError("\(source.training.classCount) classes, the model has \(configuration.classes)",
+                            at: path.isEmpty ? "the digits the program carries" : path,
+                            fix: "name the data that the model was trained on, or set as many classes")
         }
         return source
     }

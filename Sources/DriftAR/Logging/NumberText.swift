@@ -14,6 +14,15 @@ enum NumberText {
         return sign + String(whole / Int(scale)) + "." + String(repeating: "0", count: digits - fraction.count) + fraction
     }
 
+    /// As `short`, without zeros at the end of a fraction.
+    static func brief(_ value: Double) -> String {
+        let parts = short(value).split(separator: "e", maxSplits: 1).map(String.init)
+        guard var mantissa = parts.first, mantissa.contains(".") else { return short(value) }
+        while mantissa.hasSuffix("0") { mantissa.removeLast() }
+        if mantissa.hasSuffix(".") { mantissa.removeLast() }
+        return ([mantissa] + parts.dropFirst()).joined(separator: "e")
+    }
+
     /// About four significant digits; very small and very large values with an exponent.
     static func short(_ value: Double) -> String {
         guard value.isFinite, value != 0 else { return value == 0 ? "0" : fixed(value, 0) }

@@ -1,31 +1,30 @@
 import Dispatch
 
 /// Rows of floats packed for Euclidean distances: each padded with zeros to whole vectors.
-///
-/// Immutable after `init`, hence safe to share between threads.
-final class DistanceRows: @unchecked Sendable {
+struct DistanceRows: Sendable {
     typealias Lanes = SIMD8<Float>
 
     let count: Int
     private let vectors: Int
-    private let rows: UnsafeMutablePointer<Lanes>
+    /// [count, vectors].
+    private let rows: [Lanes]
 
     init(_ values: [Float], rowLength: Int) {
-        count = rowLength == 0 ? 0 : values.count / rowLength
-        vectors = (rowLength + Lanes.scalarCount - 1) / Lanes.scalarCount
-        rows = .allocate(capacity: max(count * vectors, 1))
-        rows.initialize(repeating: .zero, count: max(count * vectors, 1))
+        let count = rowLength == 0 ? 0 : values.count / rowLength
+        let vectors = (rowLength + Lanes.scalarCount - 1) / Lanes.scalarCount
+        var rows = [Lanes](repeating: .zero, count: count * vectors)
         let width = vectors * Lanes.scalarCount
-        rows.withMemoryRebound(to: Float.self, capacity: max(count * width, 1)) { target in
-            values.withUnsafeBufferPointer { source in
-                for row in 0..<count {
-                    for i in 0..<rowLength { target[row * width + i] = source[row * rowLength + i] }
+        rows.withUnsafeMutableBufferPointer { rows in
+            rows.withMemoryRebound(to: Float.self) { target in
+                values.withUnsafeBufferPointer { source in
+                    for row in 0..<count {
+                        for i in 0..<rowLength { target[row * width + i] = source[row * rowLength + i] }
+                    }
                 }
             }
         }
+        (self.count, self.vectors, self.rows) = (count, vectors, rows)
     }
-
-    deinit { rows.deallocate() }
 
     /// The nearest of the other rows to a row; no row where the distances are not numbers.
     struct Nearest: Sendable {
@@ -45,10 +44,15 @@ final class DistanceRows: @unchecked Sendable {
             let results = SharedBuffer(buffer)
             DispatchQueue.concurrentPerform(iterations: (count + block - 1) / block) { task in
                 let range = task * block..<min((task + 1) * block, count)
-                for start in stride(from: 0, to: others.count, by: tile) {
-                    let stop = min(start + tile, others.count)
-                    for row in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
-                        scan(row, min(4, range.upperBound - row), others, start..<stop, results.buffer)
+                rows.withUnsafeBufferPointer { own in
+                    others.rows.withUnsafeBufferPointer { other in
+                        for start in stride(from: 0, to: others.count, by: tile) {
+                            let stop = min(start + tile, others.count)
+                            for row in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
+                                let live = min(4, range.upperBound - row)
+                                Self.scan(own, row, live, other, start..<stop, vectors: vectors, results.buffer)
+                            }
+                        }
                     }
                 }
             }
@@ -56,15 +60,18 @@ final class DistanceRows: @unchecked Sendable {
         return result
     }
 
-    private func scan(_ row: Int, _ live: Int, _ others: DistanceRows, _ range: Range<Int>,
-                      _ result: UnsafeMutableBufferPointer<Nearest>) {
+    private static func scan(
+        _ rows: UnsafeBufferPointer<Lanes>, _ row: Int, _ live: Int, _ others: UnsafeBufferPointer<Lanes>, _ range: Range<Int>,
+        vectors: Int, _ result: UnsafeMutableBufferPointer<Nearest>
+    ) {
+        guard vectors > 0, let rows = rows.baseAddress, let others = others.baseAddress else { return }
         // Missing rows of the last quad repeat its first: computed and dropped.
         let q0 = rows + row * vectors
         let q1 = rows + (row + (live > 1 ? 1 : 0)) * vectors
         let q2 = rows + (row + (live > 2 ? 2 : 0)) * vectors
         let q3 = rows + (row + (live > 3 ? 3 : 0)) * vectors
         for other in range {
-            let r = others.rows + other * vectors
+            let r = others + other * vectors
             var (a0, a1, a2, a3) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
             for k in 0..<vectors {
                 let v = r[k]
@@ -88,18 +95,19 @@ final class DistanceRows: @unchecked Sendable {
         sums.withUnsafeMutableBufferPointer { buffer in
             let sums = SharedBuffer(buffer)
             DispatchQueue.concurrentPerform(iterations: indices.count) { i in
-                let a = rows + indices[i] * vectors
-                var sum = 0.0
-                for j in 0..<i {
-                    let b = rows + indices[j] * vectors
-                    var total = Lanes.zero
-                    for k in 0..<vectors {
-                        let d = a[k] - b[k]
-                        total += d * d
+                rows.withUnsafeBufferPointer { rows in
+                    var sum = 0.0
+                    for j in 0..<i {
+                        let (a, b) = (indices[i] * vectors, indices[j] * vectors)
+                        var total = Lanes.zero
+                        for k in 0..<vectors {
+                            let d = rows[a + k] - rows[b + k]
+                            total += d * d
+                        }
+                        sum += Double(total.sum()).squareRoot()
                     }
-                    sum += Double(total.sum()).squareRoot()
+                    sums.buffer[i] = sum
                 }
-                sums.buffer[i] = sum
             }
         }
         // Summed in the order of the rows, whichever thread was first: the same bits every time.
@@ -107,7 +115,8 @@ final class DistanceRows: @unchecked Sendable {
     }
 }
 
-/// A buffer whose elements are each written by one thread only.
+/// A buffer that threads share. The compiler cannot see that they may: whoever takes it has to see to it that each element is
+/// written by one thread alone, and read by others only after all have ended.
 struct SharedBuffer<Element>: @unchecked Sendable {
     let buffer: UnsafeMutableBufferPointer<Element>
 

@@ -16,6 +16,8 @@ public struct Evaluation: Sendable {
     public let columns: [Column]
     /// Name of the feature space in use.
     public let space: String?
+    /// What limits the figures: a line each.
+    public let notes: [String]
 
     /// Measures generated and, where there are any, held-out images in pixels and, where one is given, in a feature space. Of more
     /// held-out images than were generated, about as many are taken: a Frechet distance depends on the number of images.
@@ -32,6 +34,7 @@ public struct Evaluation: Sendable {
                 title: title, count: set.count, images: try ImageFigures(of: set, against: training),
                 features: try Self.figures(of: set, space, against: real))
         }
+        notes = Self.notes(columns, classes: training.classCount, generated: generated, real: real)
     }
 
     /// Measures generated images against statistics of features alone.
@@ -39,6 +42,42 @@ public struct Evaluation: Sendable {
         self.space = space.name
         let features = try Self.figures(of: generated, space, against: reference)
         columns = [Column(title: "generated", count: generated.count, images: nil, features: features)]
+        notes = Self.notes(columns, classes: generated.classCount, generated: generated, real: reference)
+    }
+
+    private static func notes(_ columns: [Column], classes: Int, generated: Dataset, real: FeatureReference?) -> [String] {
+        var notes: [String] = []
+        let empty = generated.members.prefix(classes).count(where: \.isEmpty)
+        if empty > 0 { notes.append("\(empty) of \(counted(classes, "class", "classes")) have no image to judge") }
+        for column in columns {
+            let set = "\(column.title) images"
+            if let images = column.images {
+                if images.notFinite > 0 {
+                    notes.append(
+                        "\(images.notFinite) of \(column.count) \(set) are not finite: they count as wrong and not towards other figures")
+                }
+                let varied = images.classDiversity.count { $0 != nil }
+                if varied < classes - (column.title == columns[0].title ? empty : 0) {
+                    notes.append("diversity of \(set) is that of \(varied) of \(counted(classes, "class", "classes")): it takes two images of a class")
+                }
+            } else if let features = column.features, features.notFinite > 0 {
+                notes.append("\(features.notFinite) of \(column.count) \(set) have features that are not finite: left out of the figures")
+            }
+            guard let features = column.features else { continue }
+            if features.frechet == nil {
+                notes.append("no Frechet distance of \(counted(features.count, "image")): a covariance takes 2 or more")
+            } else if features.count <= features.width {
+                notes.append(
+                    "\(features.count) \(set) for \(features.width) features: the Frechet distance is too large by far; compare it with sets of as many images alone")
+            }
+            if features.kernel == nil || features.precisionRecall == nil, real?.features != nil, features.frechet != nil {
+                notes.append("\(counted(features.count, "image")): precision and recall take 4 or more")
+            }
+        }
+        if let own = real?.features, own.count <= own.width {
+            notes.append("\(own.count) real images for \(own.width) features: the Frechet distance is too large by far")
+        }
+        return notes
     }
 
     private static func figures(
@@ -130,8 +169,11 @@ extension Evaluation: CustomStringConvertible {
         return result.joined(separator: "\n")
     }
 
-    /// The same figures, each set an object; NAME_deviation beside a figure that is a mean.
-    public var json: JSON {
+    /// The same figures, each set an object, and the notes; NAME_deviation beside a figure that is a mean.
+    public var json: JSON { json([], notes: notes) }
+
+    /// The same with `first` before them and other notes.
+    public func json(_ first: [JSON.Member], notes: [String]) -> JSON {
         func object(_ column: Column, _ figures: [Figure]) -> [JSON.Member] {
             known(figures).flatMap { figure -> [JSON.Member] in
                 guard let (value, deviation) = figure.value(column) else { return [JSON.Member(figure.key, .null)] }
@@ -145,6 +187,7 @@ extension Evaluation: CustomStringConvertible {
                 column.title.replacing("-", with: "_"),
                 .object(object(column, Self.general) + object(column, Self.inPixels) + features))
         }
-        return .object((space.map { [JSON.Member("features", .string($0))] } ?? []) + sets)
+        let remarks = notes.isEmpty ? [] : [JSON.Member("notes", .array(notes.map { .string($0) }))]
+        return .object(first + (space.map { [JSON.Member("features", .string($0))] } ?? []) + sets + remarks)
     }
 }

@@ -26,6 +26,10 @@ public struct FeatureFigures: Sendable, Equatable {
     /// Part of the images that the feature space's classifier gives the label they were drawn for.
     public let accuracy: Double?
     public let inceptionScore: InceptionScore?
+    /// Images whose features are finite.
+    public let count: Int
+    /// Features of an image.
+    public let width: Int
     /// Images with a feature that is not finite; they count as wrong, and not towards the other figures.
     public let notFinite: Int
 
@@ -53,6 +57,6 @@ public struct FeatureFigures: Sendable, Equatable {
             accuracy = nil
             inceptionScore = nil
         }
-        notFinite = features.notFinite
+        (count, width, notFinite) = (features.count, features.width, features.notFinite)
     }
 }

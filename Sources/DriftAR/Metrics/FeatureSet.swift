@@ -13,10 +13,7 @@ public struct FeatureSet: Sendable {
             throw DataError("\(values.count) values are no rows of \(width)", at: "features", fix: "give whole rows of 1 value or more")
         }
         self.width = width
-        // An infinity or NaN times zero is NaN: one pass without a branch for each value.
-        let isDamaged = stride(from: 0, to: values.count, by: width).map { start in
-            !(values[start..<(start + width)].reduce(0) { $0 + $1 * 0 } == 0)
-        }
+        let isDamaged = rowsNotFinite(values, width: width)
         notFinite = isDamaged.count(where: { $0 })
         self.values =
             notFinite == 0
@@ -34,6 +31,16 @@ public struct FeatureSet: Sendable {
 
     /// All rows.
     var rows: FeatureRows { FeatureRows(self, Array(0..<count)) }
+}
+
+/// Which rows of `values` [N, width] have a value that is not finite.
+func rowsNotFinite(_ values: [Float], width: Int) -> [Bool] {
+    values.withUnsafeBufferPointer { values in
+        // An infinity or NaN times zero is NaN: one pass without a branch for each value.
+        stride(from: 0, to: values.count, by: max(width, 1)).map { start in
+            !(values[start..<min(start + max(width, 1), values.count)].reduce(0) { $0 + $1 * 0 } == 0)
+        }
+    }
 }
 
 /// Chosen rows of a set of features.

@@ -27,7 +27,8 @@ public struct FeatureStatistics: Sendable {
         covariance = RowProducts.symmetric(CenteredColumns(features: set, mean: mean)).map { $0 * scale }
     }
 
-    /// Statistics that come from elsewhere. `covariance` [D, D] is taken as the mean of itself and its transpose.
+    /// Statistics that come from elsewhere. Throws where `covariance` [D, D] is none: where it is not symmetric, or where a
+    /// variance along some direction is below 0, by more than rounding to single precision explains. About D^3 / 3 operations.
     public init(mean: [Double], covariance: [Double], name: String) throws {
         try Self.check(width: mean.count, at: name)
         let width = mean.count
@@ -35,10 +36,24 @@ public struct FeatureStatistics: Sendable {
             throw DataError("\(covariance.count) covariances for \(width) means", at: name, fix: "give mu [D] and sigma [D, D]")
         }
         guard mean.allSatisfy(\.isFinite), covariance.allSatisfy(\.isFinite) else {
-            throw DataError("values that are not finite", at: name, fix: "calculate the statistics again")
+            let count = mean.count { !$0.isFinite } + covariance.count { !$0.isFinite }
+            throw DataError("\(counted(count, "value")) of mu and sigma not finite", at: name, fix: "calculate the statistics again")
+        }
+        let largest = covariance.reduce(0) { max($0, abs($1)) }
+        // What rounding to single precision adds to an eigenvalue grows with the root of D.
+        let slack = 16 * Double(Float.ulpOfOne) * Double(width).squareRoot() * largest
+        let remedy = "give numpy.cov of the features, rows of images: sigma = numpy.cov(features, rowvar=False)"
+        let skew = covariance.indices.reduce(0) { max($0, abs(covariance[$1] - covariance[$1 % width * width + $1 / width])) }
+        guard skew <= slack else {
+            throw DataError("sigma is not symmetric, by up to \(NumberText.brief(skew))", at: name, fix: remedy)
         }
         self.mean = mean
         self.covariance = covariance.indices.map { (covariance[$0] + covariance[$0 % width * width + $0 / width]) / 2 }
+        let matrix = SymmetricMatrix(order: width, values: self.covariance)
+        guard try largest == 0 || matrix.isPositive(slack: slack) else {
+            let least = try matrix.eigenvalues().first ?? 0
+            throw DataError("sigma is no covariance: a variance of \(NumberText.brief(least))", at: name, fix: remedy)
+        }
     }
 
     private static func check(width: Int, at place: String) throws {

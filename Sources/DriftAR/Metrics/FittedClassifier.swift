@@ -1,5 +1,4 @@
 import DriftGPU
-import Foundation
 
 /// A trained classifier: weights, names of the classes, and how good it is on images it has not seen.
 public struct FittedClassifier: Sendable {
@@ -26,35 +25,57 @@ public struct FittedClassifier: Sendable {
     /// Key under which a file of weights carries sizes, class names and accuracy.
     private static let key = "driftgpu.classifier"
 
+    /// Writes a safetensors file.
+    public func write(to path: String) throws {
+        let shape = classifier.shape
+        let header = JSON.object([
+            .init("accuracy", .number(accuracy)), .init("channels", .integer(shape.channels)),
+            .init("classes", .array(classNames.map { .string($0) })), .init("depth", .integer(shape.depth)),
+            .init("embed", .integer(shape.embed)), .init("features", .integer(shape.features)), .init("format", .integer(1)),
+            .init("heads", .integer(shape.heads)), .init("height", .integer(shape.height)), .init("patch", .integer(shape.patch)),
+            .init("scale", .number(Double(scale))), .init("width", .integer(shape.width)),
+        ])
+        try SafeTensors.write(
+            classifier.layout.tensors(parameters), metadata: ["format": "pt", Self.key: header.text], to: path)
+    }
+
     /// What a file says of its classifier.
-    private struct Header: Codable {
-        var format = 1
+    private struct Header {
         let channels, height, width, patch, embed, heads, depth, features: Int
         let classes: [String]
         let accuracy: Double
         let scale: Float
-    }
 
-    /// Writes a safetensors file.
-    public func write(to path: String) throws {
-        let shape = classifier.shape
-        let header = Header(
-            channels: shape.channels, height: shape.height, width: shape.width, patch: shape.patch, embed: shape.embed,
-            heads: shape.heads, depth: shape.depth, features: shape.features, classes: classNames, accuracy: accuracy,
-            scale: scale)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        let text = String(decoding: try encoder.encode(header), as: UTF8.self)
-        try SafeTensors.write(classifier.layout.tensors(parameters), metadata: ["format": "pt", Self.key: text], to: path)
+        /// Nil where something is missing or of another kind.
+        init?(_ json: JSON) {
+            func size(_ key: String) -> Int? { json[key]?.integer }
+            guard let channels = size("channels"), let height = size("height"), let width = size("width"), let patch = size("patch"),
+                let embed = size("embed"), let heads = size("heads"), let depth = size("depth"), let features = size("features"),
+                let names = json["classes"]?.array, let accuracy = json["accuracy"]?.double, let scale = json["scale"]?.double
+            else { return nil }
+            classes = names.compactMap(\.string)
+            guard classes.count == names.count else { return nil }
+            (self.channels, self.height, self.width, self.patch) = (channels, height, width, patch)
+            (self.embed, self.heads, self.depth, self.features) = (embed, heads, depth, features)
+            (self.accuracy, self.scale) = (accuracy, Float(scale))
+        }
     }
 
     /// Reads what `write` wrote.
     public init(_ path: String) throws {
         let file = try SafeTensorsFile(path)
         let remedy = "train one with driftgpu eval --fit-classifier"
-        guard let text = file.metadata[Self.key], let header = try? JSONDecoder().decode(Header.self, from: Data(text.utf8))
-        else { throw DataError("no classifier of driftgpu", at: path, fix: remedy) }
-        guard header.format == 1 else { throw DataError("format \(header.format), 1 is read", at: path, fix: remedy) }
+        guard let text = file.metadata[Self.key] else { throw DataError("no classifier of driftgpu", at: path, fix: remedy) }
+        let json: JSON
+        do {
+            json = try JSON.parse(Array(text.utf8))
+        } catch {
+            throw DataError("its description is no JSON (\(error))", at: path, fix: remedy)
+        }
+        guard let header = Header(json), let format = json["format"]?.integer else {
+            throw DataError("its description lacks what a classifier needs", at: path, fix: remedy)
+        }
+        guard format == 1 else { throw DataError("format \(format), 1 is read", at: path, fix: remedy) }
         let sizes = [
             header.channels, header.height, header.width, header.patch, header.embed, header.heads, header.depth,
             header.features, header.classes.count,

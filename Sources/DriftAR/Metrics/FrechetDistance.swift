@@ -3,7 +3,8 @@
 ///
 ///     |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^1/2
 public enum FrechetDistance {
-    /// The squared distance of two sets' statistics.
+    /// The squared distance of two sets' statistics; 0 where rounding would make it less. Throws where it comes out so far below
+    /// 0 that rounding does not explain it.
     ///
     /// S1 S2 and S1^1/2 S2 S1^1/2 have the same eigenvalues, and those of the second, which is symmetric, are real and not
     /// negative: no complex root is taken, and a singular covariance (fewer images than features) needs nothing added to its
@@ -32,8 +33,17 @@ public enum FrechetDistance {
 
         let shift = zip(a.mean, b.mean).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
         let traces = (0..<width).reduce(0) { $0 + a.covariance[$1 * (width + 1)] + b.covariance[$1 * (width + 1)] }
-        return shift + traces - 2 * rootTrace
+        let squared = shift + traces - 2 * rootTrace
+        guard squared >= -tolerance * (shift + traces) else {
+            throw DataError(
+                "\(NumberText.brief(squared)), which is below 0", at: "Frechet distance",
+                fix: "calculate the statistics again, in double precision")
+        }
+        return max(squared, 0)
     }
+
+    /// Part of the traces that roots of eigenvalues of statistics in single precision may be off by.
+    private static let tolerance = 1e-3
 
     /// What rounding makes of an eigenvalue 0.
     private static func noise(of eigenvalues: [Double]) -> Double {

@@ -19,6 +19,17 @@ struct SymmetricMatrix: MatrixRows {
     /// Eigenvalues, ascending, and row i the vector of value i.
     func eigenvectors() throws -> (values: [Double], vectors: [Double]) { try decompose(vectors: true) }
 
+    /// Whether no eigenvalue is below -`slack`, which is above 0. About n^3 / 3 operations.
+    func isPositive(slack: Double) throws -> Bool {
+        guard let size = Int32(exactly: order) else { throw Self.failure("of \(order) rows") }
+        var matrix = values
+        for i in 0..<order { matrix[i * (order + 1)] += slack }
+        // Cholesky's decomposition exists for just those.
+        let info = LAPACKE_dpotrf(LAPACK_COL_MAJOR, CChar(UInt8(ascii: "U")), size, &matrix, size)
+        guard info >= 0 else { throw Self.failure("(dpotrf says \(info))") }
+        return info == 0
+    }
+
     /// Divide and conquer (dsyevd). About 9 n^3 operations with vectors, 4/3 n^3 without.
     private func decompose(vectors: Bool) throws -> (values: [Double], vectors: [Double]) {
         guard order > 0 else { return ([], []) }

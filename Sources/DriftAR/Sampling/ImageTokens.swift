@@ -1,7 +1,10 @@
-/// Image tokens [N, R, C] back in pixels: [N, channels, height, width], clamped to [-1, 1].
+/// Image tokens [N, R, C] back in pixels: [N, channels, height, width], clamped to [-1, 1]; NaN where a token is not finite.
 public func images(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
-    planes(fromTokens: tokens, configuration).map { min(max($0, -1), 1) }
+    planes(fromTokens: tokens, configuration).map(clampedPixel)
 }
+
+/// The value in [-1, 1]. What is not finite becomes NaN: as white or black it would pass for an image.
+func clampedPixel(_ value: Float) -> Float { value.isFinite ? min(max(value, -1), 1) : .nan }
 
 /// Image tokens [N, R, C] as [N, channels, height, width]. A token holds a patch as (channel, row, column), rows of patches
 /// first.

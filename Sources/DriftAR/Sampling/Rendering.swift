@@ -1,6 +1,21 @@
 /// How samples become pictures: pixels are pictures; latents are decoded by an autoencoder or, without one, shown in false
 /// colours, their first three channels as red, green and blue.
 public struct Rendering {
+    /// What the pictures show.
+    public enum Kind: String, Sendable {
+        /// What a model of pixels made.
+        case pixels
+        /// Latents, decoded by an autoencoder.
+        case decoded
+        /// Latents in false colours: not images that could be compared with real ones.
+        case falseColours = "false colours"
+    }
+
+    /// Of everything it renders.
+    public var kind: Kind {
+        configuration.dataForm == .latents ? (autoencoder == nil ? .falseColours : .decoded) : .pixels
+    }
+
     private let configuration: Configuration
     private let autoencoder: Autoencoder?
 
@@ -19,7 +34,7 @@ public struct Rendering {
         (self.configuration, self.autoencoder) = (configuration, autoencoder)
     }
 
-    /// Tokens [N, R, C] -> pixels in [-1, 1] and their shape [N, channels, height, width].
+    /// Tokens [N, R, C] -> pixels in [-1, 1] and their shape [N, channels, height, width]; NaN stands for what is not finite.
     public func callAsFunction(_ tokens: [Float]) throws -> (pixels: [Float], shape: [Int]) {
         let (channels, height, width) = (configuration.channels, configuration.height, configuration.width)
         let count = tokens.count / max(1, channels * height * width)
@@ -33,7 +48,7 @@ public struct Rendering {
         let shape = autoencoder.vae.shape
         let pixels = try autoencoder.images(latents.map { $0 / configuration.latentScale }, height: height, width: width)
         return (
-            pixels.map { min(max($0, -1), 1) },
+            pixels.map(clampedPixel),
             [count, shape.imageChannels, height * shape.factor, width * shape.factor]
         )
     }
@@ -44,7 +59,7 @@ public struct Rendering {
         let shown = configuration.channels < 3 ? 1 : 3
         return (0..<count).flatMap { image in
             let start = image * configuration.channels * plane
-            return latents[start..<(start + shown * plane)].map { min(max($0 / 3, -1), 1) }
+            return latents[start..<(start + shown * plane)].map { clampedPixel($0 / 3) }
         }
     }
 }

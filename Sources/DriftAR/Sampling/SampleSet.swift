@@ -1,13 +1,17 @@
 /// Generated images with their labels, and the files they become.
 public struct SampleSet: Sendable {
-    /// [N, channels, height, width] in [-1, 1].
+    /// [N, channels, height, width], by convention in [-1, 1].
     public let pixels: [Float]
     /// Of `pixels`: the configuration's, or that of pictures decoded from latents.
     public let shape: [Int]
     /// [N].
     public let labels: [Int32]
     public let configuration: Configuration
+    /// Images with a value that is not finite; it shows as black.
+    public let notFinite: Int
+    private let labelList: [Int]
     private let perLabel: Int
+    private let rendering: Rendering.Kind
     private let settings: [(String, String)]
 
     /// `tokens` [labels.count * perLabel, R, C], the images of a label together. `settings` are embedded in the pictures.
@@ -20,10 +24,11 @@ public struct SampleSet: Sendable {
             labels: labels, perLabel: perLabel, configuration: configuration, settings: settings)
     }
 
-    /// The same from `pixels` of the shape [labels.count * perLabel, channels, height, width] in [-1, 1].
+    /// The same from `pixels` of the shape [labels.count * perLabel, channels, height, width], by convention in [-1, 1];
+    /// `rendering` says what they show.
     public init(
         pixels: [Float], shape: [Int], labels: [Int], perLabel: Int, configuration: Configuration,
-        settings: [(String, String)] = []
+        rendering: Rendering.Kind = .pixels, settings: [(String, String)] = []
     ) {
         self.pixels = pixels
         self.shape = shape
@@ -31,6 +36,8 @@ public struct SampleSet: Sendable {
         self.perLabel = perLabel
         self.configuration = configuration
         self.settings = settings
+        (labelList, self.rendering) = (labels, rendering)
+        notFinite = rowsNotFinite(pixels, width: shape.dropFirst().reduce(1, *)).count(where: { $0 })
     }
 
     /// The images as a data set, to be judged.
@@ -38,32 +45,50 @@ public struct SampleSet: Sendable {
         try Dataset(images: pixels, shape: shape, labels: labels, classNames: classNames, name: "samples")
     }
 
-    /// Writes LABEL-NUMBER.png for each image, grid.png, and if asked samples.npy and labels.npy.
-    public func write(to folder: String, arrays: Bool) throws {
-        try Files.makeFolder(folder)
+    /// What a folder held besides.
+    public struct Leftovers: Sendable, Equatable {
+        /// Files of the folder's earlier sampling, which were removed.
+        public let removed: Int
+        /// Pictures and arrays that no list of samples names: they stay, and are no part of this sampling.
+        public let others: Int
+
+        /// What a user should know of it; a line each.
+        public func lines(in folder: String) -> [String] {
+            (removed == 0 ? [] : ["\(counted(removed, "file")) of the sampling before removed"])
+                + (others == 0
+                    ? [] : ["\(counted(others, "other file")) in \(folder) looking like samples; driftgpu eval passes over what samples.json does not name"])
+        }
+    }
+
+    /// Writes LABEL-NUMBER.png for each image, grid.png, if asked samples.npy and labels.npy, and samples.json, which lists
+    /// them. Files of an earlier sampling in the folder are removed.
+    @discardableResult
+    public func write(to folder: String, arrays: Bool) throws -> Leftovers {
         let text = [PNG.Text("Software", "driftgpu")] + settings.map { PNG.Text($0.0, $0.1) }
         let (channels, height, width) = (shape[1], shape[2], shape[3])
         let size = channels * height * width
-        for index in labels.indices {
+        var manifest = SampleManifest(
+            labels: labelList, perLabel: perLabel, shape: [channels, height, width], rendering: rendering, notFinite: notFinite,
+            checksum: arrays ? SampleManifest.checksum(of: pixels) : nil,
+            settings: settings.map { JSON.Member($0.0, .string($0.1)) })
+        let removed = try manifest.prepare(folder)
+        for (index, name) in manifest.pictures.enumerated() {
             let picture = try Picture(
                 image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: channels, height: height,
                 width: width)
-            let name = "\(Self.padded(Int(labels[index]), 4))-\(Self.padded(index % perLabel, 5)).png"
             try PNG.write(
-                picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: folder + "/" + name,
+                picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: Files.join(folder, name),
                 synced: false)
         }
         let scale = max(1, 48 / height)
         let grid = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: scale)
-        try PNG.write(grid, text: text, to: folder + "/grid.png")
+        try PNG.write(grid, text: text, to: Files.join(folder, SampleManifest.grid))
         if arrays {
-            try NPY.write(NamedTensor(shape: shape, floats: pixels), to: folder + "/samples.npy")
-            try NPY.write(NamedTensor(shape: [labels.count], ints: labels), to: folder + "/labels.npy")
+            try NPY.write(NamedTensor(shape: shape, floats: pixels), to: Files.join(folder, SampleManifest.arrays))
+            try NPY.write(NamedTensor(shape: [labels.count], ints: labels), to: Files.join(folder, SampleManifest.labelsArray))
         }
-    }
-
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        manifest.isComplete = true
+        try manifest.write(to: folder)
+        return Leftovers(removed: removed, others: try manifest.others(in: folder))
     }
 }

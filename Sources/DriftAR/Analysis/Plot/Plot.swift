@@ -26,7 +26,7 @@ struct Plot: Sendable {
 
     enum Layer: Sendable {
         case line([Point])
-        case points([Point], radius: Double, alpha: Float)
+        case points([Point], radius: Double, opacity: Double)
         /// Bars from 0 between neighbouring edges: one edge more than heights.
         case bars(edges: [Double], heights: [Double])
         /// Between two lines over the same x.

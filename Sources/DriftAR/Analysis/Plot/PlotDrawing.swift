@@ -1,8 +1,6 @@
-import Foundation
-
-/// A figure that can be painted in the colours of a page.
+/// A figure of a page.
 protocol Figure: Sendable {
-    func picture(_ theme: Theme) throws -> Picture
+    func drawing() throws -> SVG
 }
 
 extension Plot: Figure {
@@ -10,49 +8,49 @@ extension Plot: Figure {
     enum Layout {
         static let width = 600.0
         static let height = 370.0
-        static let titleSize = 14.5
-        static let textSize = 11.5
+        static let titleSize = 15.0
+        static let textSize = 12.0
         static let margin = 16.0
+        /// From a line of text's middle down to its baseline, over its size.
+        static let halfCapital = 0.36
     }
 
     /// The diagram: title, legend, then the axes, so that the legend never covers data.
-    func picture(_ theme: Theme) throws -> Picture {
-        var canvas = Canvas(width: Layout.width, height: Layout.height, background: theme.background)
-        var top = Layout.margin + StrokeFont.capHeight(Layout.titleSize)
-        canvas.text(title, at: CanvasPoint(Layout.margin, top), size: Layout.titleSize, theme.ink, weight: 1.35)
-        top = drawLegend(on: &canvas, below: top, theme)
+    func drawing() -> SVG {
+        var svg = SVG(width: Layout.width, height: Layout.height, label: title)
+        var top = Layout.margin + Layout.titleSize * 0.72
+        svg.text(title, at: SVG.Point(Layout.margin, top), class: "title")
+        top = drawLegend(on: &svg, below: top)
         let size = Layout.textSize
         let (xs, ys) = scales()
-        let widest = ys.ticks.labels.map { StrokeFont.width($0, size: size) }.max() ?? 0
-        top += 12 + StrokeFont.capHeight(size)
-        canvas.text(y.label, at: CanvasPoint(Layout.margin, top), size: size, theme.muted)
-        let area = CanvasRect(Layout.margin + widest + 8, top + 11, Layout.width - 22, Layout.height - 47)
-        drawAxes(on: &canvas, area, xs, ys, theme)
-        canvas.text(
-            x.label, at: CanvasPoint((area.left + area.right) / 2, Layout.height - 13), size: size, theme.muted, align: .center)
-        let whole = canvas.clip
-        canvas.clip = CanvasRect(area.left, area.top - 2, area.right, area.bottom + 2)
+        let widest = ys.ticks.labels.map { SVG.width($0, size: size) }.max() ?? 0
+        top += 12 + size * 0.72
+        svg.text(y.label, at: SVG.Point(Layout.margin, top))
+        let area = SVG.Rect(Layout.margin + widest + 10, top + 11, Layout.width - 22, Layout.height - 48)
         let frame = Frame(area: area, x: xs, y: ys)
-        for rule in rules { draw(rule, on: &canvas, frame, theme) }
-        for item in series { draw(item, on: &canvas, frame, theme) }
-        canvas.clip = whole
+        drawAxes(on: &svg, frame)
+        svg.text(x.label, at: SVG.Point((area.left + area.right) / 2, Layout.height - 13), anchor: .middle)
+        svg.clipped(to: SVG.Rect(area.left, area.top - 2, area.right, area.bottom + 2)) { svg in
+            for rule in rules { draw(rule, on: &svg, frame) }
+            for item in series { draw(item, on: &svg, frame) }
+        }
         // Words over lines: a curve must not cross out the phase's name.
-        for rule in rules { label(rule, on: &canvas, frame, theme) }
-        return try canvas.picture()
+        for rule in rules { label(rule, on: &svg, frame) }
+        return svg
     }
 
-    /// Where values lie on the canvas.
-    private struct Frame {
-        let area: CanvasRect
+    /// Where values lie in the drawing.
+    struct Frame: Sendable {
+        let area: SVG.Rect
         let x: AxisScale
         let y: AxisScale
 
         func x(_ value: Double) -> Double { area.left + x.place(value) * area.width }
         func y(_ value: Double) -> Double { area.bottom - y.place(value) * area.height }
-        func point(_ point: Point) -> CanvasPoint { CanvasPoint(x(point.x), y(point.y)) }
+        func point(_ point: Point) -> SVG.Point { SVG.Point(x(point.x), y(point.y)) }
     }
 
-    private func scales() -> (AxisScale, AxisScale) {
+    func scales() -> (AxisScale, AxisScale) {
         var (xs, ys): ([Double], [Double]) = ([], [])
         var (hasBars, hasPoints) = (false, false)
         for item in series {
@@ -83,93 +81,90 @@ extension Plot: Figure {
         )
     }
 
-    private func drawLegend(on canvas: inout Canvas, below top: Double, _ theme: Theme) -> Double {
+    private func drawLegend(on svg: inout SVG, below top: Double) -> Double {
         let named = series.filter { !$0.name.isEmpty }
         guard !named.isEmpty else { return top }
         let size = Layout.textSize
-        var (x, y) = (Layout.margin, top + 12 + StrokeFont.capHeight(size))
+        var (x, y) = (Layout.margin, top + 12 + size * 0.72)
         for item in named {
             let symbol = item.layer.symbolWidth
-            let width = symbol + 7 + StrokeFont.width(item.name, size: size)
-            if x > Layout.margin, x + width > Layout.width - Layout.margin { (x, y) = (Layout.margin, y + 17) }
-            let middle = y - StrokeFont.capHeight(size) / 2
-            let color = theme.color(item.color)
+            let width = symbol + 7 + SVG.width(item.name, size: size)
+            if x > Layout.margin, x + width > Layout.width - Layout.margin { (x, y) = (Layout.margin, y + 18) }
+            let middle = y - size * Layout.halfCapital
+            let (fill, stroke) = (Theme.fill(item.color), Theme.stroke(item.color))
             switch item.layer {
-            case .line: canvas.stroke([CanvasPoint(x + 1.2, middle), CanvasPoint(x + symbol - 1.2, middle)], width: 2.4, color)
-            case .points: canvas.disc(CanvasPoint(x + symbol / 2, middle), radius: symbol / 2, color)
+            case .line: svg.line(SVG.Point(x + 1.2, middle), SVG.Point(x + symbol - 1.2, middle), class: stroke, width: 2.4)
+            case .points: svg.disc(SVG.Point(x + symbol / 2, middle), radius: symbol / 2, class: fill)
             case .bars, .band:
-                let alpha = item.layer.isBand ? Self.bandAlpha : Self.barAlpha
-                canvas.fill(CanvasRect(x, middle - 4.5, x + symbol, middle + 4.5), color, alpha: alpha)
+                let opacity = item.layer.isBand ? Self.bandOpacity : Self.barOpacity
+                svg.fill(SVG.Rect(x, middle - 4.5, x + symbol, middle + 4.5), class: fill, opacity: opacity)
             case .errorBars:
-                let center = CanvasPoint(x + symbol / 2, middle)
-                canvas.stroke([CanvasPoint(center.x, middle - 6), CanvasPoint(center.x, middle + 6)], width: 1.6, color)
-                canvas.disc(center, radius: symbol / 2, color)
+                let center = SVG.Point(x + symbol / 2, middle)
+                svg.line(SVG.Point(center.x, middle - 6), SVG.Point(center.x, middle + 6), class: stroke, width: 1.6)
+                svg.disc(center, radius: symbol / 2, class: fill)
             }
-            canvas.text(item.name, at: CanvasPoint(x + symbol + 7, y), size: size, theme.muted)
+            svg.text(item.name, at: SVG.Point(x + symbol + 7, y))
             x += width + 18
         }
         return y
     }
 
-    private func drawAxes(on canvas: inout Canvas, _ area: CanvasRect, _ xs: AxisScale, _ ys: AxisScale, _ theme: Theme) {
-        let size = Layout.textSize
-        for (value, label) in zip(ys.ticks.values, ys.ticks.labels) {
-            let y = area.bottom - ys.place(value) * area.height
-            guard y.isFinite else { continue }
-            canvas.stroke(
-                [CanvasPoint(area.left, y), CanvasPoint(area.right, y)], width: 1, theme.grid, alpha: label.isEmpty ? 0.45 : 1)
-            canvas.text(
-                label, at: CanvasPoint(area.left - 8, y + StrokeFont.capHeight(size) / 2), size: size, theme.muted, align: .right)
+    private func drawAxes(on svg: inout SVG, _ frame: Frame) {
+        let (size, area) = (Layout.textSize, frame.area)
+        for (value, label) in zip(frame.y.ticks.values, frame.y.ticks.labels) {
+            let y = frame.y(value)
+            svg.line(SVG.Point(area.left, y), SVG.Point(area.right, y), class: label.isEmpty ? "grid faint" : "grid")
+            svg.text(label, at: SVG.Point(area.left - 8, y + size * Layout.halfCapital), anchor: .end)
         }
         var end = -Double.infinity
-        for (value, label) in zip(xs.ticks.values, xs.ticks.labels).sorted(by: { xs.place($0.0) < xs.place($1.0) }) {
-            let x = area.left + xs.place(value) * area.width
-            guard x.isFinite else { continue }
-            canvas.stroke(
-                [CanvasPoint(x, area.top), CanvasPoint(x, area.bottom)], width: 1, theme.grid, alpha: label.isEmpty ? 0.3 : 0.6)
-            let half = StrokeFont.width(label, size: size) / 2
-            guard !label.isEmpty, x - half > end + 6, x + half < Layout.width - 4 else { continue }
-            canvas.stroke([CanvasPoint(x, area.bottom), CanvasPoint(x, area.bottom + 4)], width: 1, theme.axis)
-            canvas.text(
-                label, at: CanvasPoint(x, area.bottom + 8 + StrokeFont.capHeight(size)), size: size, theme.muted, align: .center)
+        for (value, label) in zip(frame.x.ticks.values, frame.x.ticks.labels).sorted(by: { frame.x($0.0) < frame.x($1.0) }) {
+            let x = frame.x(value)
+            svg.line(SVG.Point(x, area.top), SVG.Point(x, area.bottom), class: "grid faint")
+            let half = SVG.width(label, size: size) / 2
+            guard !label.isEmpty, x - half > end + 8, x + half < Layout.width - 4 else { continue }
+            svg.line(SVG.Point(x, area.bottom), SVG.Point(x, area.bottom + 4), class: "axis")
+            svg.text(label, at: SVG.Point(x, area.bottom + 8 + size * 0.72), anchor: .middle)
             end = x + half
         }
-        canvas.stroke([CanvasPoint(area.left, area.bottom), CanvasPoint(area.right, area.bottom)], width: 1.2, theme.axis)
+        svg.line(SVG.Point(area.left, area.bottom), SVG.Point(area.right, area.bottom), class: "axis", width: 1.2)
     }
 
-    private static let barAlpha: Float = 0.72
-    private static let bandAlpha: Float = 0.2
+    private static let barOpacity = 0.72
+    private static let bandOpacity = 0.2
 
-    private func draw(_ item: Series, on canvas: inout Canvas, _ frame: Frame, _ theme: Theme) {
-        let color = theme.color(item.color)
+    private func draw(_ item: Series, on svg: inout SVG, _ frame: Frame) {
+        let (fill, stroke) = (Theme.fill(item.color), Theme.stroke(item.color))
         switch item.layer {
-        case .line(let points): canvas.stroke(runs(points, frame), width: 2, color)
-        case .points(let points, let radius, let alpha):
-            for point in points.map(frame.point) where point.x.isFinite && point.y.isFinite {
-                canvas.disc(point, radius: radius, color, alpha: alpha)
+        case .line(let points): svg.stroke(runs(points, frame), class: stroke, width: 2)
+        case .points(let points, let radius, let opacity):
+            svg.group(class: fill, opacity: opacity) { svg in
+                for point in points { svg.disc(frame.point(point), radius: radius, class: fill) }
             }
         case .bars(let edges, let heights):
             for (index, height) in heights.enumerated() where index + 1 < edges.count && height > 0 {
                 let (left, right) = (frame.x(edges[index]), frame.x(edges[index + 1]))
                 let room = min(0.8, (right - left) / 6)
-                canvas.fill(
-                    CanvasRect(left + room, frame.y(height), right - room, frame.area.bottom), color, alpha: Self.barAlpha)
+                svg.fill(
+                    SVG.Rect(left + room, frame.y(height), right - room, frame.area.bottom), class: fill, opacity: Self.barOpacity,
+                    title: "\(NumberText.brief(edges[index])) to \(NumberText.brief(edges[index + 1])): \(NumberText.brief(height))")
             }
         case .band(let lower, let upper):
-            canvas.fill(between: upper.map(frame.point), and: lower.map(frame.point), color, alpha: Self.bandAlpha)
+            svg.fill((upper + lower.reversed()).map(frame.point), class: fill, opacity: Self.bandOpacity)
         case .errorBars(let bars):
             for bar in bars {
                 let (x, y) = (frame.x(bar.x), frame.y(bar.y))
-                canvas.stroke([CanvasPoint(x, frame.y(bar.low)), CanvasPoint(x, frame.y(bar.high))], width: 1.6, color)
-                canvas.disc(CanvasPoint(x, y), radius: 5, theme.background)
-                canvas.disc(CanvasPoint(x, y), radius: 3.8, color)
+                svg.line(SVG.Point(x, frame.y(bar.low)), SVG.Point(x, frame.y(bar.high)), class: stroke, width: 1.6)
+                svg.disc(SVG.Point(x, y), radius: 5, class: "paper")
+                let spread = bar.low.isFinite && bar.high.isFinite
+                    ? ", from \(NumberText.brief(bar.low)) to \(NumberText.brief(bar.high))" : ""
+                svg.disc(SVG.Point(x, y), radius: 3.8, class: fill, title: NumberText.brief(bar.y) + spread)
             }
         }
     }
 
     /// The stretches without a gap; a value that the axis has no place for is a gap.
-    private func runs(_ points: [Point], _ frame: Frame) -> [[CanvasPoint]] {
-        var runs: [[CanvasPoint]] = [[]]
+    private func runs(_ points: [Point], _ frame: Frame) -> [[SVG.Point]] {
+        var runs: [[SVG.Point]] = [[]]
         for point in points.map(frame.point) {
             if point.x.isFinite, point.y.isFinite {
                 runs[runs.count - 1].append(point)
@@ -178,32 +173,50 @@ extension Plot: Figure {
             }
         }
         // A single value between gaps shows as a dot.
-        return runs.filter { !$0.isEmpty }.map { $0.count == 1 ? $0 + $0 : $0 }
+        return runs.filter { !$0.isEmpty }.map { $0.count == 1 ? $0 + $0 : Self.thinned($0) }
     }
 
-    private func draw(_ rule: Rule, on canvas: inout Canvas, _ frame: Frame, _ theme: Theme) {
-        let isVertical = rule.direction == .vertical
-        let place = isVertical ? frame.x(rule.value) : frame.y(rule.value)
-        guard place.isFinite else { return }
-        let ends = isVertical
-            ? [CanvasPoint(place, frame.area.top), CanvasPoint(place, frame.area.bottom)]
-            : [CanvasPoint(frame.area.left, place), CanvasPoint(frame.area.right, place)]
-        canvas.stroke(ends, width: 1.2, theme.muted, dash: (2.5, 4))
+    /// A curve of more points than can be told apart: of those in half a point's width the first, the last, the lowest and the
+    /// highest, in their order. It looks the same, and the page of a long run stays small.
+    static func thinned(_ points: [SVG.Point]) -> [SVG.Point] {
+        guard points.count > Int(8 * Layout.width) else { return points }
+        var result: [SVG.Point] = []
+        var start = 0
+        while start < points.count {
+            var end = start
+            let column = (points[start].x * 2).rounded(.down)
+            while end < points.count, (points[end].x * 2).rounded(.down) == column { end += 1 }
+            let range = start..<end
+            let low = range.min { points[$0].y < points[$1].y } ?? start
+            let high = range.max { points[$0].y < points[$1].y } ?? start
+            result += Set([start, low, high, end - 1]).sorted().map { points[$0] }
+            start = end
+        }
+        return result
     }
 
-    private func label(_ rule: Rule, on canvas: inout Canvas, _ frame: Frame, _ theme: Theme) {
+    private func draw(_ rule: Rule, on svg: inout SVG, _ frame: Frame) {
+        let area = frame.area
+        if rule.direction == .vertical {
+            let x = frame.x(rule.value)
+            svg.line(SVG.Point(x, area.top), SVG.Point(x, area.bottom), class: "rule", width: 1.2)
+        } else {
+            let y = frame.y(rule.value)
+            svg.line(SVG.Point(area.left, y), SVG.Point(area.right, y), class: "rule", width: 1.2)
+        }
+    }
+
+    private func label(_ rule: Rule, on svg: inout SVG, _ frame: Frame) {
         let isVertical = rule.direction == .vertical
         let place = isVertical ? frame.x.place(rule.value) : frame.y.place(rule.value)
-        guard place >= 0, place <= 1, !rule.text.isEmpty else { return }
-        let size = Layout.textSize - 1
-        let (width, cap) = (StrokeFont.width(rule.text, size: size), StrokeFont.capHeight(size))
-        var origin = isVertical
-            ? CanvasPoint(frame.x(rule.value) + 6, frame.area.top - 4)
-            : CanvasPoint(frame.area.right - width - 4, frame.y(rule.value) - 5)
-        if isVertical, origin.x + width > Layout.width - 6 { origin.x = frame.x(rule.value) - 6 - width }
-        canvas.fill(
-            CanvasRect(origin.x - 3, origin.y - cap - 3, origin.x + width + 3, origin.y + 3.5), theme.background, alpha: 0.8)
-        canvas.text(rule.text, at: origin, size: size, theme.muted)
+        guard place >= 0, place <= 1 else { return }
+        guard isVertical else {
+            svg.text(rule.text, at: SVG.Point(frame.area.right - 4, frame.y(rule.value) - 5), class: "halo", anchor: .end)
+            return
+        }
+        let (x, y) = (frame.x(rule.value), frame.area.top - 3)
+        let fits = x + 6 + SVG.width(rule.text, size: Layout.textSize) < Layout.width - 6
+        svg.text(rule.text, at: SVG.Point(fits ? x + 6 : x - 6, y), class: "halo", anchor: fits ? .start : .end)
     }
 }
 
