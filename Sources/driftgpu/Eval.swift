@@ -121,7 +121,7 @@ struct Eval: ParsableCommand {
                 return
             }
             notes += evaluation.notes
-            if let given { Output.line("judged: \(given.images.count) images of \(given.origin)") }
+            if let given { Output.line("judged: " + given.origin) }
             Output.line(evaluation.description)
             for note in notes { Output.line("note: " + note) }
             guard let json else { return }

@@ -130,14 +130,14 @@ import Testing
         #expect(damaged.notes == [
             "1 of 3 classes have no image to judge",
             "2 of 12 generated images are not finite: they count as wrong and not towards other figures",
-            "diversity of generated images is that of 1 of 3 classes: it takes two images of a class",
+            "diversity is that of 1 of 3 classes: it takes two images of a class",
         ])
         #expect(damaged.json["notes"]?.array?.count == 3 && damaged.json["generated"]?["images_not_finite"]?.double == 2)
 
         let few = try Evaluation(generated: real.subset([0, 1, 2]), training: real, heldOut: real.subset([]), space: PixelFeatures())
         #expect(few.notes == [
-            "diversity of generated images is that of 0 of 3 classes: it takes two images of a class",
-            "3 generated images for 8 features: the Frechet distance is too large by far; compare it with sets of as many images alone",
+            "diversity is that of 0 of 3 classes: it takes two images of a class",
+            "3 images for 8 features: the Frechet distance is too large by far; compare it with sets of as many images alone",
             "3 images: precision and recall take 4 or more",
         ])
         let statistics = FeatureReference(try FeatureStatistics(FeatureSet(real.images, width: 8)))

@@ -215,7 +215,9 @@ import FoundationXML
                 let row = EntropyMaps.Row(name: "<1>", entropy: entropy, samples: samples)
                 let document = try Document(EntropyMaps(title: "&", rows: [row, row], columns: 2).drawing().document)
                 #expect(document.numbers.allSatisfy { $0?.isFinite ?? false })
-    XX                #expect(document.all("rect", class: "missing").count == 2 * (samples.isEmpty ? 1 : 2))
+                // For each row the map, the map over the first sample, the samples; and the scale of the colours.
+                #expect(document.all("image").count == 2 * (samples.isEmpty ? 1 : 5) + 1)
+                #expect(document.all("rect", class: "missing").count == 2 * (samples.isEmpty ? 1 : 2))
             }
         }
         // A pixel of the raster is a token, in the colour of its entropy.

@@ -46,6 +46,16 @@ import Testing
         #expect(none.code == 0 && none.output.contains("0.0 % of the positions"), "\(none.output) \(none.errors)")
         #expect(try pixels(folder) == expected)
 
+        let judged = try run("eval --images pictures --json judged.json")
+        #expect(judged.code == 0 && judged.output.hasPrefix("judged: 4 images of pictures/samples.npy, drawn with checkpoint run, "), "\(judged)")
+        #expect(judged.output.contains("note: 8 of 10 classes have no image to judge\n"))
+        let figures = try JSON.parse(Files.read(folder.file("judged.json")))
+        #expect(figures["judged"]?.string?.hasPrefix("4 images of pictures/samples.npy") == true && figures["notes"]?.array?.count == 1)
+        let fewer = try run("sample --checkpoint run --labels 3 --per-label 1 --output pictures")
+        #expect(fewer.code == 0 && fewer.output.contains("\n6 files of the sampling before removed\n"), "\(fewer)")
+        let anew = try run("eval --images pictures")
+        #expect(anew.code == 0 && anew.output.hasPrefix("judged: 1 picture in pictures, drawn with checkpoint run, "), "\(anew)")
+
         try expectError(Self.sample + " --spec-gamma 1", says: "--speculative")
         try expectError(Self.sample + " --speculative --spec-gamma nan", says: "spec-gamma nan")
         try expectError(Self.sample + " --speculative --spec-threshold=-1", says: "spec-threshold -1")

@@ -84,7 +84,7 @@ enum NumPyFixtures {
                 let read = try SavedImages(folder.file(path))
                 #expect(read.images.labels == [1, 1, 12, 12] && read.notes.isEmpty)
                 #expect(zip(read.images.images, second.pixels).allSatisfy { abs($0 - $1) < 1e-6 } && read.images.shape == [4, 1, 4, 4])
-                #expect(read.origin == (hasArrays ? place + "/samples.npy" : "4 pictures in " + place) + ", drawn with seed 2")
+                #expect(read.origin == (hasArrays ? "4 images of \(place)/samples.npy" : "4 pictures in " + place) + ", drawn with seed 2")
             }
         }
         // Files of a sampling without a list, and arrays of another: they stay, and are said not to be judged.

@@ -50,29 +50,29 @@ public struct Evaluation: Sendable {
         let empty = generated.members.prefix(classes).count(where: \.isEmpty)
         if empty > 0 { notes.append("\(empty) of \(counted(classes, "class", "classes")) have no image to judge") }
         for column in columns {
-            let set = "\(column.title) images"
-            if let images = column.images {
-                if images.notFinite > 0 {
-                    notes.append(
-                        "\(images.notFinite) of \(column.count) \(set) are not finite: they count as wrong and not towards other figures")
-                }
-                let varied = images.classDiversity.count { $0 != nil }
-                if varied < classes - (column.title == columns[0].title ? empty : 0) {
-                    notes.append("diversity of \(set) is that of \(varied) of \(counted(classes, "class", "classes")): it takes two images of a class")
-                }
-            } else if let features = column.features, features.notFinite > 0 {
-                notes.append("\(features.notFinite) of \(column.count) \(set) have features that are not finite: left out of the figures")
-            }
-            guard let features = column.features else { continue }
-            if features.frechet == nil {
-                notes.append("no Frechet distance of \(counted(features.count, "image")): a covariance takes 2 or more")
-            } else if features.count <= features.width {
+            if let images = column.images, images.notFinite > 0 {
                 notes.append(
-                    "\(features.count) \(set) for \(features.width) features: the Frechet distance is too large by far; compare it with sets of as many images alone")
+                    "\(images.notFinite) of \(column.count) \(column.title) images are not finite: they count as wrong and not towards other figures")
+            } else if let features = column.features, features.notFinite > 0 {
+                notes.append(
+                    "\(features.notFinite) of \(column.count) \(column.title) images have features that are not finite: left out of the figures")
             }
-            if features.kernel == nil || features.precisionRecall == nil, real?.features != nil, features.frechet != nil {
-                notes.append("\(counted(features.count, "image")): precision and recall take 4 or more")
-            }
+        }
+        // As few held-out images are taken as were generated: they are limited in the same way.
+        guard let judged = columns.first else { return notes }
+        let varied = judged.images?.classDiversity.count { $0 != nil }
+        if let varied, varied < classes - empty {
+            notes.append("diversity is that of \(varied) of \(counted(classes, "class", "classes")): it takes two images of a class")
+        }
+        guard let features = judged.features else { return notes }
+        if features.frechet == nil {
+            notes.append("no Frechet distance of \(counted(features.count, "image")): a covariance takes 2 or more")
+        } else if features.count <= features.width {
+            notes.append(
+                "\(features.count) images for \(features.width) features: the Frechet distance is too large by far; compare it with sets of as many images alone")
+        }
+        if features.precisionRecall == nil, real?.features != nil, features.frechet != nil {
+            notes.append("\(counted(features.count, "image")): precision and recall take 4 or more")
         }
         if let own = real?.features, own.count <= own.width {
             notes.append("\(own.count) real images for \(own.width) features: the Frechet distance is too large by far")

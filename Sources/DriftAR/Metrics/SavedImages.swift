@@ -3,7 +3,7 @@
 public struct SavedImages: Sendable {
     /// Classes are called by their numbers.
     public let images: Dataset
-    /// What was read, in a few words.
+    /// What was read: how many images from where.
     public let origin: String
     /// What should be known of it beside the figures; a line each.
     public let notes: [String]
@@ -58,7 +58,9 @@ public struct SavedImages: Sendable {
             throw DataError("no labels.npy beside it", at: path, fix: "save the label of each image there: whole numbers [N]")
         }
         let beside = pictures == 0 ? [] : ["\(counted(pictures, "picture")) beside \(Files.name(of: path)) not judged"]
-        try self.init(pixels, labels: NPY.read(list), labelPlace: list, at: path, origin: path, notes: beside)
+        try self.init(
+            pixels, labels: NPY.read(list), labelPlace: list, at: path, origin: "\(counted(pixels.shape[0], "image")) of \(path)",
+            notes: beside)
     }
 
     /// Names of images and of labels in archives: what numpy.savez calls arrays without a name, and what people call them.
@@ -80,9 +82,10 @@ public struct SavedImages: Sendable {
             return (place, try NPY.read(archive.contents(name + ".npy", limit: Self.byteLimit), place))
         }
         let (images, labels) = (try array(Self.names.images, "images"), try array(Self.names.labels, "labels"))
+        let pixels = try PixelArray(images.tensor, range: range, at: images.place)
         try self.init(
-            PixelArray(images.tensor, range: range, at: images.place), labels: labels.tensor, labelPlace: labels.place, at: path,
-            origin: path)
+            pixels, labels: labels.tensor, labelPlace: labels.place, at: path,
+            origin: "\(counted(pixels.shape[0], "image")) of \(path)")
     }
 
     private static func isArchive(_ path: String) throws -> Bool {
@@ -149,7 +152,8 @@ public struct SavedImages: Sendable {
         // They are in [-1, 1], however few of them are below 0.
         let pixels = try PixelArray(tensor, range: range ?? .signed, at: path)
         let labels = try NamedTensor(shape: [manifest.count], ints: manifest.imageLabels)
-        try self.init(pixels, labels: labels, labelPlace: folder, at: folder, origin: path + drawn, notes: notes)
+        try self.init(pixels, labels: labels, labelPlace: folder, at: folder,
+            origin: "\(counted(manifest.count, "image")) of \(path)\(drawn)", notes: notes)
     }
 
     // MARK: Pictures
