@@ -20,11 +20,12 @@ import Testing
         arguments: [
             "", "no", "[1]", "3", "{", #"{"embed": "wide"}"#, #"{"embed": 1.5}"#, #"{"embed": null}"#, #"{"embed": [1]}"#,
             #"{"embed": 1e99}"#, #"{"groups": "labels"}"#, #"{"radii": 1}"#, #"{"radii": [null]}"#, #"{"seed": -1}"#,
-            #"{"encodeOnce": 3.5}"#, #"{"embde": 64}"#,
+            #"{"encodeOnce": 3.5}"#, #"{"embde": 64}"#, #"{"draftInit": "\n\u001b[2J"}"#, "{\"draftInit\": \"e\u{7F}ncoder\"}",
+            #"{"\u0007": 1}"#,
         ])
     func wrong(_ text: String) throws {
         let message = errorText { _ = try merge(text) }
-        #expect(message?.hasPrefix("file.json: ") == true && message?.contains("\n") == false, "\(message ?? "accepted")")
+        #expect(message?.hasPrefix("file.json: ") == true && message?.printable == message, "\(message ?? "accepted")")
     }
 
     @Test func unknownNames() throws {

@@ -62,4 +62,11 @@ import Testing
         let text = errorText { _ = try PNG.decode(bytes) }
         #expect(text?.contains("524288 x 1024 pixels in") == true)
     }
+
+    @Test("a chunk's length is no reason to make room for two gigabytes")
+    func chunkLongerThanTheFile() throws {
+        var bytes = try PNG.encode(noise(2, 1, 3))
+        bytes.insert(contentsOf: [0x78, 0, 0, 8] + Array("iTXt".utf8) + [0, 0, 0, 0], at: 8 + 12 + 13)
+        #expect(errorText { _ = try PNG.decode(bytes) }?.contains("longer than the rest") == true)
+    }
 }

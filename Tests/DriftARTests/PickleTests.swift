@@ -118,6 +118,15 @@ import Testing
         #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
     }
 
+    @Test("a long list that lies at many paths is not read once for each")
+    func longListAtManyPaths() throws {
+        // [l, l, ...] of a list l of 200,000 times None: 600 million items to look at.
+        let long = [0x5D, 0x71, 0x00, 0x28] + [UInt8](repeating: 0x4E, count: 200_000) + [0x65]
+        let many = [0x5D, 0x28] + [[UInt8]](repeating: [0x68, 0x00], count: 3000).joined() + [0x65, 0x2E]
+        let pickle = try run(long + many)
+        #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
+    }
+
     @Test func endlessValuesAreRefused() {
         let text = error(String(repeating: "N", count: 8_000_001) + ".")
         #expect(text?.contains("more than 8000000 values") == true)

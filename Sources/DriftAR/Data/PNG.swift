@@ -57,6 +57,7 @@ public enum PNG {
         var control = png_image()
         control.version = png_uint_32(PNG_IMAGE_VERSION)
         defer { png_image_free(&control) }
+        guard chunksFit(bytes) else { throw wrong("a chunk is longer than the rest of the file", "take another copy of the file") }
         // The decoder keeps the pointer between its two calls, so both happen inside.
         return try bytes.withUnsafeBytes { memory in
             guard png_image_begin_read_from_memory(&control, memory.baseAddress, memory.count) != 0 else {
@@ -82,6 +83,18 @@ public enum PNG {
             }
             return try Picture(width: width, height: height, channels: channels, pixels: pixels)
         }
+    }
+
+    /// Whether the chunks in front of the image's data lie inside the file. libpng makes room for what a chunk's length says, up
+    /// to 2 GiB, before it looks for the bytes.
+    private static func chunksFit(_ bytes: [UInt8]) -> Bool {
+        var i = signature.count
+        while i + 8 <= bytes.count, !bytes[(i + 4)..<(i + 8)].elementsEqual("IDAT".utf8) {
+            let length = Int(bigEndian(bytes, i))
+            guard length <= bytes.count - i - 8 else { return false }
+            i += 12 + length
+        }
+        return true
     }
 
     /// The uncompressed text entries (tEXt and iTXt) of a PNG file; stops where the file is damaged.

@@ -4,7 +4,8 @@ struct PickleOutline {
     private(set) var tensors: [String: Int] = [:]
     private(set) var scalars: [String: String] = [:]
     private let pickle: Pickle
-    /// Bytes of names left: the same container may lie at many paths, and a small file could unfold without end.
+    /// Bytes of names and items of lists left: the same container may lie at many paths, and a small file could unfold without
+    /// end.
     private var budget: Int
 
     private static let depthLimit = 32
@@ -30,6 +31,7 @@ struct PickleOutline {
         } else if let members = pickle.members(of: value) {
             for (key, member) in members { try visit(member, path: below(key), depth: depth + 1) }
         } else if let items = pickle.items(of: value) {
+            budget -= items.count
             let texts = items.compactMap { pickle.text(of: $0)?.shortened(to: Self.textLimit) }
             if texts.count == items.count {
                 let list = texts.count > Self.listLimit ? "list of \(texts.count)" : texts.joined(separator: ", ")
