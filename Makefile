@@ -22,6 +22,7 @@ test:
 	Scripts/test-suites
 	Scripts/test-launcher
 	Scripts/test-oclgrind
+	Scripts/fuzz all 20
 
 bundle:
 	@Scripts/setup $(PACKAGES) $(BUNDLE_PACKAGES)
@@ -34,4 +35,4 @@ setup:
 	@Scripts/setup $(PACKAGES)
 
 clean:
-	rm -rf .build
+	rm -rf .build .build-fuzz

@@ -127,6 +127,17 @@ import Testing
         #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
     }
 
+    @Test("attributes copied a thousand times justify no endless search")
+    func copiedAttributes() throws {
+        // A namespace that takes 1000 attributes 1000 times over, at 100 paths.
+        let attributes = [0x7D, 0x71, 0x00, 0x28] + [[UInt8]](repeating: [0x4B, 0x01, 0x4E], count: 1000).joined() + [0x75, 0x30]
+        let namespace = Array("cargparse\nNamespace\n)R".utf8) + [0x71, 0x01] + [[UInt8]](repeating: [0x68, 0x00, 0x62], count: 1000).joined()
+        let many = [0x30, 0x5D, 0x28] + [[UInt8]](repeating: [0x68, 0x01], count: 100).joined() + [0x65, 0x2E]
+        let pickle = try run(attributes + namespace + many)
+        #expect(pickle.containers.map(\.items.count).max() == 2_000_000)
+        #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
+    }
+
     @Test func endlessValuesAreRefused() {
         let text = error(String(repeating: "N", count: 8_000_001) + ".")
         #expect(text?.contains("more than 8000000 values") == true)

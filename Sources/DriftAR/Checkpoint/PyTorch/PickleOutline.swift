@@ -9,12 +9,14 @@ struct PickleOutline {
     private var budget: Int
 
     private static let depthLimit = 32
+    private static let budgetLimit = 20_000_000
     private static let textLimit = 200
     private static let listLimit = 16
 
     init(_ pickle: Pickle) throws(PickleError) {
         self.pickle = pickle
-        budget = 1_000_000 + 200 * pickle.containers.reduce(0) { $0 + $1.items.count }
+        // State copied from object to object makes more items than a file has bytes, so they justify only so much.
+        budget = min(Self.budgetLimit, 1_000_000 + 200 * pickle.containers.reduce(0) { $0 + $1.items.count })
         try visit(pickle.root, path: "", depth: 0)
     }
 
