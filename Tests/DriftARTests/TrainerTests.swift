@@ -21,6 +21,20 @@ import Testing
         }
     }
 
+    @Test("what the host tells a step goes to the device in one transfer", arguments: TinyRun.allCases)
+    func oneTransfer(_ kind: TinyRun) throws {
+        try TestDevice.with(.cpu16) { device in
+            let trainer = try kind.trainer(device)
+            try trainer.advance()
+            try device.finish()
+            try trainer.advance()
+            let block = try #require(trainer.schedule().storages["step_inputs"])
+            // Each transfer counts with 128 bytes of its own.
+            #expect(device.stagedBytes == block.count * 4 + 128)
+            try device.finish()
+        }
+    }
+
     @Test("fusion changes no more than rounding", arguments: TinyRun.allCases)
     func fusion(_ kind: TinyRun) throws {
         try TestDevice.with(.cpu16) { device in

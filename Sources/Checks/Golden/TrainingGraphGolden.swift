@@ -38,8 +38,9 @@ enum TrainingGraphGolden {
         let scope = try checked.parameters(model.layout)
         let labels = try checked.input(
             "labels", NamedTensor(shape: [count], ints: [Int32](repeating: label, count: count)))
-        let clock = try graph.stored([4], in: TrainingGraph.clockStorage)
-        try checked.memory.write([UInt32(7), 0, 3, 0], to: TrainingGraph.clockStorage)
+        let clockStorage = Storage("clock", count: 4, element: .uint32)
+        let clock = try graph.stored([4], in: clockStorage)
+        try checked.memory.write([UInt32(7), 0, 3, 0], to: clockStorage)
         let noise = try graph.randomNormal([count, model.shape.tokens, model.shape.tokenWidth], clock: clock)
         let real = try model.features(graph.patchify(checked.input("imgs"), patch: configuration.patch), scope)
         let positives = try graph.reshape(

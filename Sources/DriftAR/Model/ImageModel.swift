@@ -68,6 +68,8 @@ public struct StepLosses: Sendable {
     public var negativeWeight: Tensor?
     /// Only where the model takes the strength of guidance as an input.
     public var guidance: GuidanceInputs?
+    /// [L G] int32; only where `StepInputs.labels` has one for each group and the model asks for each image's.
+    public var imageLabels: Tensor?
 }
 
 /// The inputs of training-time guidance.

@@ -48,7 +48,7 @@ public struct ToyRun {
 
         let graph = Graph()
         let scope = ParameterScope(graph, layout)
-        let clock = try graph.stored([4], in: TrainingGraph.clockStorage)
+        let clock = try graph.input("clock", [4], .uint32)
         let learningRate = try graph.input("learning_rate", [1])
         let positive = try graph.input("positive", [Self.starts.count, count, 2])
         let points = try Self.starts.map { start in

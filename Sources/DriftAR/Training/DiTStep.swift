@@ -18,7 +18,7 @@ extension DiTModel: ImageModel {
         let (labels, group) = (configuration.labelsInStep, configuration.samplesPerLabel)
         let (positives, negatives) = (configuration.positives, configuration.unconditionalImages)
         let size = tokens * tokenWidth
-        let features = try graph.input("guidance", [labels, GuidanceFeatures.count])
+        let features = try graph.input([labels, GuidanceFeatures.count], block: TrainingGraph.inputBlock)
         let noise = try graph.randomNormal([labels * group, tokens, tokenWidth], clock: step.clock)
         let generated = try self(
             noise: noise, labels: step.labels, guidance: features, scope)
@@ -29,7 +29,7 @@ extension DiTModel: ImageModel {
         var targets = DriftTargets(positive: try points(step.real, 0..<(labels * positives)))
         var weight: Tensor?
         if negatives > 0 {
-            let given = try graph.input("guidance_weight", [labels, negatives])
+            let given = try graph.input([labels, negatives], block: TrainingGraph.inputBlock)
             targets.negative = try points(step.real, (labels * positives)..<(labels * (positives + negatives)))
             targets.weights = DriftTargets.Weights(
                 gen: try graph.fill([labels, group], with: 1), negative: given,

@@ -28,7 +28,7 @@ extension DriftARModel: ImageModel {
 
         let affinity = DriftAffinity(temperatures: configuration.radii)
         var terms: [DriftLoss] = []
-        var negativeWeight: Tensor?
+        var (negativeWeight, imageLabels): (Tensor?, Tensor?)
         if configuration.groups == .samples {
             if configuration.features != .phi {
                 let size = shape.tokens * shape.tokenWidth
@@ -55,7 +55,7 @@ extension DriftARModel: ImageModel {
         } else {
             let term = try tokenGroups(step, configuration, scope, generated: generated, affinity: affinity)
             terms.append(term.loss)
-            negativeWeight = term.negativeWeight
+            (negativeWeight, imageLabels) = (term.negativeWeight, term.imageLabels)
         }
         guard let first = terms.first else { throw GraphError("training: no drift loss") }
         var drift = first.loss
@@ -74,7 +74,7 @@ extension DriftARModel: ImageModel {
         }
         return StepLosses(
             terms: terms, drift: drift, regression: regression, entropy: entropyLoss, total: total,
-            meanEntropy: try graph.mean(entropy), generated: generated, negativeWeight: negativeWeight)
+            meanEntropy: try graph.mean(entropy), generated: generated, negativeWeight: negativeWeight, imageLabels: imageLabels)
     }
 
     /// The reference's groups: the R tokens of an image against phi of real images of its label, from the class's ring, and,
@@ -82,11 +82,12 @@ extension DriftARModel: ImageModel {
     private func tokenGroups(
         _ step: StepInputs, _ configuration: Configuration, _ scope: ParameterScope, generated: Tensor,
         affinity: DriftAffinity
-    ) throws -> (loss: DriftLoss, negativeWeight: Tensor?) {
+    ) throws -> (loss: DriftLoss, negativeWeight: Tensor?, imageLabels: Tensor?) {
         let graph = scope.graph
         let batch = generated.shape[0]
         let (tokens, embed) = (shape.tokens, shape.embed)
-        let imageLabels = step.labels.count == batch ? step.labels : try graph.input("image_labels", [batch], .int32)
+        let given = step.labels.count == batch ? nil : try graph.input([batch], .int32, block: TrainingGraph.inputBlock)
+        let imageLabels = given ?? step.labels
         let holdsTokens = configuration.bankContents == .tokens
         let bank = try MemoryBank(
             graph, name: "positive_bank", classes: configuration.classes, capacity: configuration.positiveBank,
@@ -102,7 +103,7 @@ extension DriftARModel: ImageModel {
         let features = try self.features(generated, scope)
         guard configuration.negatives > 0 else {
             return (
-                try graph.driftLoss(features, targets: DriftTargets(positive: positives), affinity: affinity), nil
+                try graph.driftLoss(features, targets: DriftTargets(positive: positives), affinity: affinity), nil, given
             )
         }
         let ring = try MemoryBank(
@@ -111,7 +112,7 @@ extension DriftARModel: ImageModel {
         let count = configuration.negatives * tokens
         let negatives = try graph.reshape(
             graph.draw(configuration.negatives, labels: zeros, from: ring, clock: step.clock), [batch, count, embed])
-        let weight = try graph.input("negative_weight", [1])
+        let weight = try graph.input([1], block: TrainingGraph.inputBlock)
         func ones(_ shape: [Int]) throws -> Tensor { try graph.fill(shape, with: 1) }
         let weights = DriftTargets.Weights(
             gen: try ones([batch, tokens]), negative: try graph.scale(ones([batch, count]), by: weight),
@@ -120,6 +121,6 @@ extension DriftARModel: ImageModel {
             features, targets: DriftTargets(positive: positives, negative: negatives, weights: weights),
             affinity: affinity)
         try graph.add(graph.detach(features), labels: zeros, to: ring)
-        return (loss, weight)
+        return (loss, weight, given)
     }
 }

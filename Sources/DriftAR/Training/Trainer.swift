@@ -127,44 +127,48 @@ public final class Trainer {
     public func advance() throws {
         let phase = try current()
         let time = Double(step)
+        var inputs = phase.graph.inputs
         // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
-        try phase.executor.write([Float(learningRate(time + 1))], to: phase.graph.learningRate)
-        try phase.executor.write([Float(phases.alpha(time))], to: phase.graph.alpha)
+        let rate = Float(learningRate(time + 1))
+        try inputs.set([rate], phase.graph.learningRate)
+        try inputs.set([Float(phases.alpha(time))], phase.graph.alpha)
         for part in 0..<configuration.accumulate {
-            if let restart = phase.graph.restart { try phase.executor.write([Float(part == 0 ? 1 : 0)], to: restart) }
-            try issue(phase.graph, phase.executor, number: step &* configuration.accumulate &+ part)
+            if let restart = phase.graph.restart { try inputs.set([Float(part == 0 ? 1 : 0)], restart) }
+            try issue(phase.graph, phase.executor, &inputs, number: step &* configuration.accumulate &+ part)
         }
-        try phase.update?.executor.run()
+        if let update = phase.update {
+            try update.executor.write([rate], to: update.graph.learningRate)
+            try update.executor.run()
+        }
         step += 1
     }
 
-    /// Issues the graph of a step, or of a part of one. `number` is what its draws are numbered by.
-    private func issue(_ training: TrainingGraph, _ executor: Executor, number: Int) throws {
+    /// Issues the graph of a step, or of a part of one. `number` is what its draws are numbered by; `inputs` has what does
+    /// not depend on it.
+    private func issue(_ training: TrainingGraph, _ executor: Executor, _ inputs: inout InputBlock, number: Int) throws {
         let draw = try StepDraw(configuration, data.index, data.augmentation, step: number)
         let (labels, drops) = (draw.labels, draw.drops)
-        let group = configuration.samplesPerLabel
         let copies = training.labels.count / labels.count
-        func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
-        try executor.write(spread(zip(labels, drops).map(state.model.label)), to: training.labels)
-        try executor.write(images.rows(of: draw, step: number), to: training.indices)
+        func spread<T>(_ values: [T], _ copies: Int) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
+        try inputs.set(spread(zip(labels, drops).map(state.model.label), copies), training.labels)
+        try inputs.set(images.rows(of: draw, step: number), training.indices)
         if configuration.labelDrop > 0 {
-            try executor.write(spread(drops.map { $0 ? Float(0) : 1 }), to: training.dropUniform)
+            try inputs.set(spread(drops.map { $0 ? Float(0) : 1 }, copies), training.dropUniform)
         }
-        if configuration.groups == .tokens, copies != group {
-            try memory.write(
-                labels.flatMap { Array(repeating: Int32($0), count: group) },
-                to: Storage("image_labels", count: labels.count * group, element: .int32))
+        if let imageLabels = training.imageLabels {
+            try inputs.set(spread(labels.map { Int32($0) }, configuration.samplesPerLabel), imageLabels)
         }
         if let guidance = training.guidance {
-            try executor.write(GuidanceFeatures.values(draw.strengths), to: guidance.features)
-            if let weight = guidance.weight { try executor.write(draw.unconditionalWeights(configuration), to: weight) }
+            try inputs.set(GuidanceFeatures.values(draw.strengths), guidance.features)
+            if let weight = guidance.weight { try inputs.set(draw.unconditionalWeights(configuration), weight) }
         }
-        if let weight = training.negativeWeight { try executor.write([Float(number == 0 ? 0 : 1)], to: weight) }
-        try executor.write(
+        if let weight = training.negativeWeight { try inputs.set([Float(number == 0 ? 0 : 1)], weight) }
+        try inputs.set(
             [
                 UInt32(truncatingIfNeeded: configuration.seed), UInt32(truncatingIfNeeded: configuration.seed >> 32),
                 UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
-            ], to: training.clock)
+            ], training.clock)
+        try inputs.write(to: memory)
         try executor.run()
     }
 

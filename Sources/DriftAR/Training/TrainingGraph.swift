@@ -15,12 +15,16 @@ public struct TrainingGraph {
     public let clock: Tensor
     public let learningRate: Tensor
     public let alpha: Tensor
+    /// [L G] int32, where a ring of real images asks for the label of each and `labels` has one for each group.
+    public let imageLabels: Tensor?
     /// [1], 0 while the ring of generated features is empty; only with extra negatives.
     public let negativeWeight: Tensor?
     /// Only where the model takes the strength of guidance as an input.
     public let guidance: GuidanceInputs?
     /// [1], 1 in the first part of a step; only where gradients are accumulated.
     public let restart: Tensor?
+    /// All of these, to be set and written before each run.
+    public let inputs: InputBlock
     public let losses: Losses
 
     /// What is logged, each [1] unless said otherwise.
@@ -48,7 +52,8 @@ public struct TrainingGraph {
 
     /// Storages of a training run besides the flat parameter buffers.
     public static let counters = Storage("counters", count: 2, element: .uint32)
-    public static let clockStorage = Storage("clock", count: 4, element: .uint32)
+    /// The block of what the host writes before each step.
+    static let inputBlock = "step_inputs"
 
     /// Storage of the images [count, values] the run trains on.
     public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
@@ -64,12 +69,12 @@ public struct TrainingGraph {
         let scope = ParameterScope(graph, model.layout)
         let encoded = configuration.encodesOnce ? configuration.labelsInStep : configuration.batch
 
-        labels = try graph.input("labels", [encoded], .int32)
-        dropUniform = try graph.input("label_drop", [encoded])
-        clock = try graph.stored([4], in: Self.clockStorage)
-        learningRate = try graph.input("learning_rate", [1])
-        alpha = try graph.input("alpha", [1])
-        indices = try graph.input("image_indices", [StepDraw.imageCount(configuration)], .int32)
+        labels = try graph.input([encoded], .int32, block: Self.inputBlock)
+        dropUniform = try graph.input([encoded], block: Self.inputBlock)
+        clock = try graph.input([4], .uint32, block: Self.inputBlock)
+        learningRate = try graph.input([1], block: Self.inputBlock)
+        alpha = try graph.input([1], block: Self.inputBlock)
+        indices = try graph.input([StepDraw.imageCount(configuration)], .int32, block: Self.inputBlock)
         let chosen = try Self.realImages(graph, configuration, imageCount: imageCount, form: form, indices: indices, clock: clock)
         let real = try graph.patchify(chosen, patch: configuration.patch)
 
@@ -78,6 +83,7 @@ public struct TrainingGraph {
         let forward = try model.forward(step, scope, configuration)
         negativeWeight = forward.negativeWeight
         guidance = forward.guidance
+        imageLabels = forward.imageLabels
         guard let first = forward.terms.first else { throw GraphError("training: no drift loss") }
         let total = forward.total
 
@@ -90,7 +96,8 @@ public struct TrainingGraph {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
         let isAccumulated = configuration.accumulate > 1
-        restart = isAccumulated ? try graph.input("restart", [1]) : nil
+        restart = isAccumulated ? try graph.input([1], block: Self.inputBlock) : nil
+        inputs = graph.inputBlock(Self.inputBlock)
         losses = Losses(
             drift: forward.drift, regression: forward.regression, entropy: forward.entropy, total: total,
             driftScale: first.scale, driftForce: first.squaredForce, meanEntropy: forward.meanEntropy,

@@ -68,9 +68,6 @@ public struct TrainingMemory: Sendable {
         let model = try configuration.makeModel()
         var storages = ["parameters", "ema", "gradients", "moment1", "moment2"].map(model.layout.storage)
         storages += schedules.flatMap(\.storages.values)
-        if configuration.groups == .tokens, configuration.encodeOnce {
-            storages.append(Storage("image_labels", count: configuration.batch, element: .int32))
-        }
         var activations = arenas.max() ?? 0
         if configuration.accumulate > 1 {
             let updates = try kinds.map { try AccumulatedStep(model, configuration, isSecondPhase: $0) }

@@ -6,8 +6,10 @@ public final class Graph {
     /// Where a stored tensor lies.
     public struct Place: Sendable, Hashable {
         public let storage: Storage
-        /// In elements.
+        /// In elements of the storage, which has as many bytes an element as the tensor.
         public let offset: Int
+        /// Elements of the tensor.
+        let count: Int
 
         /// Throws where `x` does not fit, or where it would not begin at a multiple of 16 bytes: kernels read four floats
         /// at a time.
@@ -20,6 +22,7 @@ public final class Graph {
             }
             self.storage = storage
             self.offset = offset
+            count = x.count
         }
     }
 
@@ -37,6 +40,8 @@ public final class Graph {
     private var isInSegment = false
     private var nextID = 0
     private var streams = 0
+    /// Elements of each block of inputs.
+    private var blocks: [String: Int] = [:]
 
     public init() {}
 
@@ -62,6 +67,19 @@ public final class Graph {
         let type = TensorType(shape, element)
         try type.check("input \(name)")
         return try stored(shape, in: Storage(name, count: type.count, element: element, grows: grows))
+    }
+
+    /// A tensor of 4-byte elements written by the host between runs, beside the others of the same block; see `InputBlock`.
+    public func input(_ shape: [Int], _ element: ElementType = .float32, block: String) throws -> Tensor {
+        let type = TensorType(shape, element)
+        try type.check("input block \(block)")
+        guard element.byteCount == 4 else { throw GraphError("input block \(block): \(type) has no elements of 4 bytes") }
+        let offset = blocks[block] ?? 0
+        let end = (offset + type.count + 3) & ~3
+        let tensor = makeTensor(type)
+        places[tensor.id] = try Place(tensor, in: Storage(block, count: end, element: .uint32, grows: true), at: offset)
+        blocks[block] = end
+        return tensor
     }
 
     /// A tensor with fixed contents.

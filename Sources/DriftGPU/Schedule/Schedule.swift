@@ -64,11 +64,14 @@ public struct Schedule: Sendable {
         places = graph.places
         var storages: [String: Storage] = [:]
         for place in graph.places.values {
-            if let known = storages[place.storage.name], known != place.storage {
+            guard let known = storages[place.storage.name], !place.storage.holds(known) else {
+                storages[place.storage.name] = place.storage
+                continue
+            }
+            guard known.holds(place.storage) else {
                 throw GraphError(
                     "storage \(known.name): used with \(known.count) and with \(place.storage.count) elements")
             }
-            storages[place.storage.name] = place.storage
         }
         self.storages = storages
         constants = graph.constants
