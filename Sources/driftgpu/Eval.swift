@@ -82,7 +82,7 @@ struct Eval: ParsableCommand {
             var source: DataSource?
             if let saved {
                 source = try DataSource.open(saved.configuration, path: data)
-                if saved.configuration.dataForm == .latents {
+                if saved.configuration.drawsLatents {
                     notes.append("latents are judged; for pictures sample with --vae and give them to --images")
                 }
             } else if let images = judged, data != nil || reference == nil {

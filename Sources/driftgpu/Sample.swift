@@ -55,6 +55,7 @@ struct Sample: ParsableCommand {
             if set.notFinite > 0 {
                 Output.line("\(set.notFinite) of \(images) images are not finite and show as black: take an earlier checkpoint")
             }
+            if let note = rendering.note { Output.line(note) }
             let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
             result.lines.forEach(Output.line)
             if let report { try AtomicFile.write([UInt8](result.json()), to: report) }

@@ -85,10 +85,13 @@ import Testing
         ("negative offsets", #"{"a":{"dtype":"U8","shape":[8],"data_offsets":[-8,0]}}"#, 8),
         ("extreme offsets", #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[9223372036854775807,9223372036854775807]}}"#, 0),
         ("three offsets", #"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8,8]}}"#, 8),
-        ("unknown type", #"{"a":{"dtype":"Q3","shape":[8],"data_offsets":[0,8]}}"#, 8),
+        ("unknown type beyond the data", #"{"a":{"dtype":"Q3","shape":[8],"data_offsets":[0,9]}}"#, 8),
+        ("type no string", #"{"a":{"dtype":3,"shape":[8],"data_offsets":[0,8]}}"#, 8),
         ("missing field", #"{"a":{"dtype":"U8","shape":[8]}}"#, 8),
         ("unknown field", #"{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8],"x":1}}"#, 8),
-        ("repeated name", #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#, 8),
+        ("repeated name, then a hole", #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#, 8),
+        ("repeated field", #"{"a":{"dtype":"U8","dtype":"U8","shape":[8],"data_offsets":[0,8]}}"#, 8),
+        ("metadata twice", #"{"__metadata__":{},"__metadata__":{}}"#, 0),
         ("entry no object", #"{"a":[1]}"#, 0),
         ("metadata no strings", #"{"__metadata__":{"a":1}}"#, 0),
         ("metadata no object", #"{"__metadata__":"a"}"#, 0),
@@ -100,6 +103,41 @@ import Testing
         let text = errorText { _ = try open(header, data: data) }
         #expect(text?.contains("made.safetensors") == true, "\(name)")
         #expect(text?.contains("\n") == false)
+    }
+
+    @Test("what Hugging Face's reader takes is taken: metadata of null, and of repeated names the last")
+    func lenientHeaders() throws {
+        let empty = try open(#"{"__metadata__":null,"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4)
+        #expect(try empty.metadata.isEmpty && empty.floats("a") == [0])
+        let twice = try open(
+            #"{"__metadata__":{"k":"1","k":"2"},"a":{"dtype":"Q3","shape":[9],"data_offsets":[3,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
+            data: 4)
+        #expect(try twice.metadata == ["k": "2"] && twice.floats("a") == [0] && twice.foreign.isEmpty)
+    }
+
+    @Test("a type that is not read leaves the rest of the file readable")
+    func foreignTypes() throws {
+        let file = try open(
+            #"{"a":{"dtype":"F4\n","shape":[2,3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[1],"data_offsets":[3,4]}}"#, data: 4)
+        #expect(try file.tensor("b").bytes == [0] && file.names == ["b"])
+        #expect(file.foreign == ["a": ForeignTensor(type: "F4\n", shape: [2, 3])])
+        #expect(errorText { _ = try file.floats("a") }?.contains("'a' has the element type F4?, which this program does not read") == true)
+        #expect(WeightOutline(file).text.contains("  a F4? [2, 3], a type that is not read"))
+    }
+
+    @Test("8-bit floats are those of PyTorch, all 256 of either kind")
+    func float8() throws {
+        let file = try SafeTensorsFile(PyTorchFixtures.path("float8.safetensors"))
+        let expected = try PyTorchFixtures.expected("float8.pth")
+        #expect(file.names == expected.keys.sorted())
+        for (name, tensor) in expected {
+            let values = try file.floats(name, shape: tensor.shape)
+            let wanted = try #require(tensor.floats)
+            #expect(zip(values, wanted).allSatisfy { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) }, "\(name)")
+        }
+        let (e4m3, e5m2) = (Float8.e4m3, Float8.e5m2)
+        #expect((e4m3[0x38], e4m3[0x7E], e4m3[0x01], e4m3[0xFE]) == (1, 448, 0x1p-9, -448) && e4m3[0x7F].isNaN)
+        #expect((e5m2[0x3C], e5m2[0x7B], e5m2[0x01], e5m2[0xFC]) == (1, 57344, 0x1p-16, -.infinity))
     }
 
     @Test func refusesEveryTruncation() throws {

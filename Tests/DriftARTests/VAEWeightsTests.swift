@@ -22,6 +22,62 @@ import Testing
         }
     }
 
+    /// The names of diffusers for those of latent diffusion, of two levels.
+    private static let diffusers = [
+        ("encoder.down.0.block.", "encoder.down_blocks.0.resnets."), ("encoder.down.1.block.", "encoder.down_blocks.1.resnets."),
+        ("encoder.down.1.attn.", "encoder.down_blocks.1.attentions."), ("encoder.down.0.downsample.", "encoder.down_blocks.0.downsamplers.0."),
+        ("decoder.up.0.block.", "decoder.up_blocks.1.resnets."), ("decoder.up.1.block.", "decoder.up_blocks.0.resnets."),
+        ("decoder.up.1.upsample.", "decoder.up_blocks.0.upsamplers.0."), ("mid.block_1.", "mid_block.resnets.0."),
+        ("mid.block_2.", "mid_block.resnets.1."), ("mid.attn_1.", "mid_block.attentions.0."), ("nin_shortcut", "conv_shortcut"),
+        ("norm_out", "conv_norm_out"),
+    ]
+
+    @Test("the names of diffusers are those of latent diffusion in another spelling", arguments: [
+        ["norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"],
+        ["norm": "group_norm", "q": "query", "k": "key", "v": "value", "proj_out": "proj_attn"],
+    ])
+    func readsDiffusers(_ attention: [String: String]) throws {
+        let folder = try TestFolder()
+        let tensors = try TinyVAE.tensors()
+        var renamed: [String: NamedTensor] = [:]
+        for (name, tensor) in tensors {
+            var new = Self.diffusers.reduce(name) { $0.replacing($1.0, with: $1.1) }
+            var shape = tensor.shape
+            if new.contains("attentions.") {
+                let parts = new.split(separator: ".").map(String.init)
+                new = (parts.dropLast(2) + [attention[parts[parts.count - 2]] ?? "?", parts[parts.count - 1]]).joined(separator: ".")
+                if shape.count == 4 { shape.removeLast(2) }
+            }
+            renamed[new] = try NamedTensor(shape: shape, floats: #require(tensor.floats))
+        }
+        #expect(renamed["decoder.mid_block.attentions.0.\(attention["proj_out"] ?? "").weight"]?.shape == [8, 8])
+        let path = folder.file("diffusion_pytorch_model.safetensors")
+        try SafeTensors.write(renamed, to: path)
+        let (read, drawn) = (try VAEWeights(path), try TinyVAE.weights())
+        #expect(read.vae.shape == TinyVAE.shape)
+        for declarations in [drawn.vae.encoderDeclarations, drawn.vae.decoderDeclarations] {
+            let layout = try ParameterLayout(declarations.map { ($0.name, $0.shape) })
+            #expect(try read.values(declarations, layout) == drawn.values(declarations, layout))
+        }
+        let weights = try WeightImport(WeightFile.open(path))
+        #expect(weights.kind == .kl16 && weights.isExact)
+        #expect(try SafeTensors.read(weights.write(to: folder.file("vae.safetensors"))[0]).tensors == tensors)
+        renamed["decoder.mid_block.resnets.1.conv2.bias"] = nil
+        try SafeTensors.write(renamed, to: path)
+        #expect(errorText { _ = try VAEWeights(path) }?.contains("lacks decoder.mid.block_2.conv2.bias") == true)
+    }
+
+    @Test("a checkpoint of latent diffusion is read as it is, and errors of sizes name the file")
+    func readsCheckpoints() throws {
+        #expect(try VAEWeights(PyTorchFixtures.path("kl16.ckpt")).vae.shape.latentChannels == 2)
+        let folder = try TestFolder()
+        var tensors = try TinyVAE.tensors()
+        for name in tensors.keys where name.hasPrefix("encoder.down.") { tensors[name] = nil }
+        try SafeTensors.write(tensors, to: folder.file("vae.safetensors"))
+        let text = errorText { _ = try VAEWeights(folder.file("vae.safetensors")) }
+        #expect(text?.contains("vae.safetensors: VAE: 0 levels") == true, "\(text ?? "")")
+    }
+
     @Test("the default has the sizes of kl16")
     func kl16() throws {
         let vae = try VAE()

@@ -68,7 +68,7 @@ import Testing
     func autoencoder() throws {
         let weights = try WeightImport(open("kl16.ckpt"))
         #expect(weights.kind == .kl16 && weights.isExact && weights.configuration == nil)
-        #expect(weights.report == ["kl16 model (state_dict): 134 tensors fit, 2 of other parts left out"])
+        #expect(weights.report == ["kl16 model (state_dict/first_stage_model.): 134 tensors fit, 2 of other parts left out"])
         #expect(errorText { _ = try weights.write(to: folder.file("vae")) }?.contains(".safetensors") == true)
         let path = try weights.write(to: folder.file("vae.safetensors"))[0]
         let written = try SafeTensors.read(path)
@@ -103,6 +103,7 @@ import Testing
         let weights = try WeightImport(odd, options: ImportOptions(heads: 2, patch: 2))
         #expect(weights.report == [
             "3 classes, 4 tokens of 4, width 4, 2 heads, encoder 2 x 1, decoder 1, draft 1",
+            "assumed, for the file does not say: images are pixels, 1x4x4. Choose with --draws",
             "drift-ar model: 104 tensors fit; 3 missing, 1 misshapen, 4 extra", "  missing    encoder_norm.bias",
             "  missing    draft_model.blocks.0.mlp.fc1.{bias,weight}", "  misshapen  z_proj_ln.weight: [5], the model needs [4]",
             "  extra      bank.{0-2,7}.rows",
@@ -123,9 +124,38 @@ import Testing
         (reference.classes, reference.labelsPerStep, reference.buffer) = (1000, 10, 64)
         (reference.embed, reference.heads, reference.draftDepth) = (width, heads, 6)
         (reference.encoderDepth, reference.decoderDepth, reference.preset) = (depth, depth, "imported")
+        reference.dataForm = .latents
         let declarations = try DriftARModel(DriftARModel.Shape(reference)).declarations
         let weights = try WeightImport(Headers(shapes: declarations.map { ($0.name, $0.shape) }))
         #expect(weights.isExact && weights.configuration == reference)
+        #expect(weights.assumptions == "assumed, for the file does not say: patch 1; images are latents, 16x16x16, scaled by 0.2325; "
+            + "\(heads) heads. Choose with --patch, --draws, --latent-scale, --heads")
+    }
+
+    @Test("what a model draws is recorded: by the file, by the options, else by the channels")
+    func form() throws {
+        let shapes = try expected("drift_ar.pth", below: "model_ema/").map { ($0.key, $0.value.shape) }
+        func configuration(_ metadata: [String: String] = [:], _ change: (inout ImportOptions) -> Void = { _ in }) throws -> Configuration {
+            var options = ImportOptions(heads: 2)
+            change(&options)
+            return try #require(try WeightImport(Headers(shapes: shapes, metadata: metadata), options: options).configuration)
+        }
+        let bare = try configuration()
+        #expect((bare.channels, bare.height, bare.patch, bare.dataForm, bare.latentScale) == (4, 2, 1, .latents, 0.18215))
+        let pixels = try configuration { $0.patch = 2 }
+        #expect((pixels.channels, pixels.height, pixels.patch, pixels.dataForm) == (1, 4, 2, .folder) && !pixels.drawsLatents)
+        let chosen = try configuration { ($0.patch, $0.draws, $0.latentScale) = (2, .latents, 0.5) }
+        #expect((chosen.channels, chosen.dataForm, chosen.latentScale) == (1, .latents, 0.5))
+        let said = try configuration(["args/vae_embed_dim": "1", "args/vae_path": "kl.ckpt"])
+        #expect((said.channels, said.patch, said.dataForm) == (1, 2, .latents))
+        #expect(try configuration(["hyper_parameters/patch_size": "2", "hyper_parameters/vae_path": "None"]).dataForm == .folder)
+
+        // An older import says "digits" of latents: they are found out by their channels.
+        var old = bare
+        old.dataForm = .digits
+        #expect(old.drawsLatents)
+        let stored = try configuration([RunFolder.configurationKey: String(decoding: old.json(), as: UTF8.self)])
+        #expect((stored.dataForm, stored.latentScale) == (.latents, 0.18215))
     }
 
     @Test("what is no such model is an error that says where to look")
@@ -200,10 +230,11 @@ import Testing
 /// Names and shapes of a file that is not there.
 private struct Headers: TensorSource {
     let path = "headers"
-    let metadata: [String: String] = [:]
+    let metadata: [String: String]
     let headers: [String: TensorHeader]
 
-    init(shapes: [(name: String, shape: [Int])]) {
+    init(shapes: [(name: String, shape: [Int])], metadata: [String: String] = [:]) {
+        self.metadata = metadata
         headers = Dictionary(uniqueKeysWithValues: shapes.map { name, shape in
             (name, TensorHeader(type: .f32, shape: shape, count: shape.reduce(1, *)))
         })

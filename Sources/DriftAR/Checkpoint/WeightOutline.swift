@@ -19,13 +19,22 @@ public struct WeightOutline: Sendable {
     public let path: String
     public let format: String
     public let tensors: [(name: String, header: TensorHeader)]
+    /// Tensors of types that are not read.
+    public let foreign: [(name: String, tensor: ForeignTensor)]
+    public let hidden: HiddenTensors?
     public let parts: [Part]
     public let total: Part
     public let metadata: [String: String]
 
     public init(_ source: any TensorSource) {
         path = source.path
-        format = source is PyTorchFile ? "PyTorch" : "safetensors"
+        switch source {
+        case is PyTorchFile: format = "PyTorch"
+        case is ShardedWeights: format = "shards"
+        default: format = "safetensors"
+        }
+        foreign = source.foreign.sorted { Self.order($0.key) < Self.order($1.key) }.map { ($0.key, $0.value) }
+        hidden = source.hidden
         tensors = source.headers.sorted { Self.order($0.key) < Self.order($1.key) }.map { ($0.key, $0.value) }
         metadata = source.metadata
         var (parts, total): ([Part], Part) = ([], Part(name: "total"))
@@ -50,9 +59,9 @@ public struct WeightOutline: Sendable {
         var folder = path
         let checkpoints = RunFolder(path).checkpoints
         if let step = try checkpoints.latest() { folder = checkpoints.folder(of: step) }
-        let names = try Files.names(in: folder).filter { name in
-            [".safetensors", ".pth", ".pt", ".ckpt"].contains { name.hasSuffix($0) } && !name.hasPrefix(".")
-        }
+        let all = try Files.names(in: folder).filter { !$0.hasPrefix(".") }
+        let indices = all.filter(ShardedWeights.isIndex)
+        let names = indices.isEmpty ? all.filter { name in WeightFile.endings.contains { name.hasSuffix($0) } } : indices
         guard !names.isEmpty else {
             throw DataError("no file of weights in this folder", at: folder, fix: "name a .safetensors, .pth, .pt or .ckpt file, or a run's folder")
         }
@@ -113,6 +122,8 @@ extension WeightOutline {
         lines += tensors.map { name, header in
             "  \(Self.padded(name, nameWidth)) \(Self.padded(header.type.rawValue, 5)) \(header.shape)"
         }
+        lines += foreign.map { name, tensor in "  \(name) \(tensor.type) \(tensor.shape), a type that is not read" }
+        if let hidden { lines.append("  " + hidden.hint) }
         lines += metadata.sorted { $0.key < $1.key }.map { key, value in
             "  \(key) = \(value.split(whereSeparator: \.isWhitespace).joined(separator: " "))"
         }
@@ -143,6 +154,12 @@ extension WeightOutline {
                 .object([
                     JSON.Member("name", .string(name)), JSON.Member("dtype", .string(header.type.rawValue)),
                     JSON.Member("shape", .array(header.shape.map { .integer($0) })),
+                ])
+            })),
+            JSON.Member("unread", .array(foreign.map { name, tensor in
+                .object([
+                    JSON.Member("name", .string(name)), JSON.Member("dtype", .string(tensor.type)),
+                    JSON.Member("shape", .array(tensor.shape.map { .integer($0) })),
                 ])
             })),
             JSON.Member("metadata", .object(metadata.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) })),

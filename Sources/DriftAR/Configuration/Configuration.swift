@@ -156,6 +156,9 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// Generated images whose gradients make one update.
     public var effectiveBatch: Int { batch * accumulate }
 
+    /// Whether images are latents of an autoencoder: those that `dataForm` calls so, and whatever has other channels than pictures.
+    public var drawsLatents: Bool { dataForm == .latents || (channels != 1 && channels != 3) }
+
     /// Takes over what the data decides: form, shape and number of classes.
     public mutating func adopt(_ source: DataSource) {
         dataForm = source.form

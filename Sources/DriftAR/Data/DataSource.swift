@@ -72,6 +72,9 @@ public struct DataSource: Sendable {
     /// Opens the data of a run in the shape of its model; `path` where the data has moved, or to take other data of the kind.
     public static func open(_ configuration: Configuration, path: String? = nil) throws -> DataSource {
         let path = path ?? configuration.data
+        guard !path.isEmpty || configuration.dataForm == .digits else {
+            throw DataError("the model does not say where its images are", at: "data", fix: "name images of their kind with --data PATH")
+        }
         var options = Options(configuration)
         (options.channels, options.height, options.width) = (configuration.channels, configuration.height, configuration.width)
         let source = try open(path, options)

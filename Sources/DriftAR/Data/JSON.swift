@@ -61,9 +61,12 @@ public enum JSON: Sendable, Equatable {
         public var description: String { "\(what) at byte \(offset)" }
     }
 
-    /// Parses one value with nothing but white space around it. Nesting beyond `depth` and repeated keys are errors.
-    public static func parse(_ bytes: some Collection<UInt8>, depth: Int = 32) throws(ParseError) -> JSON {
-        var parser = JSONParser(bytes: Array(bytes))
+    /// Parses one value with nothing but white space around it. Nesting beyond `depth` is an error, and so are repeated keys,
+    /// unless `repeatedKeys`: then an object keeps every member.
+    public static func parse(
+        _ bytes: some Collection<UInt8>, depth: Int = 32, repeatedKeys: Bool = false
+    ) throws(ParseError) -> JSON {
+        var parser = JSONParser(bytes: Array(bytes), takesRepeatedKeys: repeatedKeys)
         return try parser.document(depth: depth)
     }
 

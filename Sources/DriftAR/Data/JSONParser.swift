@@ -1,10 +1,12 @@
 /// Recursive descent over the bytes of a JSON text (RFC 8259), with bounded depth.
 struct JSONParser {
     let bytes: [UInt8]
+    private let takesRepeatedKeys: Bool
     private var i = 0
 
-    init(bytes: [UInt8]) {
+    init(bytes: [UInt8], takesRepeatedKeys: Bool = false) {
         self.bytes = bytes
+        self.takesRepeatedKeys = takesRepeatedKeys
     }
 
     mutating func document(depth: Int) throws(JSON.ParseError) -> JSON {
@@ -68,7 +70,7 @@ struct JSONParser {
         while true {
             skipSpace()
             let key = try string()
-            guard keys.insert(key).inserted else { throw wrong("repeated key \"\(key)\"") }
+            guard takesRepeatedKeys || keys.insert(key).inserted else { throw wrong("repeated key \"\(key)\"") }
             skipSpace()
             try expect(":")
             members.append(JSON.Member(key, try value(depth: depth - 1)))

@@ -13,6 +13,7 @@ public final class SafeTensorsFile: TensorSource {
         case f64 = "F64", f32 = "F32", f16 = "F16", bf16 = "BF16"
         case i64 = "I64", i32 = "I32", i16 = "I16", i8 = "I8"
         case u64 = "U64", u32 = "U32", u16 = "U16", u8 = "U8", bool = "BOOL"
+        case f8e4m3 = "F8_E4M3", f8e5m2 = "F8_E5M2"
 
         /// Bytes an element takes.
         public var size: Int {
@@ -20,7 +21,7 @@ public final class SafeTensorsFile: TensorSource {
             case .f64, .i64, .u64: 8
             case .f32, .i32, .u32: 4
             case .f16, .bf16, .i16, .u16: 2
-            case .i8, .u8, .bool: 1
+            case .i8, .u8, .bool, .f8e4m3, .f8e5m2: 1
             }
         }
     }
@@ -38,7 +39,9 @@ public final class SafeTensorsFile: TensorSource {
 
     public let path: String
     public let metadata: [String: String]
+    /// The tensors of types that this program reads.
     public let entries: [String: Entry]
+    public let foreign: [String: ForeignTensor]
     private let file: InputFile
     private let dataStart: Int
 
@@ -49,11 +52,13 @@ public final class SafeTensorsFile: TensorSource {
         let file = try InputFile(path)
         let remedy = "it is damaged or no safetensors file: take another copy"
         guard file.byteCount >= 8 else {
+            if let error = try FileSignature.error(of: file) { throw error }
             throw DataError("only \(file.byteCount) bytes: too short for a safetensors header", at: path, fix: remedy)
         }
         var length: UInt64 = 0
         try withUnsafeMutableBytes(of: &length) { try file.read(at: 0, into: $0) }
         guard length >= 2, length <= UInt64(min(Self.headerLimit, file.byteCount - 8)) else {
+            if let error = try FileSignature.error(of: file) { throw error }
             throw DataError("header of \(length) bytes in a file of \(file.byteCount)", at: path, fix: remedy)
         }
         let headerLength = Int(length)
@@ -66,29 +71,50 @@ public final class SafeTensorsFile: TensorSource {
         }
         let json: JSON
         do {
-            json = try JSON.parse(header, depth: 4)
+            json = try JSON.parse(header, depth: 4, repeatedKeys: true)
         } catch {
             throw DataError("bad header: \(error)", at: path, fix: remedy)
         }
         var metadata: [String: String] = [:]
-        var entries: [String: Entry] = [:]
-        for member in json.members ?? [] {
+        var described: [String: Description] = [:]
+        let members = json.members ?? []
+        guard members.count(where: { $0.key == "__metadata__" }) <= 1 else {
+            throw DataError("bad header: __metadata__ twice", at: path, fix: remedy)
+        }
+        // Of a name that comes twice the last entry counts, as in Hugging Face's reader.
+        for member in members {
             if member.key == "__metadata__" {
                 metadata = try Self.metadata(member.value, path: path)
             } else {
-                entries[member.key] = try Self.entry(member, path: path)
+                described[member.key] = try Self.description(member, path: path)
             }
         }
         self.path = path
         self.file = file
         self.metadata = metadata
-        self.entries = entries
+        entries = described.compactMapValues { if case .read(let entry) = $0 { entry } else { nil } }
+        foreign = described.compactMapValues { if case .foreign(let tensor, _) = $0 { tensor } else { nil } }
         self.dataStart = 8 + headerLength
-        try Self.checkCoverage(entries, dataBytes: file.byteCount - dataStart, path: path)
+        try Self.checkCoverage(described.mapValues(\.range), dataBytes: file.byteCount - dataStart, path: path)
+    }
+
+    /// An entry of the header.
+    private enum Description {
+        case read(Entry)
+        /// Of a type that is not read; its bytes count for the whole all the same.
+        case foreign(ForeignTensor, Range<Int>)
+
+        var range: Range<Int> {
+            switch self {
+            case .read(let entry): entry.range
+            case .foreign(_, let range): range
+            }
+        }
     }
 
     private static func metadata(_ json: JSON, path: String) throws -> [String: String] {
         var metadata: [String: String] = [:]
+        if json == .null { return metadata }
         guard let members = json.members else {
             throw DataError("__metadata__ is no object", at: path, fix: "take another copy of the file")
         }
@@ -101,7 +127,7 @@ public final class SafeTensorsFile: TensorSource {
         return metadata
     }
 
-    private static func entry(_ member: JSON.Member, path: String) throws -> Entry {
+    private static func description(_ member: JSON.Member, path: String) throws -> Description {
         func wrong(_ what: String) -> DataError {
             DataError("tensor '\(member.key)': \(what)", at: path, fix: "take another copy of the file")
         }
@@ -110,31 +136,31 @@ public final class SafeTensorsFile: TensorSource {
               let dimensions = member.value["shape"]?.array,
               let offsets = member.value["data_offsets"]?.array
         else { throw wrong("the header entry is not dtype, shape and data_offsets") }
-        guard let type = ElementType(rawValue: typeName) else { throw wrong("unknown element type '\(typeName)'") }
         let shape = dimensions.compactMap(\.integer)
         guard shape.count == dimensions.count, let count = NamedTensor.elementCount(of: shape) else {
             throw wrong("impossible shape \(member.value["shape"]?.text ?? "")")
         }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: type.size)
         guard offsets.count == 2, let begin = offsets[0].integer, let end = offsets[1].integer, begin >= 0, begin <= end
         else { throw wrong("impossible data_offsets") }
+        guard let type = ElementType(rawValue: typeName) else {
+            return .foreign(ForeignTensor(type: typeName, shape: shape), begin..<end)
+        }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: type.size)
         guard !overflow, end - begin == bytes else {
             throw wrong("\(end - begin) bytes of data for the shape \(shape) of \(typeName)")
         }
-        return Entry(type: type, shape: shape, range: begin..<end)
+        return .read(Entry(type: type, shape: shape, range: begin..<end))
     }
 
-    private static func checkCoverage(_ entries: [String: Entry], dataBytes: Int, path: String) throws {
-        let ordered = entries.sorted {
-            ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound)
-        }
+    private static func checkCoverage(_ ranges: [String: Range<Int>], dataBytes: Int, path: String) throws {
+        let ordered = ranges.sorted { ($0.value.lowerBound, $0.value.upperBound) < ($1.value.lowerBound, $1.value.upperBound) }
         var covered = 0
-        for (name, entry) in ordered {
-            guard entry.range.lowerBound == covered else {
-                throw DataError("tensor '\(name)' starts at byte \(entry.range.lowerBound) of the data, not at \(covered)",
+        for (name, range) in ordered {
+            guard range.lowerBound == covered else {
+                throw DataError("tensor '\(name)' starts at byte \(range.lowerBound) of the data, not at \(covered)",
                                 at: path, fix: "take another copy of the file")
             }
-            covered = entry.range.upperBound
+            covered = range.upperBound
         }
         guard covered == dataBytes else {
             let state = covered > dataBytes ? "truncated" : "too long"
@@ -155,6 +181,7 @@ public final class SafeTensorsFile: TensorSource {
     /// The header's entry for the tensor; an error names the file and the tensor.
     public func entry(_ name: String) throws -> Entry {
         guard let entry = entries[name] else {
+            if let tensor = foreign[name] { throw tensor.error(name, at: path) }
             throw DataError("no tensor '\(name)' among its \(entries.count)", at: path,
                             fix: "check that the file belongs to this model")
         }

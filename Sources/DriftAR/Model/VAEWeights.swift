@@ -8,7 +8,7 @@ public struct VAEWeights: Sendable {
     private let source: Source
 
     private enum Source: Sendable {
-        case file(SafeTensorsFile, prefix: String)
+        case file(WeightSet)
         case random(seed: UInt64)
     }
 
@@ -19,35 +19,47 @@ public struct VAEWeights: Sendable {
         source = .random(seed: seed)
     }
 
-    /// The weights of a safetensors file with the names of latent diffusion's checkpoints, all of them below one prefix or
+    /// The weights of a file with the names of latent diffusion's checkpoints or of diffusers, all of them below one prefix or
     /// none. Sizes are read off the tensors; tensors of other names (a discriminator's) are passed over.
     ///
     /// Throws a line that lists what is missing or has another shape than the rest implies.
     public init(_ path: String) throws {
-        let file = try WeightFile.safeTensors(path)
+        let file = try WeightFile.open(path)
+        if let error = ShardedWeights.error(forShard: file.path) { throw error }
+        let weights = DiffusersNames.translated(try WeightSearch(source: file, kind: .kl16).sets()[0].weights)
         let first = "encoder.conv_in.weight"
-        guard let found = file.names.filter({ $0 == first || $0.hasSuffix("." + first) }).min(by: { $0.count < $1.count }) else {
+        guard weights.headers[first] != nil else {
             throw DataError("no tensor '\(first)': not the weights of a KL autoencoder", at: path, fix: Self.remedy)
         }
-        let prefix = String(found.dropLast(first.count))
-        vae = try VAE(Self.shape(file, prefix))
+        vae = try Self.named(path) { try VAE(Self.shape(weights)) }
         name = path
-        source = .file(file, prefix: prefix)
-        try Self.check(file, prefix, vae.encoderDeclarations + vae.decoderDeclarations)
+        source = .file(weights)
+        let declarations = vae.encoderDeclarations + vae.decoderDeclarations
+        try Self.check(weights, declarations)
+        try file.verify(declarations.map { weights.storedName($0.name) })
     }
 
-    private static let remedy = "name a safetensors file with the tensor names of latent diffusion's AutoencoderKL"
+    /// The error of sizes that are out of range says in which file they are.
+    private static func named<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as ConfigurationError {
+            throw DataError(error.description, at: path, fix: remedy)
+        }
+    }
+
+    private static let remedy = "name a file with the tensor names of latent diffusion's or diffusers' AutoencoderKL"
 
     /// The sizes that the tensors' shapes tell.
-    private static func shape(_ file: SafeTensorsFile, _ prefix: String) throws -> VAE.Shape {
+    private static func shape(_ weights: WeightSet) throws -> VAE.Shape {
         func extents(_ name: String) throws -> [Int] {
-            let shape = try file.entry(prefix + name).shape
+            let shape = try weights.header(name).shape
             guard shape.count == 4 else {
-                throw DataError("tensor '\(prefix + name)' has the shape \(shape), not that of a convolution", at: file.path, fix: remedy)
+                throw DataError("tensor '\(name)' has the shape \(shape), not that of a convolution", at: weights.source.path, fix: remedy)
             }
             return shape
         }
-        func has(_ name: String) -> Bool { file.entries[prefix + name] != nil }
+        func has(_ name: String) -> Bool { weights.headers[name] != nil }
         func count(_ limit: Int, _ name: (Int) -> String) -> Int { (0..<limit).first { !has(name($0)) } ?? limit }
         var shape = VAE.Shape()
         let first = try extents("encoder.conv_in.weight")
@@ -58,7 +70,7 @@ public struct VAEWeights: Sendable {
         shape.multipliers = try (0..<levels).map { level in
             let channels = try extents("encoder.down.\(level).block.0.conv1.weight")[0]
             guard shape.width > 0, channels.isMultiple(of: shape.width) else {
-                throw DataError("level \(level) has \(channels) channels, no multiple of the first \(shape.width)", at: file.path,
+                throw DataError("level \(level) has \(channels) channels, no multiple of the first \(shape.width)", at: weights.source.path,
                                 fix: remedy)
             }
             return channels / shape.width
@@ -70,10 +82,10 @@ public struct VAEWeights: Sendable {
         return shape
     }
 
-    private static func check(_ file: SafeTensorsFile, _ prefix: String, _ declarations: [ParameterDeclaration]) throws {
+    private static func check(_ weights: WeightSet, _ declarations: [ParameterDeclaration]) throws {
         var (missing, misshapen) = ([String](), [String]())
         for declaration in declarations {
-            if let entry = file.entries[prefix + declaration.name] {
+            if let entry = weights.headers[declaration.name] {
                 if entry.shape != declaration.shape {
                     misshapen.append("\(declaration.name) \(entry.shape) instead of \(declaration.shape)")
                 }
@@ -87,7 +99,7 @@ public struct VAEWeights: Sendable {
         let complaints =
             (missing.isEmpty ? [] : ["it lacks " + listed(missing)]) + (misshapen.isEmpty ? [] : ["it has " + listed(misshapen)])
         guard complaints.isEmpty else {
-            throw DataError(complaints.joined(separator: "; "), at: file.path, fix: remedy)
+            throw DataError(complaints.joined(separator: "; "), at: weights.source.path, fix: remedy)
         }
     }
 
@@ -95,10 +107,10 @@ public struct VAEWeights: Sendable {
     func values(_ declarations: [ParameterDeclaration], _ layout: ParameterLayout) throws -> [Float] {
         switch source {
         case .random(let seed): return try layout.initialValues(of: declarations, seed: seed)
-        case .file(let file, let prefix):
+        case .file(let weights):
             var values = [Float](repeating: 0, count: layout.count)
             for entry in layout.entries {
-                let tensor = try file.floats(prefix + entry.name, shape: entry.shape)
+                let tensor = try weights.floats(entry.name)
                 values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: tensor)
             }
             return values

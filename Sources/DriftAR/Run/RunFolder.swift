@@ -145,7 +145,17 @@ public struct SavedModel: Sendable {
     /// The model on a device, its weights in the buffer `ema`.
     public func load(into memory: DeviceMemory) throws -> ModelState {
         let state = ModelState(try configuration.makeModel(), memory: memory)
+        try check(state.model.declarations)
         try state.load(file, into: "ema")
         return state
+    }
+
+    /// Throws where the file lacks parameters, as after an import of a part of the model.
+    private func check(_ declarations: [ParameterDeclaration]) throws {
+        let missing = declarations.map(\.name).filter { file.entries[$0] == nil }
+        guard !missing.isEmpty else { return }
+        let shown = missing.prefix(3).joined(separator: ", ") + (missing.count > 3 ? ", ..." : "")
+        throw DataError("it lacks \(missing.count) of the model's \(declarations.count) tensors (\(shown))", at: file.path,
+                        fix: "train them first: driftgpu train --init \(file.path), with the settings of its config.json by --config")
     }
 }

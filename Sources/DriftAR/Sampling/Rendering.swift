@@ -13,7 +13,7 @@ public struct Rendering {
 
     /// Of everything it renders.
     public var kind: Kind {
-        configuration.dataForm == .latents ? (autoencoder == nil ? .falseColours : .decoded) : .pixels
+        configuration.drawsLatents ? (autoencoder == nil ? .falseColours : .decoded) : .pixels
     }
 
     private let configuration: Configuration
@@ -22,7 +22,7 @@ public struct Rendering {
     /// Throws where the autoencoder does not go with the model.
     public init(_ configuration: Configuration, autoencoder: Autoencoder? = nil) throws {
         if let autoencoder {
-            guard configuration.dataForm == .latents else {
+            guard configuration.drawsLatents else {
                 throw ConfigurationError("--vae: the model was trained on pixels, which need no decoding; leave it out")
             }
             let channels = autoencoder.vae.shape.latentChannels
@@ -34,11 +34,18 @@ public struct Rendering {
         (self.configuration, self.autoencoder) = (configuration, autoencoder)
     }
 
+    /// What the pictures are where they are not what the model was trained to draw; nil where they are.
+    public var note: String? {
+        guard kind == .falseColours else { return nil }
+        let again = configuration.preset == "imported" ? ", or import again with --patch where they are patches of pixels" : ""
+        return "latents of \(configuration.channels) channels, shown in false colours; decode them with --vae FILE" + again
+    }
+
     /// Tokens [N, R, C] -> pixels in [-1, 1] and their shape [N, channels, height, width]; NaN stands for what is not finite.
     public func callAsFunction(_ tokens: [Float]) throws -> (pixels: [Float], shape: [Int]) {
         let (channels, height, width) = (configuration.channels, configuration.height, configuration.width)
         let count = tokens.count / max(1, channels * height * width)
-        guard configuration.dataForm == .latents else {
+        guard configuration.drawsLatents else {
             return (images(fromTokens: tokens, configuration), [count, channels, height, width])
         }
         let latents = planes(fromTokens: tokens, configuration)

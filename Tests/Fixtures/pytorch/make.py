@@ -6,8 +6,15 @@ expected.safetensors holds every tensor of the readable files as float32 or inte
 """
 import argparse
 import collections
+import datetime
+import enum
+import fractions
+import functools
 import os
 import pathlib
+import random
+import types
+import zipfile
 
 import numpy
 import torch
@@ -233,5 +240,87 @@ save("transdiff.pth", {"model": half(trans_diff()), "args": argparse.Namespace(m
 stage = {f"first_stage_model.{name}": tensor for name, tensor in autoencoder().items()}
 stage |= {"first_stage_model.loss.logvar": values(), "model.diffusion_model.out.weight": values(2)}
 save("kl16.ckpt", {"state_dict": half(stage), "global_step": 11})
+
+# --- legacy files of other protocols ---
+for protocol in (3, 4, 5):
+    save(f"legacy{protocol}.pth", {"model": module.state_dict(), "args": argparse.Namespace(num_heads=2)},
+         pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+
+# --- 8-bit floats: every pattern, in a zip and in the form before ---
+patterns = torch.arange(256, dtype=torch.uint8)
+floats8 = {"e4m3": patterns.view(torch.float8_e4m3fn), "e5m2": patterns.view(torch.float8_e5m2).reshape(16, 16),
+           "tail": patterns.view(torch.float8_e5m2)[250:], "plain": values(2)}
+save("float8.pth", floats8)
+save("float8_legacy.pth", floats8, _use_new_zipfile_serialization=False)
+save_file({key: value.clone() for key, value in floats8.items()}, here / "float8.safetensors")
+
+# --- types that are not read beside one that is ---
+foreign = {"complex": torch.ones(2, 3, dtype=torch.complex64), "quantized": torch.quantize_per_tensor(values(2, 2), 0.1, 0, torch.qint8),
+           "e8m0": patterns[:4].view(torch.float8_e8m0fnu), "sparse": torch.eye(3).to_sparse()}
+torch.save(foreign | {"plain": floats8["plain"]}, here / "foreign.pth")
+torch.save({"complex": foreign["complex"], "plain": floats8["plain"]}, here / "foreign_legacy.pth", _use_new_zipfile_serialization=False)
+note("foreign.pth", {"plain": floats8["plain"]})
+note("foreign_legacy.pth", {"plain": floats8["plain"]})
+
+
+# --- side data of every kind beside the weights: nothing of it is needed ---
+class Settings(dict):
+    """A dictionary of a class of its own."""
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Tracker:
+    def __init__(self):
+        self.best, self.history = 0.5, [1, 2, 3]
+
+
+class Tight:
+    __slots__ = ("a",)
+
+    def __new__(cls, *, a):
+        made = super().__new__(cls)
+        made.a = a
+        return made
+
+    def __getnewargs_ex__(self):
+        return (), {"a": self.a}
+
+
+def side_data():
+    return {
+        "array": numpy.arange(6.0).reshape(2, 3), "names": numpy.array(["a", "b"]), "rng": numpy.random.RandomState(1).get_state(),
+        "generator": numpy.random.default_rng(1), "python_rng": random.Random(1).getstate(), "torch_rng": torch.Generator().get_state(),
+        "counter": collections.Counter("abca"), "deque": collections.deque([1, 2]), "bytearray": bytearray(b"xy"), "range": range(3),
+        "slice": slice(1, 2), "when": datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.timezone.utc), "took": datetime.timedelta(3),
+        "part": fractions.Fraction(1, 3), "norm": functools.partial(torch.nn.LayerNorm, eps=1e-6), "function": torch.nn.functional.relu,
+        "settings": Settings(width=3), "tracker": Tracker(), "tight": Tight(a=1), "simple": types.SimpleNamespace(width=4),
+        "dtype": torch.float16, "device": torch.device("cpu"), "layout": torch.strided, "set": {1, 2}, "frozen": frozenset([3]),
+        "complex": 1 + 2j, "tuple": (1, (2, 3)), "colour": Colour.RED, "class": Tracker, "bytes": b"\0\xff"}
+
+
+for name, options in (("side.pth", {}), ("side4.pth", {"pickle_protocol": 4}), ("side5.pth", {"pickle_protocol": 5}),
+                      ("side_legacy.pth", {"_use_new_zipfile_serialization": False})):
+    torch.save({"model": module.state_dict(), "args": argparse.Namespace(num_heads=2), "extra": side_data()}, here / name, **options)
+    note(name, {"model": module.state_dict(), "extra": {"torch_rng": torch.Generator().get_state()}})
+
+
+# --- a tensor that no name leads to, because it lies inside of an object ---
+class Holder:
+    def __init__(self):
+        self.weight = values(3)
+
+
+torch.save({"epoch": 1, "model": Holder()}, here / "hidden.pth")
+
+
+# --- a file of torch.save unpacked and zipped again ---
+with zipfile.ZipFile(here / "checkpoint.pth") as source, zipfile.ZipFile(here / "again.pth", "w", zipfile.ZIP_DEFLATED) as target:
+    target.writestr("unpacked/", b"")
+    for entry in source.namelist():
+        target.writestr("unpacked/" + entry, source.read(entry))
+note("again.pth", {"model": module.state_dict(), "model_ema": ema, "optimizer": optimizer.state_dict()})
 
 save_file(expected, here / "expected.safetensors")

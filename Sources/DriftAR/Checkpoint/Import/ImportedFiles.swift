@@ -41,10 +41,9 @@ extension WeightImport {
             metadata[RunFolder.configurationKey] = String(decoding: try configuration.json(), as: UTF8.self)
         }
         let tensors = try part.comparison.matched.map { name, found in
-            let stored = weights.storedName(found)
-            let header = try weights.source.header(stored)
+            let header = try weights.header(found)
             return SafeTensorsPart(name: name, type: .f32, shape: header.shape, count: header.count) { file in
-                try file.write(weights.source.floats(stored))
+                try file.write(weights.floats(found))
             }
         }
         let file = try AtomicFile(path)

@@ -6,6 +6,14 @@ public struct ImportOptions: Sendable {
     public var heads: Int?
     /// Side of the square of pixels that makes one token; nil: from `args`, or 1.
     public var patch: Int?
+    /// What a model draws.
+    public enum Drawn: String, Sendable, CaseIterable { case pixels, latents }
+    /// nil: latents where `args` name an autoencoder or where there are other than 1 or 3 channels.
+    public var draws: Drawn?
+    /// Factor from an autoencoder's latents to what the model draws; nil: that of the usual autoencoder of as many channels.
+    public var latentScale: Float?
+    /// Whether a DiT has RoPE; nil: where it has its companions, normed queries and keys or a gated MLP.
+    public var rope: Bool?
 
     public init(heads: Int? = nil, patch: Int? = nil) {
         self.heads = heads
@@ -16,10 +24,10 @@ public struct ImportOptions: Sendable {
 /// Reads the configuration of a reference model off its tensors and the `args` stored beside them.
 struct ReferenceConfiguration {
     private let weights: WeightSet
+    private let kind: WeightImport.Kind
     private let options: ImportOptions
-    /// Tensor whose last dimension is the width of a token.
-    private let tokenInput: String
-    private let decoderBlocks: String
+    /// What neither file nor options say, and the flag that does.
+    private var assumed: [(what: String, flags: String)] = []
 
     private static let sizeLimit = 1 << 24
     private static let blockLimit = 512
@@ -28,32 +36,53 @@ struct ReferenceConfiguration {
     /// Heads of the reference's sizes, by width and half the number of encoder blocks.
     private static let presets = [(768, 12, 12), (1024, 16, 16), (1280, 20, 16)]
 
-    init(driftAR weights: WeightSet, options: ImportOptions) {
+    init(_ weights: WeightSet, kind: WeightImport.Kind, options: ImportOptions) {
         self.weights = weights
+        self.kind = kind
         self.options = options
-        tokenInput = "z_proj.weight"
-        decoderBlocks = "drift_decoder.net.res_blocks."
     }
 
-    init(transDiff weights: WeightSet, options: ImportOptions) {
-        self.weights = weights
-        self.options = options
-        tokenInput = "diffdecoder.net.input_proj.weight"
-        decoderBlocks = "diffdecoder.net.res_blocks."
+    /// What was assumed, as a line; nil for nothing.
+    var assumptions: String? {
+        guard !assumed.isEmpty else { return nil }
+        return "assumed, for the file does not say: \(assumed.map(\.what).joined(separator: "; "))."
+            + " Choose with \(assumed.map(\.flags).joined(separator: ", "))"
     }
 
     /// The configuration that driftgpu stored with the weights, or one put together from shapes.
-    func configuration() throws -> Configuration {
-        let path = weights.source.path
-        if let text = weights.source.metadata[RunFolder.configurationKey] {
-            let stored = try Configuration().merging(json: Data(text.utf8), from: path)
-            try stored.validate()
+    mutating func configuration() throws -> Configuration {
+        if var stored = try stored() {
+            if options.draws != nil || options.latentScale != nil || (stored.drawsLatents && stored.dataForm != .latents) {
+                setForm(&stored)
+            }
             return stored
         }
         var result = Configuration()
         result.preset = "imported"
-        result.classes = try size("class_emb.weight", axis: 0)
+        if kind == .dit { try setDiT(&result) } else { try setDriftAR(&result) }
         result.labelsPerStep = result.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
+        do {
+            try result.validate()
+        } catch let error as ConfigurationError {
+            throw wrong("its shapes make no model (\(error.description))", "check that the file is whole and of this kind")
+        }
+        return result
+    }
+
+    private func stored() throws -> Configuration? {
+        let path = weights.source.path
+        guard let text = weights.source.metadata[RunFolder.configurationKey] else { return nil }
+        let stored = try Configuration().merging(json: Data(text.utf8), from: path)
+        try stored.validate()
+        guard (stored.model == .dit) == (kind == .dit) else {
+            throw wrong("weights of \(kind.rawValue) with the settings of \(stored.model.rawValue)", "check --kind")
+        }
+        return stored
+    }
+
+    private mutating func setDriftAR(_ result: inout Configuration) throws {
+        let decoder = kind == .driftAR ? "drift_decoder.net." : "diffdecoder.net."
+        result.classes = try size("class_emb.weight", axis: 0)
         result.embed = try size("class_emb.weight", axis: 1)
         let tokens = try size("diffusion_pos_embed_learned", axis: 1)
         result.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens
@@ -62,10 +91,11 @@ struct ReferenceConfiguration {
             throw wrong("\(blocks) encoder blocks: an even number is needed", "check that the file is whole")
         }
         result.encoderDepth = blocks / 2
-        result.decoderDepth = max(1, try blockCount(decoderBlocks))
+        result.decoderDepth = max(1, try blockCount(decoder + "res_blocks."))
         let draft = try blockCount("draft_model.blocks.")
         result.draftDepth = draft > 0 ? draft : min(6, blocks)
         result.mlpRatio = mlpRatio(hidden: try size("encoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.embed)
+        let tokenInput = kind == .driftAR ? "z_proj.weight" : decoder + "input_proj.weight"
         try setImage(&result, tokens: tokens, tokenWidth: try size(tokenInput, axis: 1))
         result.heads = try heads(embed: result.embed, encoderDepth: result.encoderDepth)
         result.dropout = argument("attn_dropout") ?? result.dropout
@@ -74,12 +104,32 @@ struct ReferenceConfiguration {
         result.sigmaTau = argument("tau_sigma") ?? argument("sigma_tau") ?? result.sigmaTau
         // phi with a projection of its own comes from a run that compared phi of samples.
         if weights.headers["feature_encoder.proj.weight"] != nil { result.features = .both }
-        do {
-            try result.validate()
-        } catch let error as ConfigurationError {
-            throw wrong("its shapes make no model (\(error.description))", "check that the file is whole and of this kind")
+    }
+
+    private mutating func setDiT(_ result: inout Configuration) throws {
+        guard let projection = weights.headers["x_embedder.proj.weight"]?.shape, projection.count == 2 else {
+            throw wrong("no matrix 'x_embedder.proj.weight': a DiT of diffusion has a convolution there, and many steps",
+                        "import weights of a DiT that driftgpu trained")
         }
-        return result
+        result.model = .dit
+        result.classes = try size("y_embedder.embedding_table.weight", axis: 0) - 1
+        result.embed = try size("y_embedder.embedding_table.weight", axis: 1)
+        result.decoderDepth = try blockCount("blocks.")
+        let (opened, hidden) = (try size("blocks.0.mlp.fc1.weight", axis: 0), try size("blocks.0.mlp.fc2.weight", axis: 1))
+        result.swiglu = opened == 2 * hidden
+        result.mlpRatio = mlpRatio(hidden: hidden, embed: result.embed)
+        // With a gate the width comes in steps of 8 of two thirds: the nearest ratio that gives it.
+        if result.swiglu { result.mlpRatio = (Float(hidden) * 1.5 + 0.5).rounded(.up) / Float(result.embed) }
+        try setImage(&result, tokens: try size("pos_embed", axis: 1), tokenWidth: try size("x_embedder.proj.weight", axis: 1))
+        let norm = "blocks.0.attn.qk_norm.weight"
+        result.qkNorm = weights.headers[norm] != nil
+        if result.qkNorm {
+            result.heads = result.embed / (try size(norm, axis: 1))
+        } else {
+            result.heads = try heads(embed: result.embed, encoderDepth: 0)
+        }
+        result.rope = options.rope ?? (result.qkNorm || result.swiglu)
+        if options.rope == nil { assumed.append(("rope \(result.rope)", "--rope")) }
     }
 
     private func wrong(_ what: String, _ remedy: String) -> DataError {
@@ -114,8 +164,9 @@ struct ReferenceConfiguration {
         return Int(Float(embed) * ratio) < hidden ? ratio.nextUp : ratio
     }
 
-    private func setImage(_ result: inout Configuration, tokens: Int, tokenWidth: Int) throws {
-        let patch = options.patch ?? argument("patch_size").flatMap { Int(exactly: $0 as Float) } ?? 1
+    private mutating func setImage(_ result: inout Configuration, tokens: Int, tokenWidth: Int) throws {
+        let said = options.patch ?? argument("patch_size").flatMap { Int(exactly: $0 as Float) } ?? patch(tokenWidth: tokenWidth)
+        let patch = said ?? 1
         guard (1...4096).contains(patch), tokenWidth % (patch * patch) == 0 else {
             throw wrong("tokens of \(tokenWidth) values are no patches of \(patch) x \(patch)", "choose another --patch")
         }
@@ -125,22 +176,61 @@ struct ReferenceConfiguration {
         }
         (result.patch, result.channels) = (patch, tokenWidth / (patch * patch))
         (result.height, result.width) = (side * patch, side * patch)
+        if said == nil { assumed.append(("patch 1", "--patch")) }
+        setForm(&result)
     }
 
-    private func heads(embed: Int, encoderDepth: Int) throws -> Int {
+    /// The patch that follows from the channels of the autoencoder that `args` name.
+    private func patch(tokenWidth: Int) -> Int? {
+        guard let channels = argument("vae_embed_dim").flatMap({ Int(exactly: $0 as Float) }), channels > 0 else { return nil }
+        return (1...64).first { $0 * $0 * channels == tokenWidth }
+    }
+
+    /// Whether the model draws pixels or latents, and how latents are scaled.
+    private mutating func setForm(_ result: inout Configuration) {
+        // What other than latents has neither 1 nor 3 channels?
+        let hasPictureChannels = result.channels == 1 || result.channels == 3
+        let namesAutoencoder = ["vae_embed_dim", "vae_path", "vae_stride"].contains { text(of: $0) != nil }
+        let draws = options.draws ?? (namesAutoencoder || !hasPictureChannels ? .latents : .pixels)
+        guard draws == .latents else {
+            // Files of pictures, for want of knowing more.
+            result.dataForm = .folder
+            if options.draws == nil { assumed.append(("images are pixels, \(size(of: result))", "--draws")) }
+            return
+        }
+        result.dataForm = .latents
+        // Stable Diffusion's autoencoder has latents of 4 channels.
+        result.latentScale = options.latentScale ?? (result.channels == 4 ? 0.18215 : Configuration().latentScale)
+        let flags = (options.draws == nil ? ["--draws"] : []) + (options.latentScale == nil ? ["--latent-scale"] : [])
+        if !flags.isEmpty {
+            assumed.append(("images are latents, \(size(of: result)), scaled by \(result.latentScale)", flags.joined(separator: ", ")))
+        }
+    }
+
+    private func size(of result: Configuration) -> String { "\(result.channels)x\(result.height)x\(result.width)" }
+
+    private mutating func heads(embed: Int, encoderDepth: Int) throws -> Int {
         if let heads = options.heads { return heads }
         for name in ["encoder_num_heads", "num_heads", "heads"] {
             if let value: Float = argument(name), let heads = Int(exactly: value) { return heads }
         }
-        if let model = weights.source.metadata["args/model"] {
+        if let model = text(of: "model") {
             if model.hasSuffix("_base") { return 12 }
             if model.hasSuffix("_large") || model.hasSuffix("_huge") { return 16 }
         }
-        if let preset = Self.presets.first(where: { $0.0 == embed && $0.1 == encoderDepth }) { return preset.2 }
+        if let preset = Self.presets.first(where: { $0.0 == embed && $0.1 == encoderDepth }) {
+            assumed.append(("\(preset.2) heads", "--heads"))
+            return preset.2
+        }
         throw wrong("weights of width \(embed) do not say how many attention heads the model has", "give --heads")
     }
 
-    private func argument(_ name: String) -> Float? {
-        weights.source.metadata["args/" + name].flatMap(Float.init)
+    private func argument(_ name: String) -> Float? { text(of: name).flatMap(Float.init) }
+
+    /// A setting that was stored beside the weights: by the reference as `args`, by Lightning as `hyper_parameters`.
+    private func text(of name: String) -> String? {
+        let metadata = weights.source.metadata
+        let text = ["args/", "hyper_parameters/", "hyper_parameters/args/", "config/", "hparams/"].lazy.compactMap { metadata[$0 + name] }.first
+        return text == "None" ? nil : text
     }
 }

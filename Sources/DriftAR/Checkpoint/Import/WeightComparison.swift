@@ -22,6 +22,8 @@ public struct WeightComparison: Sendable {
     public let missing: [String]
     public let extra: [String]
     public let misshapen: [Misshapen]
+    /// Tensors of the model whose element type is not read, with that type.
+    public let unread: [(name: String, type: String)]
     public let ignored: [String]
 
     init(_ weights: WeightSet, with expected: [(name: String, shape: [Int])], role: (String) -> Role = { .parameter($0) }) {
@@ -47,16 +49,19 @@ public struct WeightComparison: Sendable {
         self.extra = extra
         self.misshapen = misshapen
         self.ignored = ignored
-        let bad = Set(misshapen.map(\.name))
+        unread = weights.foreign.sorted { $0.key < $1.key }.compactMap { name, tensor in
+            if case .parameter(let target) = role(name), shapes[target] != nil { (target, tensor.type) } else { nil }
+        }
+        let bad = Set(misshapen.map(\.name) + unread.map(\.name))
         missing = expected.map(\.name).filter { matched[$0] == nil && !bad.contains($0) }
     }
 
     /// Whether the file holds the model, the whole model, and nothing else.
-    public var isExact: Bool { missing.isEmpty && extra.isEmpty && misshapen.isEmpty }
+    public var isExact: Bool { missing.isEmpty && extra.isEmpty && misshapen.isEmpty && unread.isEmpty }
 
     /// "3 missing, 1 misshapen, 20 extra"
     public var summary: String {
-        [("missing", missing.count), ("misshapen", misshapen.count), ("extra", extra.count)]
+        [("missing", missing.count), ("misshapen", misshapen.count), ("unread", unread.count), ("extra", extra.count)]
             .filter { $0.1 > 0 }.map { "\($0.1) \($0.0)" }.joined(separator: ", ")
     }
 
@@ -64,6 +69,7 @@ public struct WeightComparison: Sendable {
     public var listing: [String] {
         NameList.compact(missing).map { "missing    " + $0 }
             + misshapen.map { "misshapen  \($0.name): \($0.found), the model needs \($0.needed)" }
+            + unread.map { "unread     \($0.name): the element type \($0.type)" }
             + NameList.compact(extra).map { "extra      " + $0 }
     }
 }

@@ -6,6 +6,8 @@ public struct WeightImport: Sendable {
         case driftAR = "drift-ar"
         /// Its predecessor: the same encoder and alike decoder blocks in front of a diffusion decoder.
         case transDiff = "transdiff"
+        /// A DiT that draws in one pass, as this program trains it.
+        case dit
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
     }
@@ -21,46 +23,41 @@ public struct WeightImport: Sendable {
     public let kind: Kind
     /// nil for an autoencoder.
     public let configuration: Configuration?
+    /// What the file does not say and was assumed, and how to choose; nil where it says all.
+    public let assumptions: String?
     let parts: [Part]
     private let source: any TensorSource
 
-    private static let firstStage = "first_stage_model."
-
     /// Looks at names and shapes only. `key`: the part of the file to take; nil takes `model` and, where there is one,
-    /// `model_ema`, or whatever lies at the top. `kind` nil: told by the names.
-    public init(_ source: any TensorSource, key: String? = nil, kind: Kind? = nil, options: ImportOptions = ImportOptions()) throws {
-        var sets: [(name: String, weights: WeightSet)] = []
-        if let key {
-            sets = [("model", try WeightSet(source, key: key))]
-        } else if let model = try WeightSet(source, firstOf: ["model", "state_dict", "model_state_dict", ""]) {
-            sets = [("model", model)]
-            if let ema = try WeightSet(source, firstOf: ["model_ema", "ema", "ema_state_dict"]) { sets.append(("ema", ema)) }
-        } else if let ema = try WeightSet(source, firstOf: ["model_ema", "ema", "ema_state_dict"]) {
-            sets = [("model", ema)]
-        } else {
-            throw DataError("no model at a usual key", at: source.path, fix: WeightSet.choices(of: source) + ": choose with --key")
-        }
+    /// `model_ema`, or whatever lies at the top. `prefix`: what stands in front of the names there; nil: whatever does.
+    /// `kind` nil: told by the names.
+    public init(
+        _ source: any TensorSource, key: String? = nil, prefix: String? = nil, kind: Kind? = nil,
+        options: ImportOptions = ImportOptions()
+    ) throws {
+        if let error = ShardedWeights.error(forShard: source.path) { throw error }
+        let sets = try WeightSearch(source: source, kind: kind, key: key, prefix: prefix).sets()
         let weights = sets[0].weights
         let kind = try kind ?? Self.kind(of: weights)
         self.kind = kind
         self.source = source
         switch kind {
         case .kl16:
-            configuration = nil
-            let comparison = try Self.autoencoder(weights)
-            parts = [Part(name: "model", weights: weights, comparison: comparison)]
-        case .driftAR, .transDiff:
-            let reference =
-                kind == .driftAR
-                ? ReferenceConfiguration(driftAR: weights, options: options)
-                : ReferenceConfiguration(transDiff: weights, options: options)
+            (configuration, assumptions) = (nil, nil)
+            let translated = DiffusersNames.translated(weights)
+            let layout = try AutoencoderLayout(translated.headers, path: source.path)
+            let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
+            parts = [Part(name: "model", weights: translated, comparison: comparison)]
+        case .driftAR, .transDiff, .dit:
+            var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
-            let expected = try DriftARModel(DriftARModel.Shape(configuration)).declarations.map { ($0.name, $0.shape) }
+            assumptions = reference.assumptions
+            let expected = try configuration.makeModel().declarations.map { ($0.name, $0.shape) }
             parts = sets.map { name, weights in
                 Part(
                     name: name, weights: weights,
-                    comparison: WeightComparison(weights, with: expected, role: kind == .driftAR ? { .parameter($0) } : Self.transDiffRole))
+                    comparison: WeightComparison(weights, with: expected, role: kind == .transDiff ? Self.transDiffRole : { .parameter($0) }))
             }
         }
     }
@@ -71,10 +68,11 @@ public struct WeightImport: Sendable {
         }
         if has("drift_decoder.") { return .driftAR }
         if has("diffdecoder.") { return .transDiff }
-        if has(firstStage, "encoder.conv_in.", "decoder.conv_in.") { return .kl16 }
+        if has("y_embedder.embedding_table.", "x_embedder.proj.") { return .dit }
+        if has("encoder.conv_in.", "decoder.conv_in.") { return .kl16 }
         let names = weights.headers.keys.sorted().prefix(3).joined(separator: ", ")
-        throw DataError("neither Drift-AR, TransDiff nor a KL autoencoder by its names (\(names), ...)", at: weights.source.path,
-                        fix: "check --key, or give --kind")
+        throw DataError("neither Drift-AR, TransDiff, DiT nor a KL autoencoder by its names (\(names), ...)", at: weights.source.path,
+                        fix: weights.source.hidden?.hint ?? "check --key and --prefix, or give --kind")
     }
 
     /// The encoder's tensors have the same names. Of the diffusion decoder what the drift decoder has too is a start for
@@ -88,24 +86,6 @@ public struct WeightImport: Sendable {
         return shared.contains { tail.hasPrefix($0) } ? .parameter("drift_decoder.net." + tail) : .extra
     }
 
-    private static func autoencoder(_ weights: WeightSet) throws -> WeightComparison {
-        // A checkpoint of latent diffusion holds the autoencoder beside much else.
-        let isFirstStage = weights.headers.keys.contains { $0.hasPrefix(firstStage) }
-        func plain(_ name: String) -> String? {
-            guard isFirstStage else { return name }
-            return name.hasPrefix(firstStage) ? String(name.dropFirst(firstStage.count)) : nil
-        }
-        var headers: [String: TensorHeader] = [:]
-        for (name, header) in weights.headers {
-            if let name = plain(name) { headers[name] = header }
-        }
-        let layout = try AutoencoderLayout(headers, path: weights.source.path)
-        return WeightComparison(weights, with: layout.parameters) { name in
-            guard let name = plain(name), !name.hasPrefix("loss.") else { return .ignored }
-            return .parameter(name)
-        }
-    }
-
     // MARK: Report
 
     /// Whether every tensor of model and file has its counterpart.
@@ -114,14 +94,17 @@ public struct WeightImport: Sendable {
     /// What was found and what does not fit, line by line.
     public var report: [String] {
         let sizes = configuration.map { it in
-            "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, "
-                + "encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
+            let blocks =
+                it.model == .dit
+                ? "depth \(it.decoderDepth)" : "encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
+            return "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, " + blocks
         }
-        return (sizes.map { [$0] } ?? []) + parts.flatMap { part in
+        return [sizes, assumptions].compactMap { $0 } + parts.flatMap { part in
             let comparison = part.comparison
-            let key = part.weights.key.isEmpty ? "" : " (\(part.weights.key))"
-            var line = "\(kind.rawValue) \(part.name)\(key): \(comparison.matched.count) tensors fit"
-            if !comparison.ignored.isEmpty { line += ", \(comparison.ignored.count) of other parts left out" }
+            let place = [part.weights.key, part.weights.prefix].filter { !$0.isEmpty }.joined(separator: "/")
+            var line = "\(kind.rawValue) \(part.name)\(place.isEmpty ? "" : " (\(place))"): \(comparison.matched.count) tensors fit"
+            let leftOut = comparison.ignored.count + part.weights.leftOut
+            if leftOut > 0 { line += ", \(leftOut) of other parts left out" }
             if !comparison.isExact { line += "; " + comparison.summary }
             return [line] + comparison.listing.map { "  " + $0.printable }
         }
@@ -135,8 +118,9 @@ public struct WeightImport: Sendable {
                 throw DataError("no tensor of \(part.name) fits", at: source.path, fix: "check --key and --kind; see driftgpu inspect")
             }
             if !comparison.isExact, !allowMissing {
+                let hidden = comparison.missing.isEmpty ? nil : source.hidden?.hint
                 throw DataError("\(part.name): \(comparison.summary) tensors", at: source.path,
-                                fix: "check the file and the options, or take what fits with --allow-missing")
+                                fix: hidden ?? "check the file and the options, or take what fits with --allow-missing")
             }
         }
     }

@@ -9,7 +9,7 @@ struct Pickle: Sendable {
         case integer(Int)
         case real(Double)
         case string(String)
-        /// Something harmless that nobody needs, by its class.
+        /// Something that is not read, by its class: it holds nothing and does nothing, whatever the pickle puts into it.
         case opaque(String)
         case global(PickleGlobal)
         case container(Int)
@@ -24,16 +24,31 @@ struct Pickle: Sendable {
         var items: [Value]
     }
 
-    /// Elements of one type in a record of the file.
+    /// The type of elements: one that is read, or the name of one that is not.
+    enum ElementType: Sendable, Equatable {
+        case read(SafeTensorsFile.ElementType)
+        /// `size` in bytes; nil: unknown.
+        case foreign(String, size: Int?)
+
+        var size: Int? {
+            switch self {
+            case .read(let type): type.size
+            case .foreign(_, let size): size
+            }
+        }
+    }
+
+    /// Elements of one type in a record of the file; bytes where the tensors over it have types of their own.
     struct Storage: Sendable, Equatable {
         let key: String
-        let type: SafeTensorsFile.ElementType
+        let type: ElementType
         let count: Int
     }
 
-    /// A view into a storage, offset and strides in elements.
+    /// A view into a storage, offset and strides in elements of its type.
     struct Tensor: Sendable, Equatable {
         let storage: Int
+        let type: ElementType
         let offset: Int
         let shape: [Int]
         let strides: [Int]
@@ -45,6 +60,8 @@ struct Pickle: Sendable {
     var containers: [Container] = []
     var storages: [Storage] = []
     var tensors: [Tensor] = []
+    /// Classes of the objects that were passed over.
+    var passedOver: Set<String> = []
 
     /// Keys and values of a dictionary or namespace, in the order of the file; nil for anything else. Keys that are
     /// neither text nor numbers are left out.
@@ -90,59 +107,4 @@ struct Pickle: Sendable {
 struct PickleError: Error, Equatable {
     let what: String
     let offset: Int
-}
-
-/// The names a pickle of tensors may import, by what is done where they are called. A name that is not here is refused.
-enum PickleGlobal: Sendable, Equatable {
-    case storageType(SafeTensorsFile.ElementType)
-    case tensor
-    case parameter
-    case subclassedTensor
-    case dictionary
-    case namespace
-    case size
-    /// A class that stands in for itself in arguments.
-    case type
-    case opaque(String)
-
-    init?(module: String, name: String) {
-        switch (module, name) {
-        case ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor"): self = .tensor
-        case ("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state"): self = .parameter
-        case ("torch._tensor", "_rebuild_from_type_v2"): self = .subclassedTensor
-        case ("collections", "OrderedDict"), ("collections", "defaultdict"): self = .dictionary
-        case ("argparse", "Namespace"): self = .namespace
-        case ("torch", "Size"): self = .size
-        case ("torch", "Tensor"), ("torch.nn.parameter", "Parameter"): self = .type
-        case ("builtins", _), ("__builtin__", _):
-            switch name {
-            case "list", "dict", "int", "float", "str", "bool": self = .type
-            case "set", "frozenset", "complex": self = .opaque(name)
-            default: return nil
-            }
-        case ("_codecs", "encode"): self = .opaque("bytes")
-        case ("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"):
-            self = .opaque("numpy." + name)
-        case ("torch", _):
-            if let type = Self.storages[name] {
-                self = .storageType(type)
-            } else if name == "device" || Self.elementTypes.contains(name) {
-                self = .opaque("torch." + name)
-            } else {
-                return nil
-            }
-        case ("pathlib", "PosixPath"), ("pathlib", "WindowsPath"), ("pathlib", "PurePosixPath"),
-            ("pathlib._local", "PosixPath"), ("pathlib._local", "WindowsPath"):
-            self = .opaque("pathlib." + name)
-        default: return nil
-        }
-    }
-
-    private static let storages: [String: SafeTensorsFile.ElementType] = [
-        "FloatStorage": .f32, "DoubleStorage": .f64, "HalfStorage": .f16, "BFloat16Storage": .bf16, "LongStorage": .i64,
-        "IntStorage": .i32, "ShortStorage": .i16, "CharStorage": .i8, "ByteStorage": .u8, "BoolStorage": .bool,
-    ]
-    private static let elementTypes: Set<String> = [
-        "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
-    ]
 }

@@ -1,7 +1,8 @@
 /// Reads one pickle, protocols 2 to 5, as far as files of tensors need it.
 ///
-/// Nothing is executed: the names that may be imported are `PickleGlobal`'s, calling one builds data or a description of
-/// a tensor, and whatever else the pickle asks for is an error that names it.
+/// Nothing is executed. What the names that are imported stand for is `PickleGlobal`'s to say: calling one builds data or a
+/// description of a tensor; objects of other classes become values that hold nothing, and what only an attack imports is an
+/// error that names it.
 struct PickleMachine {
     private var cursor: ByteCursor
     private(set) var pickle = Pickle()
@@ -101,14 +102,15 @@ struct PickleMachine {
             }
             try pushGlobal(module: module, name: name)
         case .binPersid: try pushStorage(pop())
-        case .reduce, .newObj:
-            let arguments = try tupleItems(pop())
-            guard case .global(let global) = try pop() else { throw wrong("a call of something that is no name") }
-            try push(call(global, arguments))
+        case .newObjEx:
+            // Arguments by keyword; only classes of which nothing is read have any.
+            _ = try pop()
+            try pushCall()
+        case .reduce, .newObj: try pushCall()
         case .build:
             let state = try pop()
             try build(state)
-        case .float, .int, .long, .persid, .string, .unicode, .get, .inst, .obj, .put, .ext1, .ext2, .ext4, .newObjEx,
+        case .float, .int, .long, .persid, .string, .unicode, .get, .inst, .obj, .put, .ext1, .ext2, .ext4,
             .nextBuffer, .readOnlyBuffer, .stop:
             throw wrong("opcode \(opcode.name), which files of tensors do not use")
         }
@@ -150,6 +152,7 @@ struct PickleMachine {
     }
 
     private mutating func append(_ items: [Pickle.Value], to kind: Pickle.Container.Kind) throws(PickleError) {
+        if case .opaque? = stack.last, stack.count > marks.last ?? 0 { return }
         guard case .container(let index) = stack.last, stack.count > marks.last ?? 0, pickle.containers[index].kind == kind
         else { throw wrong("items for something that takes none") }
         pickle.containers[index].items += items
@@ -222,19 +225,40 @@ extension PickleMachine {
         return pickle.containers[index].items
     }
 
+    private mutating func pushCall() throws(PickleError) {
+        let arguments = try tupleItems(pop())
+        switch try pop() {
+        case .global(let global): try push(call(global, arguments))
+        case .opaque(let name): try push(.opaque(name))
+        default: throw wrong("a call of something that is no name")
+        }
+    }
+
     /// The value of a call, `global(*arguments)`.
     private mutating func call(_ global: PickleGlobal, _ arguments: [Pickle.Value]) throws(PickleError) -> Pickle.Value {
         switch global {
         case .tensor: return try tensor(arguments)
+        case .typedTensor:
+            // (storage, offset, size, strides, requires_grad, hooks, dtype)
+            guard arguments.count >= 7, case .global(.elementType(let name)) = arguments[6] else {
+                throw wrong("a tensor without a type")
+            }
+            return try tensor(arguments, as: PickleGlobal.elementType(name))
+        case .quantizedTensor: return try tensor(arguments, as: .foreign("quantized", size: nil))
         case .parameter:
-            guard case .tensor? = arguments.first else { throw wrong("a parameter without a tensor") }
-            return arguments[0]
+            switch arguments.first {
+            case .tensor?, .opaque?: return arguments[0]
+            default: throw wrong("a parameter without a tensor")
+            }
         case .subclassedTensor:
             // (function, type, its arguments, attributes)
-            guard arguments.count >= 3, case .global(let inner) = arguments[0], inner == .tensor || inner == .parameter else {
-                throw wrong("a subclass of tensor that is built in its own way")
+            guard arguments.count >= 3, case .global(let inner) = arguments[0] else {
+                throw wrong("a subclass of tensor without a function")
             }
-            return try call(inner, tupleItems(arguments[2]))
+            switch inner {
+            case .tensor, .typedTensor, .parameter: return try call(inner, tupleItems(arguments[2]))
+            default: return try call(.object("a subclass of torch.Tensor"), [])
+            }
         case .dictionary, .namespace:
             // A default factory or a list of pairs may be among the arguments; the pairs of today's files come as items.
             let isPlain = arguments.allSatisfy { argument in
@@ -247,8 +271,11 @@ extension PickleMachine {
         case .size:
             guard arguments.count == 1, case .container = arguments[0] else { throw wrong("a size that is no tuple") }
             return arguments[0]
-        case .opaque(let name): return .opaque(name)
-        case .storageType, .type: throw wrong("a call of a type")
+        case .opaque(let name), .type(let name): return .opaque(name)
+        case .object(let name):
+            pickle.passedOver.insert(name)
+            return .opaque(name)
+        case .storageType, .untypedStorage, .elementType: throw wrong("a call of a type")
         }
     }
 
@@ -271,7 +298,9 @@ extension PickleMachine {
     /// ('storage', torch.FloatStorage, key, device, elements)
     private mutating func pushStorage(_ identifier: Pickle.Value) throws(PickleError) {
         let parts = try tupleItems(identifier)
-        guard parts.count >= 5, parts[0] == .string("storage"), case .global(.storageType(let type)) = parts[1],
+        // A class of modules with its source, as the form before the zip has it: the class alone counts.
+        if parts.count == 4, parts[0] == .string("module") { return try push(parts[1]) }
+        guard parts.count >= 5, parts[0] == .string("storage"), let type = storageType(parts[1]),
               case .string(let key) = parts[2], case .integer(let count) = parts[4], count >= 0
         else { throw wrong("a persistent object that is no storage") }
         guard parts.count == 5 || parts[5] == .none else { throw wrong("storage '\(key)' is a view of another one") }
@@ -285,8 +314,18 @@ extension PickleMachine {
         try push(.storage(pickle.storages.count - 1))
     }
 
-    /// (storage, offset, size, strides, ...)
-    private mutating func tensor(_ arguments: [Pickle.Value]) throws(PickleError) -> Pickle.Value {
+    private func storageType(_ value: Pickle.Value) -> Pickle.ElementType? {
+        switch value {
+        case .global(.storageType(let type)): type
+        case .global(.untypedStorage): .read(.u8)
+        default: nil
+        }
+    }
+
+    /// (storage, offset, size, strides, ...); `type` nil: that of the storage.
+    private mutating func tensor(
+        _ arguments: [Pickle.Value], as own: Pickle.ElementType? = nil
+    ) throws(PickleError) -> Pickle.Value {
         guard arguments.count >= 4, case .storage(let number) = arguments[0], case .integer(let offset) = arguments[1],
               let shape = try integers(arguments[2]), let strides = try integers(arguments[3]), shape.count == strides.count
         else { throw wrong("a tensor that is not storage, offset, size and strides") }
@@ -295,7 +334,10 @@ extension PickleMachine {
             throw wrong("a tensor of the impossible shape \(shape), strides \(strides)")
         }
         let storage = pickle.storages[number]
-        if count > 0 {
+        let type = own ?? storage.type
+        // How far a tensor of a type of unknown size reaches is nobody's concern: it is not read.
+        if count > 0, case .read(let element) = type {
+            let available = own == nil ? storage.count : (storage.type.size ?? 1).multipliedReportingOverflow(by: storage.count).partialValue / element.size
             var last = offset
             for (size, stride) in zip(shape, strides) {
                 let (span, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
@@ -303,16 +345,16 @@ extension PickleMachine {
                 guard !overflow, !beyond else { throw wrong("a tensor whose strides overflow") }
                 last = sum
             }
-            guard last < storage.count else {
-                throw wrong("a tensor that reaches to element \(last) of a storage of \(storage.count)")
+            guard last < available else {
+                throw wrong("a tensor that reaches to element \(last) of a storage of \(available)")
             }
             // An expanded tensor repeats elements: its shape says nothing about what the file holds.
-            guard count <= storage.count else {
-                throw wrong("an expanded tensor: \(count) elements of a storage of \(storage.count); save it with .contiguous()")
+            guard count <= available else {
+                throw wrong("an expanded tensor: \(count) elements of a storage of \(available); save it with .contiguous()")
             }
         }
         pickle.tensors.append(
-            Pickle.Tensor(storage: number, offset: offset, shape: shape, strides: strides, count: count))
+            Pickle.Tensor(storage: number, type: type, offset: offset, shape: shape, strides: strides, count: count))
         return .tensor(pickle.tensors.count - 1)
     }
 

@@ -1,0 +1,75 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+/// What the README says to do with weights of another program: import, sample, sample with an autoencoder, judge.
+@Suite(.serialized) struct ImportFlowTests {
+    let folder: TestFolder
+
+    init() throws { folder = try TestFolder() }
+
+    private func run(_ line: String, says parts: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let result = try folder.run(line)
+        #expect(result.code == 0 && parts.allSatisfy(result.output.contains), "\(line): \(result)", sourceLocation: sourceLocation)
+    }
+
+    /// The state_dict of a new model: names and values, and nothing that says more of them.
+    private func writeBare(_ change: (inout Configuration) -> Void, to name: String) throws {
+        var configuration = TinyRun.pixels.configuration
+        (configuration.channels, configuration.height, configuration.width, configuration.patch) = (2, 4, 4, 1)
+        change(&configuration)
+        let model = try configuration.makeModel()
+        try SafeTensors.write(model.layout.tensors(model.layout.initialValues(of: model.declarations, seed: 1)), to: folder.file(name))
+    }
+
+    private func width(_ path: String) throws -> Int { try PNG.read(folder.file(path)).picture.width }
+
+    @Test("a model of latents is sampled in false colours and through an autoencoder, and its pictures are judged")
+    func driftAR() throws {
+        try writeBare({ _ in }, to: "bare.safetensors")
+        try SafeTensors.write(TinyVAE.tensors(), to: folder.file("vae.safetensors"))
+        try run("import bare.safetensors --heads 2 --output model", says: "patch 1; images are latents, 2x4x4, scaled by 0.2325", "--patch, --draws, --latent-scale")
+        let saved = try SavedModel(folder.file("model")).configuration
+        #expect((saved.dataForm, saved.channels, saved.height, saved.latentScale) == (.latents, 2, 4, 0.2325))
+        #expect(try RunFolder(folder.file("model")).configuration() == saved)
+        try run("sample --checkpoint model --per-label 2 --output colours", says: "20 images", "latents of 2 channels, shown in false colours", "--vae", "--patch")
+        #expect(try width("colours/0000-00000.png") == 4)
+        try run("sample --checkpoint model --per-label 2 --vae vae.safetensors --format npy --output decoded", says: "20 images")
+        #expect(try width("decoded/0000-00000.png") == 8)
+        // Gray pictures of 8x8: the digits are real images of that kind.
+        try run("eval --images decoded --json figures.json", says: "class accuracy")
+        try folder.expectError("eval --checkpoint model", says: "the model does not say where its images are")
+
+        // What came in goes out and comes in again.
+        try run("export --checkpoint model --output out.safetensors", says: "wrote")
+        try run("import out.safetensors --output again", says: "108 tensors fit")
+        #expect(try SavedModel(folder.file("again")).configuration == saved)
+    }
+
+    @Test("a DiT, by its names alone and as exported")
+    func dit() throws {
+        let change: (inout Configuration) -> Void = {
+            ($0.model, $0.dropout, $0.rope, $0.qkNorm, $0.swiglu) = (.dit, 0, true, true, true)
+        }
+        try writeBare(change, to: "dit.safetensors")
+        try run("import \(PyTorchFixtures.path("kl16.ckpt")) --output vae.safetensors", says: "kl16 model")
+        try run("import dit.safetensors --output model", says: "10 classes, 16 tokens of 2, width 16, 2 heads, depth 1", "rope true", "--rope")
+        try run("sample --checkpoint model --per-label 1 --output colours", says: "false colours")
+        try run("sample --checkpoint model --per-label 1 --vae vae.safetensors --output decoded", says: "10 images")
+        #expect(try PNG.read(folder.file("decoded/0000-00000.png")).picture.channels == 3)
+        try run("export --checkpoint model --output out.safetensors", says: "wrote")
+        try run("import out.safetensors --output again", says: "tensors fit")
+        #expect(try SavedModel(folder.file("again")).configuration == SavedModel(folder.file("model")).configuration)
+        for name in ["model", "again"] {
+            try run("sample --checkpoint \(name) --labels 3 --per-label 2 --format npy --output s-\(name)", says: "2 images")
+        }
+        #expect(try Files.read(folder.file("s-model/samples.npy")) == Files.read(folder.file("s-again/samples.npy")))
+    }
+
+    @Test("of a predecessor's checkpoint a part is missing, which sample says")
+    func transDiff() throws {
+        try run("import \(PyTorchFixtures.path("transdiff.pth")) --allow-missing --output model", says: "55 missing")
+        try folder.expectError("sample --checkpoint model", says: "it lacks 55 of the model's 120 tensors")
+    }
+}
