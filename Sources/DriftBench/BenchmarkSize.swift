@@ -9,7 +9,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
 
     /// The model and the batch of a step.
     public var configuration: Configuration {
-        var size = (try? Configuration.preset("digits")) ?? Configuration()
+        var size = Configuration.digits
         switch self {
         case .digits: break
         case .small:
@@ -21,7 +21,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.embed, size.heads, size.encoderDepth, size.decoderDepth) = (384, 6, 6, 6)
             (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
         case .dit:
-            size = Configuration.presets["digits-drift"] ?? size
+            size = .digitsDrift
         case .base, .large:
             (size.channels, size.height, size.width, size.patch, size.buffer) = (16, 16, 16, 1, 64)
             let isBase = self == .base

@@ -70,11 +70,12 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Decay of the weights' moving average.", valueName: "x")) var ema: Double?
     @Option(help: ArgumentHelp("First weight of regression and entropy loss.", valueName: "x")) var alpha0: Double?
     @Option(help: ArgumentHelp("Part of the steps before the encoder is frozen.", valueName: "p")) var freezeFraction: Double?
-    @Option(help: ArgumentHelp("Seed of everything random.", valueName: "n")) var seed: UInt64?
+    @Option(help: ArgumentHelp("Seed of everything random.", valueName: "seed")) var seed: UInt64?
     @Option(help: ArgumentHelp("Steps between lines of metrics.jsonl.", valueName: "n")) var logEvery: Int?
     @Option(help: ArgumentHelp("Steps between sample grids; 0: only at the end.", valueName: "n")) var sampleEvery: Int?
     @Option(help: ArgumentHelp("Steps between checkpoints; 0: only at the end.", valueName: "n")) var checkpointEvery: Int?
     @Option(help: ArgumentHelp("Checkpoints to keep.", valueName: "n")) var keepCheckpoints: Int?
+    @Option(help: ArgumentHelp("Skipped steps in a row (their loss not finite) after which the run ends as diverged; 0: never.", valueName: "n")) var stopAfterSkipped: Int?
     @Option(help: ArgumentHelp("Steps between evaluations of samples against the training data; 0: none.", valueName: "n")) var onlineEval: Int?
     @Option(help: ArgumentHelp("Images of each label in such an evaluation.", valueName: "n")) var onlineEvalImages: Int?
     @Option(help: "Weights that samples and evaluations while training are drawn from: ema or model.") var evalWeights: Configuration.Weights?
@@ -107,6 +108,7 @@ struct Hyperparameters: ParsableArguments {
         set(\.clip, clip); set(\.ema, ema); set(\.alpha0, alpha0); set(\.freezeFraction, freezeFraction)
         set(\.seed, seed); set(\.logEvery, logEvery); set(\.sampleEvery, sampleEvery)
         set(\.checkpointEvery, checkpointEvery); set(\.keepCheckpoints, keepCheckpoints)
+        set(\.stopAfterSkipped, stopAfterSkipped)
         set(\.bankContents, bankContents); set(\.draftInit, draftInit); set(\.accumulate, accumulate)
         set(\.gradCheckpointing, gradCheckpointing); set(\.onlineEval, onlineEval)
         set(\.onlineEvalImages, onlineEvalImages); set(\.evalWeights, evalWeights)

@@ -28,6 +28,65 @@ import Testing
         #expect(message?.hasPrefix("file.json: ") == true && message?.printable == message, "\(message ?? "accepted")")
     }
 
+    @Test(
+        "a wrong value is named with its key and with what is allowed",
+        arguments: [
+            (#"{"steps": 2.5}"#, "file.json: steps 2.5: take a whole number"),
+            (#"{"embed": 64, "steps": "many"}"#, #"file.json: steps "many": take a whole number"#),
+            (#"{"seed": -1}"#, "file.json: seed -1: take a whole number from 0 to 18446744073709551615"),
+            (#"{"lr": 1}"#, "file.json: unknown setting lr; there is accumulate, "),
+            (#"{"learningRate": "high"}"#, #"file.json: learningRate "high": take a number"#),
+            (#"{"flip": 1}"#, "file.json: flip 1: take true or false"), (#"{"data": 1}"#, "file.json: data 1: take a text"),
+            (#"{"radii": [1, "x"]}"#, #"file.json: radii [1,"x"]: take a list of numbers"#),
+            (#"{"groups": "labels"}"#, #"file.json: groups "labels": take samples, tokens"#),
+            (#"{"precision": "fp8"}"#, #"file.json: precision "fp8": take fp32, tf32, bf16"#),
+            (#"{"steps": 5,}"#, "file.json: not a JSON object: expected '\"' at byte 12"),
+            (#"{"steps": 5, "steps": 6}"#, #"file.json: not a JSON object: repeated key "steps""#),
+            (#"{"version": 0}"#, "file.json: version 0: take a whole number from 1 to"),
+            (#"{"version": 99, "hue": 1}"#, "file.json: settings of version 99, this program knows those up to "),
+        ])
+    func named(_ text: String, _ line: String) throws {
+        let message = errorText { _ = try merge(text) }
+        #expect(message?.hasPrefix(line) == true, "\(message ?? "accepted")")
+    }
+
+    /// Settings as each version of the program wrote them, for each preset: `VERSION-PRESET.json` of a run, and the metadata of
+    /// weights that carry them.
+    @Test("settings of every version open for ever")
+    func stored() throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Fixtures/configurations").path
+        let names = try Files.names(in: folder)
+        for (name, preset) in Configuration.presets {
+            #expect(names.contains("1-\(name).json"))
+            let path = Files.join(folder, "1-\(name).json")
+            let stored = try Configuration().merging(json: Data(Files.read(path)), from: path)
+            try stored.validate()
+            var expected = preset
+            // What the runs that wrote them were told.
+            if name.hasPrefix("digits") { (expected.steps, expected.sampleEvery) = (1, 0) }
+            if name.hasPrefix("mnist") { (expected.data, expected.dataForm) = ("/data/mnist", .idx) }
+            #expect(stored == expected, "\(name)")
+        }
+        for (name, preset) in [("1-export", "digits"), ("1-checkpoint", "digits-drift")] {
+            let metadata = try JSON.parse(Files.read(Files.join(folder, name + ".metadata")))
+            let text = try #require(metadata[RunFolder.configurationKey]?.string)
+            let stored = try Configuration().merging(json: Data(text.utf8), from: name)
+            #expect(stored.preset == preset && stored.steps == 1 && stored.version == Configuration.currentVersion)
+        }
+        #expect(names.count == Configuration.presets.count + 2, "a file that nothing opens")
+    }
+
+    @Test("a version is written and needs no second look")
+    func version() throws {
+        let text = String(decoding: try Configuration().json(), as: UTF8.self)
+        #expect(text.contains("\"version\" : \(Configuration.currentVersion)"))
+        #expect(try merge(#"{"version": 1, "embed": 32}"#) == merge(#"{"embed": 32}"#))
+        // Another setting makes another version: count them where this fails.
+        let settings = try #require(JSONSerialization.jsonObject(with: Configuration().json()) as? [String: Any])
+        #expect(settings.count == 71 && Configuration.currentVersion == 2)
+    }
+
     @Test func unknownNames() throws {
         #expect(errorText { _ = try merge(#"{"embde": 64}"#) }?.contains("embde") == true)
         #expect(errorText { _ = try Configuration.preset("imagenet") }?.contains("digits") == true)

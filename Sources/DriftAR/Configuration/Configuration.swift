@@ -1,9 +1,11 @@
 import DriftGPU
-import Foundation
 
 /// Everything that defines a training run: model, loss, schedule, optimiser. Written to config.json of a run, read with
 /// `--config`, and carried by checkpoints. Names in JSON are the property names.
 public struct Configuration: Codable, Sendable, Equatable {
+    /// Which settings there are; written with them. See `ConfigurationJSON.swift`.
+    public internal(set) var version = Self.currentVersion
+
     // MARK: Data and model
 
     public var preset = "digits"
@@ -134,6 +136,8 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var sampleEvery = 200
     public var checkpointEvery = 250
     public var keepCheckpoints = 3
+    /// Skipped steps in a row (their loss or gradient not finite) after which the run ends as diverged; 0: never.
+    public var stopAfterSkipped = 50
     /// Steps between evaluations of samples while training; 0: none.
     public var onlineEval = 0
     /// Images of each label in such an evaluation.
@@ -214,46 +218,12 @@ public struct Configuration: Codable, Sendable, Equatable {
         try require(freezeFraction >= 0 && freezeFraction <= 1, "freeze-fraction \(freezeFraction): take 0 to 1")
         try require(logEvery > 0 && sampleEvery >= 0 && checkpointEvery >= 0, "log-every must be above 0, sample-every and checkpoint-every 0 (never) or more")
         try require(keepCheckpoints > 0, "keep-checkpoints \(keepCheckpoints): take 1 or more")
+        try require(stopAfterSkipped >= 0, "stop-after-skipped \(stopAfterSkipped): must be 0 (never) or more")
         try require(accumulate > 0 && accumulate <= 1_000_000, "accumulate \(accumulate): take 1 to 1000000")
         try require(onlineEval >= 0, "online-eval \(onlineEval): must be 0 (never) or more")
         try require(onlineEvalImages > 0 && onlineEvalImages <= 1_000_000, "online-eval-images \(onlineEvalImages): take 1 to 1000000")
         try validateModel()
         try validateSizes()
-    }
-
-    // MARK: JSON
-
-    /// Indented JSON with sorted keys.
-    public func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
-    }
-
-    /// This configuration with the values of a JSON object laid over it. Throws on an unknown key or a value of the wrong kind.
-    public func merging(json data: Data, from source: String) throws -> Configuration {
-        let own = try JSONSerialization.jsonObject(with: try json()) as? [String: Any] ?? [:]
-        guard let object = try? JSONSerialization.jsonObject(with: data), let changes = object as? [String: Any] else {
-            throw ConfigurationError("\(source): not a JSON object; see config.json of a run for the form")
-        }
-        if let unknown = changes.keys.sorted().first(where: { own[$0] == nil }) {
-            throw ConfigurationError("\(source): unknown setting \(unknown); there is \(own.keys.sorted().joined(separator: ", "))")
-        }
-        let merged = own.merging(changes) { $1 }
-        do {
-            return try JSONDecoder().decode(
-                Configuration.self, from: try JSONSerialization.data(withJSONObject: merged))
-        } catch let DecodingError.typeMismatch(_, context) {
-            throw ConfigurationError("\(source): \(Self.path(context)): \(context.debugDescription)")
-        } catch let DecodingError.dataCorrupted(context) {
-            throw ConfigurationError("\(source): \(Self.path(context)): \(context.debugDescription)")
-        } catch {
-            throw ConfigurationError("\(source): a setting has a value of the wrong kind")
-        }
-    }
-
-    private static func path(_ context: DecodingError.Context) -> String {
-        context.codingPath.map(\.stringValue).joined(separator: ".")
     }
 }
 

@@ -29,7 +29,7 @@ extension Configuration {
     /// 1442 handwritten digits of 8x8 pixels: about a minute on two cores. The wider prior keeps the samples of a label
     /// apart from the start; with the reference's 0.5 the same run ends less diverse. Without the smallest radius, whose
     /// force comes from single neighbours, the pictures are less noisy.
-    private static var digits: Configuration {
+    package static var digits: Configuration {
         var digits = Configuration()
         digits.sigmaMax = 1
         digits.radii = [0.05, 0.2]
@@ -41,7 +41,7 @@ extension Configuration {
     }
 
     /// The same digits by drifting alone: DiT in pixel space, groups of samples of a label under Algorithm 2.
-    private static var digitsDrift: Configuration {
+    package static var digitsDrift: Configuration {
         var drift = Configuration()
         drift.preset = "digits-drift"
         drift.model = .dit
