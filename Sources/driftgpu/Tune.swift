@@ -24,6 +24,10 @@ struct Tune: ParsableCommand {
             guard let folder = Device.Options().tuning else {
                 throw ConfigurationError("no folder to store parameters in; set DRIFTGPU_CACHE")
             }
+            // Now, and not when the search is over.
+            guard CacheFolder.canWrite(folder) else {
+                throw ConfigurationError("\(folder): cannot be written; point DRIFTGPU_CACHE to a folder that can")
+            }
             let model = try settings.makeModel()
             let training = try TrainingGraph(
                 model, settings, imageCount: OptDigits.split().training.count, isSecondPhase: false)

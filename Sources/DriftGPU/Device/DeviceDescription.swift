@@ -1,5 +1,6 @@
 import COpenCL
 import Foundation
+import Logging
 
 /// One OpenCL device of one platform, and what was read from it. Listing devices opens no context.
 public struct DeviceDescription: @unchecked Sendable {
@@ -33,6 +34,9 @@ public struct DeviceDescription: @unchecked Sendable {
     public static func all() throws -> [DeviceDescription] {
         listing.lock()
         defer { listing.unlock() }
+        let environment = ProcessInfo.processInfo.environment
+        let cache = DriverCache.replacement(environment: environment)
+        if let cache { setenv(DriverCache.variable, cache, 1) }
         var count: cl_uint = 0
         let status = clGetPlatformIDs(0, nil, &count)
         if status == -1001 || (status == CL_SUCCESS && count == 0) { throw DeviceError(noPlatform) }
@@ -40,10 +44,16 @@ public struct DeviceDescription: @unchecked Sendable {
         var platforms = [cl_platform_id?](repeating: nil, count: Int(count))
         try OpenCLError.check(clGetPlatformIDs(count, &platforms, nil), "clGetPlatformIDs")
         var devices: [DeviceDescription] = []
+        var isPoCL = false
         for case let platform? in platforms {
             let platformName = string { clGetPlatformInfo(platform, cl_platform_info(CL_PLATFORM_NAME), $0, $1, $2) }
             var deviceCount: cl_uint = 0
             let all = cl_device_type(0xFFFF_FFFF)
+            isPoCL = isPoCL || platformName == "Portable Computing Language"
+            if let cache, platformName == "Portable Computing Language" {
+                Logger(label: "driftgpu.device").warning(
+                    "\(DriverCache.usual(environment)) cannot be written: PoCL keeps compiled kernels in \(cache); set \(DriverCache.variable) to choose another folder")
+            }
             // A platform without devices is no error: the next one may have some.
             guard clGetDeviceIDs(platform, all, 0, nil, &deviceCount) == CL_SUCCESS, deviceCount > 0 else { continue }
             var ids = [cl_device_id?](repeating: nil, count: Int(deviceCount))
@@ -53,7 +63,8 @@ public struct DeviceDescription: @unchecked Sendable {
             }
         }
         if devices.isEmpty {
-            throw DeviceError("no OpenCL device: \(count) platform(s) found, none has a device; " + installHint)
+            throw DeviceError("no OpenCL device: \(count) platform(s) found, none has a device; "
+                    + (isPoCL ? "PoCL needs a folder that it can write: set \(DriverCache.variable) to one; or " : "") + installHint)
         }
         return devices
     }
