@@ -30,6 +30,21 @@ import Testing
         #expect(try schedule(graph).launches == 1)
     }
 
+    /// What a run changes is known from the schedule, whatever it is called: places of results, and tensors changed in place.
+    @Test func writtenStorages() throws {
+        let graph = Graph()
+        let x = try graph.input("x", [4])
+        try graph.place(graph.scale(x, by: 2), in: Storage("placed", count: 8), at: 4)
+        let sum = try graph.input("sum", [4])
+        try graph.accumulate(graph.detach(x), into: graph.reshape(sum, [4]), factor: 1, restart: graph.input("restart", [1]))
+        let bank = try MemoryBank(graph, name: "ring", classes: 2, capacity: 3, entry: [4])
+        try graph.add(graph.reshape(x, [1, 4]), labels: graph.input("labels", [1], .int32), to: bank)
+        graph.output(try graph.scale(x, by: 3))
+        let written = try schedule(graph).writtenStorages
+        #expect(written.keys.sorted() == ["placed", "ring.count", "ring.entries", "ring.position", "sum"])
+        #expect(written["placed"] == Storage("placed", count: 8))
+    }
+
     /// The sum of the two gradients of a residual branch is made where the norm's gradient is, and keeps its parameters'.
     @Test func residualOfANormIsFused() throws {
         let graph = Graph()

@@ -38,11 +38,11 @@ public struct CheckpointFolder: Sendable {
         try steps().last
     }
 
-    /// Writes a checkpoint, then removes those beyond `keep` that are older than it. Returns its folder.
+    /// Writes a checkpoint, then removes those beyond `keep` that are older than it, unless told not to. Returns its folder.
     ///
     /// One that the step already has is replaced.
     @discardableResult
-    public func save(step: Int, _ files: [String: Contents]) throws -> String {
+    public func save(step: Int, _ files: [String: Contents], prunes: Bool = true) throws -> String {
         try save(
             step: step,
             writers: files.mapValues { contents in
@@ -53,11 +53,11 @@ public struct CheckpointFolder: Sendable {
                     case .bytes(let bytes): try file.write(bytes)
                     }
                 }
-            })
+            }, prunes: prunes)
     }
 
     /// The same, where each file is written when its turn comes.
-    func save(step: Int, writers: [String: (AtomicFile) throws -> Void]) throws -> String {
+    func save(step: Int, writers: [String: (AtomicFile) throws -> Void], prunes: Bool = true) throws -> String {
         guard step >= 0 else {
             throw DataError("a checkpoint of step \(step)", at: path, fix: "count steps from 0")
         }
@@ -83,7 +83,7 @@ public struct CheckpointFolder: Sendable {
             try? Files.removeTree(temporary)
             throw error
         }
-        try prune(upTo: step)
+        if prunes { try prune(upTo: step) }
         return folder(of: step)
     }
 
@@ -168,7 +168,8 @@ public struct CheckpointFolder: Sendable {
         }
     }
 
-    private func prune(upTo step: Int) throws {
+    /// Removes the checkpoints beyond `keep` that are older than that of `step`.
+    func prune(upTo step: Int) throws {
         guard let keep else { return }
         for old in try steps().filter({ $0 <= step }).dropLast(keep) { try remove(old) }
     }

@@ -25,11 +25,28 @@ public struct RunFolder: Sendable {
     /// Key under which weights carry their configuration.
     static let configurationKey = "driftgpu.config"
 
+    /// Throws where the folder does not allow for `existing`: it holds a run, or holds none to resume.
+    package func check(_ existing: TrainingRun.Existing) throws {
+        let hasCheckpoint = try checkpoints.latest() != nil
+        switch existing {
+        case .refuse:
+            guard hasCheckpoint || Files.exists(configurationPath) else { return }
+            throw ConfigurationError(
+                "\(path): holds a run already; continue it with --resume, replace it with --overwrite, or choose another --output")
+        case .resume:
+            if hasCheckpoint { return }
+            throw ConfigurationError(
+                "\(path): nothing to resume, there is no checkpoint; check --output, or start a run with --auto-resume")
+        case .resumeIfAny, .overwrite: return
+        }
+    }
+
     // MARK: Saving
 
-    /// Writes everything a resumed run needs: weights, EMA, moments, counters, rings. Waits for the device.
+    /// Writes everything a resumed run needs: weights, EMA, moments, counters, rings. Waits for the device. With `prunes` the
+    /// checkpoints beyond those that are kept go.
     @discardableResult
-    public func save(_ trainer: Trainer) throws -> String {
+    public func save(_ trainer: Trainer, prunes: Bool = true) throws -> String {
         let state = trainer.state
         let metadata = try ["format": "pt", Self.configurationKey: String(decoding: trainer.configuration.json(), as: UTF8.self)]
         let rest =
@@ -45,7 +62,7 @@ public struct RunFolder: Sendable {
                 File.model: writer(state.parts(of: "parameters"), metadata),
                 File.ema: writer(state.parts(of: "ema"), metadata),
                 File.state: writer(rest, ["step": String(trainer.step)]),
-            ])
+            ], prunes: prunes)
     }
 
     private static func part(of storage: Storage, in memory: DeviceMemory) -> SafeTensorsPart {

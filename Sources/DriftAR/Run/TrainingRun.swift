@@ -16,8 +16,12 @@ public struct TrainingRun {
     /// How the run ended.
     public enum Ending: Sendable, Equatable { case finished, interrupted }
 
-    /// What to do with a folder that holds a run already.
-    public enum Existing: Sendable { case refuse, resume, overwrite }
+    /// What to do with a folder that holds a run already; `resume` is for one that holds a checkpoint, `resumeIfAny` starts a
+    /// new run where there is none.
+    public enum Existing: Sendable { case refuse, resume, resumeIfAny, overwrite }
+
+    /// Keeps other processes from training in the folder while this one does.
+    private let lock: FolderLock
 
     /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint. Samples of
     /// latents are decoded by `autoencoder` where there is one. `weights`: what a new run starts from. `limits`: what the
@@ -34,12 +38,11 @@ public struct TrainingRun {
                 "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
         }
         folder = RunFolder(path, keep: configuration.keepCheckpoints)
+        // Before the folder is looked at: what another process is about to write must not be missed.
+        let early = Files.isFolder(path) ? try FolderLock(path) : nil
         let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         let latest = try folder.checkpoints.latest()
-        if existing == .refuse, latest != nil || Files.exists(folder.configurationPath) {
-            throw ConfigurationError(
-                "\(path): holds a run already; continue it with --resume, replace it with --overwrite, or choose another --output")
-        }
+        try folder.check(existing)
         let limits = limits ?? TrainingMemory.Limits(device)
         memory = try TrainingMemory(
             configuration, data: data, maxAllocation: limits.maxAllocation, traits: device.traits, gemm: device.gemm)
@@ -49,14 +52,18 @@ public struct TrainingRun {
                 "online-eval \(configuration.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
         }
         judges = configuration.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
-        if existing == .resume, let latest {
+        if existing == .resume || existing == .resumeIfAny, let latest, let early {
             initialWeights = nil
+            lock = early
             trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
         } else {
             initialWeights = try state.initialize(seed: configuration.seed, from: weights)
             trainer = try Trainer(configuration, state: state, data: data)
             // Only now: settings that cannot be trained must not cost the run that stands here.
             try Files.makeFolder(path)
+            lock = try early ?? FolderLock(path)
+            // Another process can have been faster where there was no folder to lock.
+            if early == nil, existing != .overwrite { try folder.check(.refuse) }
             if existing == .overwrite {
                 for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath] where Files.exists(part) {
                     try Files.removeTree(part)
@@ -71,19 +78,40 @@ public struct TrainingRun {
     }
 
     /// Trains up to the configured number of steps. `shouldStop` is asked after every step; when it says so, a checkpoint is
-    /// written and the run ends as interrupted.
-    public func train(progress: ProgressLine, shouldStop: () -> Bool = { false }) throws -> Ending {
+    /// written and the run ends as interrupted. `shouldSave` has a checkpoint written and the run go on.
+    ///
+    /// Throws where the run has diverged. Steps that are skipped leave the weights as they are, so checkpoints then would only
+    /// take the place of good ones: none is written, and none is removed before training has been seen to go on from a newer.
+    public func train(
+        progress: ProgressLine, shouldStop: () -> Bool = { false }, shouldSave: () -> Bool = { false }
+    ) throws -> Ending {
         let configuration = trainer.configuration
         let log = try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil)
         var shown: [(String, Double)] = []
         var judged: [(String, Double)] = []
-        var isSaved = trainer.step > 0
+        var saving = CheckpointTurns(isSaved: trainer.step > 0)
+        var skipped = SkippedSteps(step: trainer.step, counted: try trainer.countedSteps())
+        // How often it is looked whether steps count: that waits for the device.
+        let limit = configuration.stopAfterSkipped
+        let interval = limit > 0 ? min(configuration.logEvery, limit) : configuration.logEvery
         while trainer.step < configuration.steps {
             try trainer.advance()
-            isSaved = false
             let step = trainer.step
             trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.steps
+            let isStopped = shouldStop() && !isLast
+            saving.step(
+                isDue: isLast || shouldSave() || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0),
+                isLast: isLast || isStopped)
+            if saving.needsCount || step % interval == 0 {
+                skipped.observe(step: step, counted: try trainer.countedSteps(), last: try trainer.lastStepCounted())
+                if skipped.inARow == 0, let good = saving.confirm() { try folder.checkpoints.prune(upTo: good) }
+                if skipped.isDiverged(limit: limit, atEnd: isLast) {
+                    progress.finish()
+                    try log.sync()
+                    throw diverged("its last \(skipped.inARow) steps were skipped, their loss was not finite", suspect: saving.unconfirmed)
+                }
+            }
             let isJudged = configuration.onlineEval > 0 && (step % configuration.onlineEval == 0 || isLast)
             if step == 1 || step % configuration.logEvery == 0 || isLast || isJudged {
                 // Before anything is drawn on the same memory: that overwrites what the step left.
@@ -98,22 +126,35 @@ public struct TrainingRun {
             }
             progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
             if isLast || (configuration.sampleEvery > 0 && step % configuration.sampleEvery == 0) { try writeSamples() }
-            if isLast || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0) {
+            if saving.isTurn(afterSkipped: skipped.inARow > 0) {
                 try log.sync()
-                try folder.save(trainer)
-                isSaved = true
-            }
-            if !isLast, shouldStop() {
-                if !isSaved {
-                    try log.sync()
-                    try folder.save(trainer)
+                guard try trainer.hasFiniteWeights() else {
+                    progress.finish()
+                    throw diverged("weights are not finite", suspect: saving.unconfirmed)
                 }
+                try folder.save(trainer, prunes: false)
+                if let good = saving.saved(step, isGood: skipped.inARow == 0) { try folder.checkpoints.prune(upTo: good) }
+            }
+            if isStopped {
                 progress.finish()
                 return .interrupted
             }
         }
         progress.finish()
         return .finished
+    }
+
+    /// What to do about a run that has diverged. `suspect`: a checkpoint after which no step counted.
+    private func diverged(_ reason: String, suspect: Int?) -> DataError {
+        let steps = (try? folder.checkpoints.steps()) ?? []
+        let remedy: String
+        if let good = steps.last(where: { $0 != suspect }) {
+            let first = suspect.map { steps.contains($0) ? "remove \(folder.checkpoints.folder(of: $0)), then " : "" } ?? ""
+            remedy = "\(first)go on from step \(good) with --resume and a smaller --lr than \(trainer.configuration.learningRate)"
+        } else {
+            remedy = "start again with --overwrite and a smaller --lr than \(trainer.configuration.learningRate)"
+        }
+        return DataError("diverged at step \(trainer.step): \(reason)", at: folder.path, fix: remedy)
     }
 
     /// A grid of samples, one row a label (of the first ten), as samples/step-N.png.

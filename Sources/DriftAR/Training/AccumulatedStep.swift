@@ -13,10 +13,12 @@ public struct AccumulatedStep {
 
     /// Flat buffer of the mean gradient.
     static let gradientName = "gradient_mean"
+    /// Storage of the mean of what is logged.
+    static let lossName = "loss_mean"
 
     /// Mean of what is logged; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
     static func losses(_ configuration: Configuration) -> Storage {
-        Storage("loss_mean", count: 6 + configuration.radii.count)
+        Storage(lossName, count: 6 + configuration.radii.count)
     }
 
     public init(_ model: any ImageModel, _ configuration: Configuration, isSecondPhase: Bool) throws {

@@ -117,10 +117,56 @@ public final class Trainer {
         return executor
     }
 
-    /// Stored tensors beyond the flat buffers that a resumed run needs: the optimiser's counters, the rings.
+    /// Flat buffers of the parameters, which a checkpoint keeps tensor by tensor.
+    private static let keptByParameter: Set<String> = ["parameters", "ema", "moment1", "moment2"]
+    /// What a step writes before it reads it, so that no checkpoint needs it.
+    private static let writtenAnew: Set<String> = [
+        "gradients", AccumulatedStep.gradientName, AccumulatedStep.lossName,
+    ]
+
+    /// Stored tensors beyond the flat buffers that a resumed run needs: the optimiser's counters, the rings. A storage that a
+    /// step changes is one of them unless it is declared above, so new state cannot be forgotten.
     func extraStorages() throws -> [Storage] {
-        let rings = try current().executor.schedule.storages.values.filter { $0.name.contains("_bank.") }
-        return [TrainingGraph.counters] + rings.sorted { $0.name < $1.name }
+        let phase = try current()
+        var written = phase.executor.schedule.writtenStorages
+        if let update = phase.update { written.merge(update.executor.schedule.writtenStorages) { known, _ in known } }
+        return written.values
+            .filter { !Self.keptByParameter.contains($0.name) && !Self.writtenAnew.contains($0.name) }
+            .sorted { $0.name < $1.name }
+    }
+
+    /// Whether the last step counted; false where its loss or its gradient was not finite, so that it changed nothing. Waits
+    /// for the device.
+    func lastStepCounted() throws -> Bool {
+        guard let phase else { return true }
+        let state: [Float]
+        if let update = phase.update {
+            state = try update.executor.read(update.graph.norm)
+        } else if let norm = phase.graph.losses.norm {
+            state = try phase.executor.read(norm)
+        } else {
+            return true
+        }
+        return state.count > 2 && state[2] == 1
+    }
+
+    /// Steps that counted, in the whole run. Waits for the device.
+    func countedSteps() throws -> Int {
+        Int(try memory.read(UInt32.self, from: TrainingGraph.counters)[0])
+    }
+
+    /// Whether every weight, and every one of the EMA, is a number. Waits for the device.
+    func hasFiniteWeights() throws -> Bool {
+        let block = 1 << 22
+        for name in ["parameters", "ema"] {
+            let storage = state.model.layout.storage(name)
+            for start in stride(from: 0, to: storage.count, by: block) {
+                let count = min(block, storage.count - start)
+                let values = try memory.read(Float.self, from: storage, at: start, count: count)
+                if !values.allSatisfy(\.isFinite) { return false }
+            }
+        }
+        return true
     }
 
     /// Issues one step. Does not wait for it; call `metrics` or `Device.finish` now and then.
