@@ -12,7 +12,7 @@ FLAGS = -c release -Xswiftc -enable-testing
 .PHONY: digits test bundle build setup clean
 
 digits: build
-	.build/release/driftgpu train --resume
+	.build/release/driftgpu train --auto-resume
 	.build/release/driftgpu eval --checkpoint out/digits
 	@echo "look at out/digits/samples"
 

@@ -27,6 +27,7 @@ struct Cache: ParsableCommand {
 
     func run() throws {
         try reporting {
+            let interrupt = Interrupt()
             let weights = try vaeOptions.required(seed: seed)
             var options = DataSource.Options()
             (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
@@ -46,13 +47,13 @@ struct Cache: ParsableCommand {
                 return
             }
             if cache.done > 0 { Output.line("\(output): going on after \(cache.done) of \(cache.total) images") }
-            try write(&cache)
+            try write(&cache, interrupt)
         }
     }
 
-    private func write(_ cache: inout LatentCache) throws {
+    private func write(_ cache: inout LatentCache, _ interrupt: Interrupt) throws {
         let progress = ProgressLine(from: cache.done, total: cache.total)
-        let interrupt = Interrupt()
+        interrupt.begin()
         var before = cache.done
         while try cache.writeShard() {
             cache.takeReasons().forEach(progress.message)
@@ -61,13 +62,13 @@ struct Cache: ParsableCommand {
             if interrupt.isRequested {
                 progress.finish()
                 Output.line("stopped after \(cache.done) of \(cache.total) images; the same command goes on")
-                throw ExitCode(130)
+                throw ExitCode.stopped
             }
         }
         cache.takeReasons().forEach(progress.message)
         progress.update(step: cache.done, losses: [], images: cache.done - before)
         progress.finish()
         let broken = cache.brokenCount > 0 ? "; \(cache.brokenCount) could not be read, others stand in their places" : ""
-        Output.line("\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output)")
+        Output.line("\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output.shellQuoted)")
     }
 }

@@ -47,7 +47,7 @@ struct DataOptions: ParsableArguments {
             let source = try DataSource.open(settings)
             guard source.form == settings.dataForm else {
                 throw ConfigurationError(
-                    "\(settings.data): is of the form \(source.form.rawValue), the run was trained on \(settings.dataForm.rawValue); name its data with --data")
+                    "\(DataSource.name(of: settings.data)): is of the form \(source.form.rawValue), the run was trained on \(settings.dataForm.rawValue); name its data with --data")
             }
             return source
         }

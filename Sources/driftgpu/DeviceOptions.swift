@@ -41,10 +41,11 @@ struct DeviceOptions: ParsableArguments {
     }
 }
 
-/// Runs a command's work; an error becomes one line on stderr and exit code 1.
+/// Runs a command's work; an error becomes one line on stderr and exit code 1, and so does output that could not be written.
 func reporting(_ body: () throws -> Void) throws {
     do {
         try body()
+        try Output.check()
     } catch let code as ExitCode {
         throw code
     } catch {

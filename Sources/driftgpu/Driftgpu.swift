@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 @main
 struct Driftgpu: ParsableCommand {
@@ -10,4 +11,26 @@ struct Driftgpu: ParsableCommand {
             Train.self, Sample.self, Eval.self, Analyze.self, Toy.self, Cache.self, Autoencode.self, Import.self, Export.self,
             Inspect.self, Bench.self, Devices.self, Selftest.self, Tune.self,
         ])
+
+    /// Parses and runs. Wrong usage is one line on standard error, as every error is; help is output as any other.
+    static func main() {
+        Output.reserveStandardStreams()
+        do {
+            var command = try parseAsRoot(Usage.joined(Array(CommandLine.arguments.dropFirst())))
+            try command.run()
+        } catch {
+            leave(error)
+        }
+    }
+
+    private static func leave(_ error: any Error) -> Never {
+        var code = exitCode(for: error)
+        if code == .success {
+            Output.line(fullMessage(for: error))
+            do { try Output.check() } catch { code = exitCode(for: error) }
+        } else if code == .validationFailure {
+            Output.error(Usage.line(message(for: error), Array(CommandLine.arguments.dropFirst()), of: configuration.subcommands))
+        }
+        Foundation.exit(code.rawValue)
+    }
 }

@@ -48,17 +48,22 @@ struct Sample: ParsableCommand {
                     ("driftgpu.weights", weights),
                 ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
                     + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
-            let leftovers = try sampler.clock.measure(.write) { try set.write(to: output, arrays: format == .npy) }
             let images = chosen.count * perLabel
+            guard set.notFinite < images else {
+                throw ConfigurationError(
+                    "\(checkpoint): none of \(images) images is finite, the run has diverged; take an earlier checkpoint, or train again with a smaller --lr")
+            }
+            let leftovers = try sampler.clock.measure(.write) { try set.write(to: output, arrays: format == .npy) }
+            let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
+            // Before anything is printed: a reader that leaves ends the program.
+            if let report { try AtomicFile.write([UInt8](result.json()), to: report) }
             Output.line("\(images) images in \(output), all of them in \(output)/grid.png")
             leftovers.lines(in: output).forEach(Output.line)
             if set.notFinite > 0 {
                 Output.line("\(set.notFinite) of \(images) images are not finite and show as black: take an earlier checkpoint")
             }
             if let note = rendering.note { Output.line(note) }
-            let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
             result.lines.forEach(Output.line)
-            if let report { try AtomicFile.write([UInt8](result.json()), to: report) }
         }
     }
 }

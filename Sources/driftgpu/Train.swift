@@ -6,13 +6,14 @@ import Foundation
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
-        discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves and says how to resume.")
+        discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves, says how to resume and ends with exit code 75; so do SIGTERM, SIGHUP and SIGUSR1. SIGUSR2 saves and goes on.")
 
     @Option(help: "Settings to start from.") var preset: String = "digits"
     @Option(help: "JSON file with settings (the form of a run's config.json); flags go before it, it goes before the preset.")
     var config: String?
     @Option(name: [.short, .long], help: "Folder of the run. Default: out/PRESET.") var output: String?
     @Flag(help: "Continue the run in the output folder from its newest checkpoint.") var resume = false
+    @Flag(help: "As --resume where the output folder holds a run, else start one: for commands that are repeated.") var autoResume = false
     @Flag(help: "Replace the run in the output folder.") var overwrite = false
     @Option(name: [.customLong("init")], help: ArgumentHelp("Weights a new run starts from: a .safetensors file, a run's folder (its EMA) or a checkpoint's. What fits is taken, the rest is named.", valueName: "path"))
     var initialWeights: String?
@@ -25,22 +26,23 @@ struct Train: ParsableCommand {
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
     func validate() throws {
-        if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other") }
+        let given = [("--resume", resume), ("--auto-resume", autoResume), ("--overwrite", overwrite)].filter(\.1)
+        if given.count > 1 { throw ValidationError("\(given[0].0) and \(given[1].0) exclude each other") }
     }
 
     func run() throws {
         try reporting {
+            let interrupt = printPlan || profile != nil ? nil : Interrupt()
             let path = output ?? "out/" + preset
             var settings = try Configuration.preset(preset)
-            let isResumed = resume && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
+            // Before anything is read: a mistyped folder shows at once.
+            if !printPlan, profile == nil { try RunFolder(path).check(existing) }
+            let isResumed = (resume || autoResume) && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
             if isResumed {
                 settings = try RunFolder(path).configuration()
             }
             if let config {
-                guard let data = FileManager.default.contents(atPath: config) else {
-                    throw ConfigurationError("\(config): cannot be read; name a JSON file with settings")
-                }
-                settings = try settings.merging(json: data, from: config)
+                settings = try settings.merging(json: Data(Files.read(config)), from: config)
             }
             try hyperparameters.apply(to: &settings)
             if let precision = deviceOptions.precision { settings.precision = precision }
@@ -60,35 +62,40 @@ struct Train: ParsableCommand {
                 return
             }
             let run = try TrainingRun(
-                settings, data: data, path: path, existing: resume ? .resume : overwrite ? .overwrite : .refuse,
-                device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+                settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
                 weights: try initialWeights.map { try SavedModel.file($0) })
-            if let taken = run.initialWeights { Output.line(taken.description) }
-            try train(run, path: path, device: device)
+            if let taken = run.initialWeights { Output.remark(taken.description) }
+            if let interrupt { try train(run, path: path, device: device, interrupt) }
         }
     }
 
-    private func train(_ run: TrainingRun, path: String, device: Device) throws {
+    private var existing: TrainingRun.Existing {
+        resume ? .resume : autoResume ? .resumeIfAny : overwrite ? .overwrite : .refuse
+    }
+
+    private func train(_ run: TrainingRun, path: String, device: Device, _ interrupt: Interrupt) throws {
         let steps = run.trainer.configuration.steps
         guard run.trainer.step < steps else {
-            Output.line(
-                "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path)")
+            Output.remark(
+                "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path.shellQuoted)")
             return
         }
         let products = device.precision == .fp32 ? "" : ", \(device.precision.rawValue) products"
-        Output.line(
+        Output.remark(
             "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)\(products)")
-        Output.line(run.memory.description)
-        let interrupt = Interrupt()
+        Output.remark(run.memory.description)
         let progress = ProgressLine(from: run.trainer.step, total: steps)
-        switch try run.train(progress: progress, shouldStop: { interrupt.isRequested }) {
+        interrupt.begin()
+        switch try run.train(
+            progress: progress, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
+        {
         case .finished:
             // Latents are no images to judge.
             let next = run.trainer.data.form == .pixels ? "eval" : "sample"
-            Output.line("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path)")
+            Output.remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path.shellQuoted)")
         case .interrupted:
-            Output.line("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path)")
-            throw ExitCode(130)
+            Output.remark("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path.shellQuoted)")
+            throw ExitCode.stopped
         }
     }
 
@@ -139,26 +146,4 @@ struct Train: ParsableCommand {
         Output.line(
             String(format: "%9.3f ms/step in kernels, %.3f ms/step wall", inKernels / Double(count), wall / Double(count)))
     }
-}
-
-/// Ctrl-C as a flag: the run ends after the step in hand. A second Ctrl-C ends the process at once.
-final class Interrupt: @unchecked Sendable {
-    private let lock = NSLock()
-    private var requested = false
-    private var sources: [any DispatchSourceSignal] = []
-
-    init() {
-        for number in [SIGINT, SIGTERM] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "driftgpu.interrupt"))
-            source.setEventHandler { [self] in
-                lock.withLock { requested = true }
-                signal(number, SIG_DFL)
-            }
-            source.resume()
-            sources.append(source)
-        }
-    }
-
-    var isRequested: Bool { lock.withLock { requested } }
 }

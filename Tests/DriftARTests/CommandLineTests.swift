@@ -161,6 +161,8 @@ import Testing
             #expect(errors.contains("ignored") && errors.filter { $0 == "\n" }.count == 1, "\(text): \(errors)")
         }
         try folder.expectError("tune --seconds 0", says: "--seconds 0")
+        let blocked = try folder.write("", to: "file") + "/cache"
+        try folder.expectError("tune --seconds 100", says: blocked, environment: ["DRIFTGPU_CACHE": blocked])
         try folder.expectError("tune --gemm native --seconds 1", says: "CLBlast")
     }
 
@@ -187,7 +189,7 @@ import Testing
         "wrong usage has exit code 64",
         arguments: [
             "train --embde 3", "train --embed wide", "train --embed 1e9", "train --steps 99999999999999999999",
-            "train --resume --overwrite", "train --drift-groups labels", "train --seed -1", "train --seed=-1", "sample",
+            "train --resume --overwrite", "train --resume --auto-resume", "train --drift-groups labels", "train --seed -1", "train --seed=-1", "sample",
             "eval", "eval --images x --features phi", "eval --images x --features classifier", "eval --images x --stats y",
             "eval --checkpoint x --features pixels --classifier y", "eval --fit-classifier --images x", "paint", "sample --checkpoint x --format bmp",
             "train --lr 1 --blr 1", "train --epochs 1 --steps 1",
@@ -196,24 +198,63 @@ import Testing
     func usage(_ line: String) throws {
         let folder = try TestFolder()
         let (code, _, errors) = try folder.run(line)
-        #expect(code == 64, "\(errors)")
+        #expect(code == 64 && errors.hasPrefix("error: ") && errors.filter { $0 == "\n" }.count == 1, "\(errors)")
+        #expect(errors.contains("; see driftgpu help"), "\(errors)")
     }
 
-    @Test("Ctrl-C finishes the step, saves, and says how to go on")
-    func interrupt() throws {
+    @Test("a bad number is named with what is allowed")
+    func badNumbers() throws {
         let folder = try TestFolder()
-        let program = try Program("train --steps 1000000 --output run " + Program.tiny, in: folder)
-        #expect(try program.wait { (try? folder.text("run/metrics.jsonl").contains("\n")) == true })
-        kill(program.process.processIdentifier, SIGINT)
-        let (code, output, errors) = try program.finish()
-        #expect(code == 130, "\(errors)")
-        let checkpoints = RunFolder(folder.file("run")).checkpoints
-        let step = try #require(try checkpoints.latest())
-        #expect(output.contains("stopped at step \(step); continue with: driftgpu train --resume --output run"))
-        _ = try checkpoints.open(step: step)
-        let resumed = try folder.run("train --resume --output run --steps \(step + 2)")
-        #expect(resumed.code == 0, "\(resumed.errors)")
-        #expect(try checkpoints.latest() == step + 2)
+        let seed = "a whole number from 0 to 18446744073709551615"
+        for (line, part) in [
+            ("train --seed -1", "'-1' is invalid for '--seed <seed>': take \(seed); see driftgpu help train"),
+            ("sample --checkpoint x --seed -1", seed), ("train --embed 1e9", "'1e9' is invalid for '--embed <n>': take a whole number"),
+            ("train --lr fast", "'fast' is invalid for '--lr <x>': take a number"), ("eval --checkpoint x --per-label 2.5", "take a whole number"),
+            ("train --rope 3", "take true or false"),
+        ] {
+            let (code, _, errors) = try folder.run(line)
+            #expect(code == 64 && errors.contains(part) && errors.filter { $0 == "\n" }.count == 1, "\(line): \(errors)")
+        }
+        try folder.expectError("train --steps -1", says: "steps -1: take 1 or more")
+    }
+
+    @Test("output that cannot be written is an error; a reader that leaves is not")
+    func fullDevice() throws {
+        let folder = try TestFolder()
+        for line in ["devices", "selftest --list", "--help", "help train", "train --print-plan --steps 2 " + Program.tiny] {
+            let full = try folder.shell("\"$driftgpu\" \(line) > /dev/full")
+            #expect(full.code == 1 && full.errors.contains("No space left"), "\(line): \(full.errors)")
+            #expect(full.errors.filter { $0 == "\n" }.count == 1, "\(line): \(full.errors)")
+        }
+        let left = try folder.shell("(\"$driftgpu\" selftest --list; echo $? > code) | head -1")
+        #expect(left.errors.isEmpty && left.output.filter { $0 == "\n" }.count == 1, "\(left.errors)")
+        // Ended by the signal, or by the error where the signal is ignored.
+        let ignored = try folder.shell("trap '' PIPE; (\"$driftgpu\" selftest --list; echo $? > code) | head -1")
+        #expect(try ignored.errors.isEmpty && ["0\n", "141\n"].contains(folder.text("code")), "\(ignored.errors)")
+    }
+
+    @Test("a driver finds a cache where neither home nor its own folder can be written")
+    func driverCache() throws {
+        let folder = try TestFolder()
+        let none = try folder.write("", to: "file") + "/home"
+        for environment in [["HOME": none, "XDG_CACHE_HOME": "", "POCL_CACHE_DIR": none], ["POCL_CACHE_DIR": none, "DRIFTGPU_CACHE": folder.file("own")]] {
+            let result = try folder.run(
+                "selftest --device cpu --filter operation/add/", environment: environment.merging(["TMPDIR": folder.path]) { $1 })
+            #expect(result.code == 0 && result.output.contains("passed"), "\(result.errors)")
+            let cache = environment["DRIFTGPU_CACHE"] ?? folder.path
+            #expect(result.errors.contains(none) && result.errors.contains(" in \(cache)"), "\(result.errors)")
+            #expect(result.errors.filter { $0 == "\n" }.count == 1, "\(result.errors)")
+        }
+    }
+
+    @Test("the digits' classes are named as what they are")
+    func builtInData() throws {
+        let folder = try TestFolder()
+        try folder.expectError("train --classes 5", says: "error: the digits the program carries: 10 classes, the model has 5")
+        try folder.write(#"{"steps": 2.5}"#, to: "fraction.json")
+        try folder.expectError("train --config fraction.json", says: "fraction.json: steps 2.5: take a whole number")
+        try folder.expectError("train --resume --output typo", says: "typo: nothing to resume")
+        #expect(!Files.exists(folder.file("typo")))
     }
 
     @Test("a run killed while it saves goes on from a whole checkpoint")
@@ -224,7 +265,7 @@ import Testing
         var last = 0
         for round in 0..<6 {
             let program = try Program(
-                "train --resume --steps 1000000 --output run \(Program.tiny) --checkpoint-every 1", in: folder)
+                "train --auto-resume --steps 1000000 --output run \(Program.tiny) --checkpoint-every 1", in: folder)
             #expect(try program.wait { (try? checkpoints.latest()).flatMap { $0 } ?? 0 > last })
             Thread.sleep(forTimeInterval: 0.0005 * Double(random.below(60)))
             kill(program.process.processIdentifier, SIGKILL)

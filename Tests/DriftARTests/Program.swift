@@ -9,13 +9,20 @@ struct Program {
     private let folder: TestFolder
     private let name = UUID().uuidString
 
-    /// Starts it with a space-separated line and further arguments.
-    init(_ line: String, _ more: [String] = [], in folder: TestFolder, environment: [String: String] = [:]) throws {
-        self.folder = folder
-        // The test bundle and the program are products of one build.
+    /// The built program. The test bundle and it are products of one build.
+    static var url: URL {
         let bundle = Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
-        process.executableURL = bundle.deletingLastPathComponent().appendingPathComponent("driftgpu")
-        process.arguments = line.split(separator: " ").map(String.init) + more
+        return bundle.deletingLastPathComponent().appendingPathComponent("driftgpu")
+    }
+
+    /// Starts it with a space-separated line and further arguments. `wrapper`: a program that becomes it, as `nohup` does.
+    init(
+        _ line: String, _ more: [String] = [], in folder: TestFolder, environment: [String: String] = [:], wrapper: [String] = []
+    ) throws {
+        self.folder = folder
+        let arguments = line.split(separator: " ").map(String.init) + more
+        process.executableURL = wrapper.isEmpty ? Self.url : URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = wrapper.isEmpty ? arguments : wrapper + [Self.url.path] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
         for kind in ["out", "err"] { try folder.write("", to: name + kind) }
@@ -32,6 +39,11 @@ struct Program {
         let code = process.terminationReason == .exit ? process.terminationStatus : nil
         return (code, try folder.text(name + "out"), try folder.text(name + "err"))
     }
+
+    /// What it has printed on standard error so far.
+    var errors: String { (try? folder.text(name + "err")) ?? "" }
+
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// Settings of `TinyRun.pixels` as flags.
     static let tiny =
@@ -53,6 +65,23 @@ extension TestFolder {
     /// Runs `driftgpu` in this folder to its end.
     func run(_ line: String, _ more: [String] = [], environment: [String: String] = [:]) throws -> Program.Result {
         try Program(line, more, in: self, environment: environment).finish()
+    }
+
+    /// Runs a line of the shell in this folder, where `$driftgpu` is the program.
+    func shell(_ line: String, environment: [String: String] = [:]) throws -> Program.Result {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", line]
+        process.environment = ProcessInfo.processInfo.environment
+            .merging(["driftgpu": Program.url.path]) { $1 }.merging(environment) { $1 }
+        process.currentDirectoryURL = URL(fileURLWithPath: path)
+        for kind in ["out", "err"] { try write("", to: "shell." + kind) }
+        process.standardOutput = FileHandle(forWritingAtPath: file("shell.out"))
+        process.standardError = FileHandle(forWritingAtPath: file("shell.err"))
+        try process.run()
+        process.waitUntilExit()
+        let code = process.terminationReason == .exit ? process.terminationStatus : nil
+        return (code, try text("shell.out"), try text("shell.err"))
     }
 
     /// Expects that it fails with exit code 1 and one line, which names `part`.

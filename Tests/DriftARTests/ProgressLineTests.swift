@@ -7,8 +7,12 @@ import Testing
         var now = 100.0
     }
 
-    private func line(_ screen: Screen, columns: Int?, from: Int = 0, total: Int) -> ProgressLine {
-        ProgressLine(from: from, total: total, output: .custom(columns: columns) { screen.text += $0 }, clock: { screen.now })
+    private func line(
+        _ screen: Screen, columns: Int?, from: Int = 0, total: Int, environment: [String: String] = [:]
+    ) -> ProgressLine {
+        ProgressLine(
+            from: from, total: total, output: .custom(columns: columns, { screen.text += $0 }, environment: environment),
+            clock: { screen.now })
     }
 
     @Test func terminal() {
@@ -34,6 +38,35 @@ import Testing
         let progress = line(screen, columns: 10, total: 100)
         progress.update(step: 1, losses: [("loss", 1)], images: 1)
         #expect(screen.text == "\rstep   1/\u{1B}[K")
+    }
+
+    @Test("a dumb terminal gets plain lines")
+    func dumb() {
+        let screen = Screen()
+        let progress = line(screen, columns: 60, total: 2, environment: ["TERM": "dumb"])
+        for step in 1...2 {
+            screen.now += 20
+            progress.update(step: step, losses: [], images: 1)
+        }
+        progress.message("done")
+        progress.finish()
+        #expect(screen.text.split(separator: "\n").map { $0.prefix(8) } == ["step 1/2", "step 2/2", "done"])
+        #expect(!screen.text.contains("\r") && !screen.text.contains("\u{1B}"))
+    }
+
+    @Test("with NO_COLOR the line is rewritten without escape sequences")
+    func noColor() {
+        let screen = Screen()
+        let progress = line(screen, columns: 60, total: 100, environment: ["TERM": "xterm", "NO_COLOR": "1"])
+        screen.now += 1
+        progress.update(step: 10, losses: [("loss", 0.12345)], images: 160)
+        let first = "step  10/100  loss 0.123  160.0 images/s  ETA 9s"
+        screen.now += 1
+        progress.update(step: 11, losses: [], images: 1)
+        let second = screen.text.split(separator: "\r").last.map(String.init) ?? ""
+        #expect(screen.text == "\r" + first + "\r" + second && second.count == first.count, "the longer line is covered")
+        progress.message("saved")
+        #expect(!screen.text.contains("\u{1B}") && screen.text.contains("\rsaved\n"))
     }
 
     @Test func plainStream() {

@@ -9,6 +9,48 @@ import Testing
 
     private func pixels(_ folder: TestFolder) throws -> [Float]? { try NPY.read(folder.file("pictures/samples.npy")).floats }
 
+    @Test("two processes on one label cache draw the same and leave one entry that both can read")
+    func sharedCache() throws {
+        let folder = try TestFolder()
+        let environment = ["DRIFTGPU_CACHE": folder.file("cache")]
+        #expect(try folder.run("train --steps 2 --output run " + Program.tiny).code == 0)
+        let line = "sample --checkpoint run --labels 1,4 --per-label 2 --format npy --label-cache on --output "
+        let programs = try ["a", "b"].map { try Program(line + $0, in: folder, environment: environment) }
+        for program in programs {
+            let (code, _, errors) = try program.finish()
+            #expect(code == 0, "\(errors)")
+        }
+        let last = try folder.run(line + "c", environment: environment)
+        #expect(last.code == 0 && last.output.contains("0 labels encoded, 2 from the cache"), "\(last.output) \(last.errors)")
+        let pictures = try ["a", "b", "c"].map { try NPY.read(folder.file($0 + "/samples.npy")).floats }
+        #expect(pictures[0] == pictures[1] && pictures[0] == pictures[2])
+        let names = try Files.names(in: folder.file("cache/labels"))
+        #expect(names.count == 1, "\(names)")
+    }
+
+    @Test("images that are not finite are counted, and none but such are an error")
+    func notFinite() throws {
+        let folder = try TestFolder()
+        #expect(try folder.run("train --steps 1 --output run " + Program.tiny).code == 0)
+        let path = folder.file("run/checkpoints/step-00000001/ema.safetensors")
+        let good = try SafeTensors.read(path)
+        func write(_ change: (inout [Float]) -> Void, to name: String) throws {
+            var tensors = good.tensors
+            let tensor = try #require(tensors[name])
+            var values = try #require(tensor.floats)
+            change(&values)
+            tensors[name] = try NamedTensor(shape: tensor.shape, floats: values)
+            try SafeTensors.write(tensors, metadata: good.metadata, to: folder.file("broken.safetensors"))
+        }
+        let line = "sample --checkpoint broken.safetensors --labels 1,4 --per-label 2 --output pictures"
+        // The embedding of label 4.
+        try write({ values in for i in (values.count * 4 / 10)..<(values.count * 5 / 10) { values[i] = .nan } }, to: "class_emb.weight")
+        let some = try folder.run(line)
+        #expect(some.code == 0 && some.output.contains("2 of 4 images are not finite"), "\(some.output) \(some.errors)")
+        try write({ $0[0] = .infinity }, to: "enc_to_token_proj.bias")
+        try folder.expectError(line, says: "none of 4 images is finite")
+    }
+
     @Test func wholeCommand() throws {
         let folder = try TestFolder()
         let cache = ["DRIFTGPU_CACHE": folder.file("cache")]

@@ -33,7 +33,7 @@ public struct RunAnalysis: Sendable {
         guard isLogged || model != nil else {
             throw DataError(
                 "nothing to analyse: metrics.jsonl has no step and there is no complete checkpoint of Drift-AR", at: run,
-                fix: "train first: driftgpu train --output \(run)")
+                fix: "train first: driftgpu train --output \(run.shellQuoted)")
         }
         configuration = try saved?.configuration ?? (Files.exists(place.configurationPath) ? place.configuration() : nil)
         (self.run, self.weights) = (run, weights)

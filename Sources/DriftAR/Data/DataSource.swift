@@ -80,11 +80,14 @@ public struct DataSource: Sendable {
         let source = try open(path, options)
         guard source.training.classCount <= configuration.classes else {
             throw DataError("\(source.training.classCount) classes, the model has \(configuration.classes)",
-                            at: path.isEmpty ? "the digits the program carries" : path,
+                            at: name(of: path),
                             fix: "name the data that the model was trained on, or set as many classes")
         }
         return source
     }
+
+    /// What errors call the data at `path`; an empty path has no name of its own.
+    package static func name(of path: String) -> String { path.isEmpty ? "the digits the program carries" : path }
 
     private init(_ form: Form, training: ImageSet, heldOut: ImageSet?, holdOut: Int) throws {
         self.form = form

@@ -1,3 +1,5 @@
+import Foundation
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -13,13 +15,30 @@ public final class ProgressLine {
         /// Standard error; a terminal where it is one.
         case standardError
         /// A closure, as a terminal of so many columns, or as a plain stream where nil.
-        case custom(columns: Int?, (String) -> Void)
+        case custom(columns: Int?, (String) -> Void, environment: [String: String] = [:])
     }
+
+    /// What the environment says of a terminal.
+    private struct Terminal {
+        /// A dumb terminal has lines, and nothing more.
+        let canRewrite: Bool
+        /// NO_COLOR asks for text without escape sequences, whatever they do.
+        let takesEscapes: Bool
+
+        init(_ environment: [String: String]) {
+            canRewrite = environment["TERM"] != "dumb"
+            takesEscapes = canRewrite && (environment["NO_COLOR"] ?? "").isEmpty
+        }
+    }
+
+    private static let clearLine = "\u{1B}[K"
 
     private let first: Int
     private let total: Int
     private let write: (String) -> Void
     private let columns: () -> Int?
+    /// What clears the rest of a terminal's line; nil: blanks do.
+    private let clearing: String?
     private let clock: () -> Double
     private let begin: Double
     private var lastShown = -Double.infinity
@@ -44,10 +63,14 @@ public final class ProgressLine {
         switch output {
         case .standardError:
             write = Self.writeToStandardError
-            columns = Self.terminalColumns
-        case .custom(let width, let sink):
+            let terminal = Terminal(ProcessInfo.processInfo.environment)
+            columns = { terminal.canRewrite ? Self.terminalColumns() : nil }
+            clearing = terminal.takesEscapes ? Self.clearLine : nil
+        case .custom(let width, let sink, let environment):
             write = sink
-            columns = { width }
+            let terminal = Terminal(environment)
+            columns = { terminal.canRewrite ? width : nil }
+            clearing = terminal.takesEscapes ? Self.clearLine : nil
         }
         self.clock = clock ?? Self.monotonicSeconds
         begin = self.clock()
@@ -83,10 +106,18 @@ public final class ProgressLine {
     /// Prints a line of its own, above the progress.
     public func message(_ line: String) {
         if columns() != nil {
-            write("\r\u{1B}[K" + line + "\n" + shownLine)
+            let blank = clearing ?? String(repeating: " ", count: shownLine.count) + "\r"
+            write("\r" + blank + line + "\n" + shownLine)
         } else {
             write(line + "\n")
         }
+    }
+
+    /// Prints a line on standard error from any thread, above the progress where there is one.
+    public static func remark(_ line: String) {
+        let terminal = Terminal(ProcessInfo.processInfo.environment)
+        let isShown = terminal.canRewrite && terminalColumns() != nil
+        writeToStandardError((isShown ? "\r" + (terminal.takesEscapes ? clearLine : "") : "") + line + "\n")
     }
 
     /// Shows the last step and ends the line. Later messages stand below it.
@@ -115,8 +146,9 @@ public final class ProgressLine {
         pending = nil
         if let columns = columns() {
             // A line that wraps cannot be rewritten, so it ends before the last column.
+            let before = shownLine.count
             shownLine = String(line.prefix(max(1, columns - 1)))
-            write("\r" + shownLine + "\u{1B}[K")
+            write("\r" + shownLine + (clearing ?? String(repeating: " ", count: max(0, before - shownLine.count))))
         } else {
             write(line + "\n")
         }
