@@ -117,7 +117,7 @@ import Testing
             ("eval --fit-classifier --data missing", "missing"), ("eval --fit-classifier --steps 0", "0 steps"),
         ]
         for (line, part) in cases { try folder.expectError(line, says: part) }
-        try folder.expectError("train --preset", ["two\nlines"], says: "two lines")
+        try folder.expectError("train --preset", ["two\nlines"], says: "two?lines")
         #expect(!Files.exists(folder.file("out/digits/checkpoints")))
         // A folder without drivers.
         try folder.expectError("devices", says: "no OpenCL platform", environment: ["OCL_ICD_VENDORS": folder.path])
