@@ -47,6 +47,20 @@ import Testing
         #expect(try SavedModel(folder.file("again")).configuration == saved)
     }
 
+    @Test("the reference's own weights, of latents of 16 channels, and its autoencoder")
+    func reference() throws {
+        let golden = Files.join(Files.parent(of: PyTorchFixtures.folder), "golden")
+        try run("import \(golden)/07_drift_ar_train.safetensors --key model/param --heads 4 --output model", says: "167 tensors fit", "images are latents, 16x4x4")
+        try run("sample --checkpoint model --labels 0-1 --per-label 1 --output colours", says: "latents of 16 channels")
+        #expect(try PNG.read(folder.file("colours/0000-00000.png")).picture.channels == 3)
+        try run("sample --checkpoint model --labels 0-1 --per-label 1 --vae random --vae-width 16 --vae-multipliers 1,2 --output decoded", says: "2 images")
+        #expect(try width("decoded/0000-00000.png") == 8)
+        try run("import \(golden)/10_vae.safetensors --output vae.safetensors", says: "kl16 model (vae/param): 134 tensors fit")
+        try run("vae reconstruct decoded/0001-00000.png --vae vae.safetensors", says: " dB")
+        try folder.expectError("sample --checkpoint model --vae vae.safetensors", says: "latents of 4 channels, the model makes 16")
+        try folder.expectError("import \(golden)/07_drift_ar_train.safetensors --output other", says: "weights at several keys: model/param, model/phase1/grad")
+    }
+
     @Test("a DiT, by its names alone and as exported")
     func dit() throws {
         let change: (inout Configuration) -> Void = {

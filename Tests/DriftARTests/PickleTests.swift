@@ -93,7 +93,7 @@ import Testing
         for pickle in [
             "ca\nB\n)\u{81}.", "ca\nB\n)R.", "ca\nB\n)\u{81}}b.", "ca\nB\n)\u{81}K\u{1}a.", "ca\nB\n)\u{81}(K\u{1}K\u{2}e.",
             "ca\nB\n)\u{81}K\u{1}K\u{2}s.", "ca\nB\n)\u{81}(K\u{1}K\u{2}u.", "ca\nB\n)\u{81}(K\u{1}\u{90}.", "ca\nB\n)}\u{92}.",
-            "ca\nB\n)R)R.",
+            "ca\nB\n)R)R.", "ca\nB\n)\u{81}N}\u{86}b.",
         ] {
             #expect(try value(pickle) == .opaque("a.B"), "\(pickle.debugDescription)")
         }

@@ -27,7 +27,8 @@ public final class ShardedWeights: TensorSource {
         }
         guard let map = json["weight_map"]?.members else { throw wrong("no index of shards: it has no weight_map") }
         var files: [String: any TensorSource] = [:]
-        var (shards, headers, foreign, metadata): ([String: any TensorSource], [String: TensorHeader], [String: ForeignTensor], [String: String]) = ([:], [:], [:], [:])
+        var (headers, foreign): ([String: TensorHeader], [String: ForeignTensor]) = ([:], [:])
+        var (shards, metadata): ([String: any TensorSource], [String: String]) = ([:], [:])
         for member in map {
             guard let file = member.value.string, !file.isEmpty, !file.hasPrefix("."), !file.contains("/") else {
                 throw wrong("tensor '\(member.key)' lies in \(member.value.text), which is no name of a file beside the index")
@@ -79,7 +80,8 @@ public final class ShardedWeights: TensorSource {
     /// An error where the name says that the file is one shard of several; nil otherwise.
     static func error(forShard path: String) -> DataError? {
         let name = Files.name(of: path)
-        guard let match = name.firstMatch(of: /-([0-9]{1,6})-of-([0-9]{1,6})\.[a-z]+$/), let number = Int(match.1), let count = Int(match.2), count > 1
+        guard let match = name.firstMatch(of: /-([0-9]{1,6})-of-([0-9]{1,6})\.[a-z]+$/),
+              let number = Int(match.1), let count = Int(match.2), count > 1
         else { return nil }
         let folder = Files.parent(of: path)
         let index = (try? Files.names(in: folder))?.first(where: isIndex)

@@ -29,7 +29,7 @@ struct WeightSearch {
         if let key { return try resolved(set(at: key)) }
         let present = WeightSet.keys(of: source)
         let average = Self.averageKeys.first(where: present.contains)
-        guard let first = try modelKey(among: present) ?? average else {
+        guard let first = try modelKey(among: present, average: average) else {
             throw DataError("no model at a usual key", at: source.path, fix: WeightSet.choices(of: source) + ": choose with --key")
         }
         var sets = try resolved(WeightSet(source, key: first))
@@ -42,11 +42,27 @@ struct WeightSearch {
         return sets
     }
 
-    /// The first usual key whose tensors have names that are known, else the only other such key, else the first usual one.
-    private func modelKey(among present: [String]) throws -> String? {
-        let known = try present.filter { try !Self.averageKeys.contains($0) && !Self.found(in: WeightSet(source, key: $0), kind).isEmpty }
-        return Self.modelKeys.first(where: known.contains) ?? (known.count == 1 ? known[0] : nil)
-            ?? Self.modelKeys.first(where: present.contains)
+    /// The first usual key whose tensors have names that are known, else the only other such key, else the first usual one,
+    /// else that of the average.
+    private func modelKey(among present: [String], average: String?) throws -> String? {
+        let usual = Self.modelKeys.filter(present.contains)
+        if let key = try usual.first(where: { try !Self.found(in: WeightSet(source, key: $0), kind).isEmpty }) { return key }
+        let anchors = (kind.map { [$0] } ?? WeightImport.Kind.allCases).flatMap(Self.anchors)
+        let known = Set((Array(source.headers.keys) + source.foreign.keys).compactMap { name -> String? in
+            guard let slash = name.lastIndex(of: "/") else { return nil }
+            let plain = WeightSet.withoutWrappers(name[name.index(after: slash)...])
+            return Self.prefix(of: plain, anchors) == nil ? nil : String(name[..<slash])
+        }).subtracting(Self.averageKeys).sorted()
+        guard known.count < 2 else {
+            let shown = known.prefix(6).joined(separator: ", ") + (known.count > 6 ? ", ..." : "")
+            throw DataError("weights at several keys: \(shown)", at: source.path, fix: "choose one with --key")
+        }
+        return known.first ?? usual.first ?? average
+    }
+
+    /// What stands in front of one of the anchors; nil where the name ends in none.
+    private static func prefix(of name: String, _ anchors: [String]) -> String? {
+        anchors.first { name == $0 || name.hasSuffix("." + $0) }.map { String(name.dropLast($0.count)) }
     }
 
     private func set(at key: String) throws -> WeightSet {
@@ -79,7 +95,8 @@ struct WeightSearch {
         let averages = prefixes.filter(Self.isAverage)
         let models = prefixes.filter { !Self.isAverage($0) }
         guard models.count <= 1, averages.count <= 1 else {
-            throw DataError("weights of \(prefixes.count) models, below \(prefixes.joined(separator: ", "))", at: source.path, fix: "choose one with --prefix")
+            throw DataError("weights of \(prefixes.count) models, below \(prefixes.joined(separator: ", "))", at: source.path,
+                            fix: "choose one with --prefix")
         }
         let sets = [("model", models.first), ("ema", averages.first)].compactMap { name, prefix in
             prefix.flatMap(set.below).map { (name, $0) }
@@ -96,9 +113,7 @@ struct WeightSearch {
         let names = Array(set.headers.keys) + set.foreign.keys
         for kind in kind.map({ [$0] }) ?? WeightImport.Kind.allCases {
             let anchors = anchors(of: kind)
-            let prefixes = Set(names.compactMap { name in
-                anchors.first { name == $0 || name.hasSuffix("." + $0) }.map { String(name.dropLast($0.count)) }
-            })
+            let prefixes = Set(names.compactMap { prefix(of: $0, anchors) })
             if !prefixes.isEmpty { return prefixes.sorted() }
         }
         return []

@@ -108,8 +108,7 @@ enum PickleGlobal: Sendable, Equatable {
         "vars", "input", "breakpoint", "apply", "exit", "quit",
     ]
     private static let attackModules = [
-        "os", "posix", "nt", "subprocess", "sys", "shutil", "socket", "importlib", "runpy", "ctypes", "pty", "commands", "code",
-        "codeop", "pip", "webbrowser", "marshal", "pickle", "_pickle", "cPickle", "torch.hub", "requests",
-        "urllib", "http", "asyncio",
+        "os", "posix", "nt", "subprocess", "sys", "shutil", "socket", "importlib", "runpy", "ctypes", "pty", "webbrowser", "marshal",
+        "pickle", "_pickle", "cPickle", "torch.hub", "requests", "urllib",
     ]
 }

@@ -337,7 +337,8 @@ extension PickleMachine {
         let type = own ?? storage.type
         // How far a tensor of a type of unknown size reaches is nobody's concern: it is not read.
         if count > 0, case .read(let element) = type {
-            let available = own == nil ? storage.count : (storage.type.size ?? 1).multipliedReportingOverflow(by: storage.count).partialValue / element.size
+            let bytes = (storage.type.size ?? 1).multipliedReportingOverflow(by: storage.count)
+            let available = own == nil ? storage.count : bytes.overflow ? 0 : bytes.partialValue / element.size
             var last = offset
             for (size, stride) in zip(shape, strides) {
                 let (span, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
