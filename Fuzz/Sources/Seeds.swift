@@ -111,7 +111,7 @@ extension Seeds {
         try fixtures("pytorch", "pt", "pth", "ckpt").flatMap { name, bytes -> [[UInt8]] in
             guard bytes.starts(with: ZipArchive.magic) else { return [bytes] }
             let archive = try ZipArchive(Files.join(Self.fixtures, "pytorch/" + name))
-            return try archive.entries.keys.filter { $0.hasSuffix("data.pkl") }.map { try archive.bytes($0, limit: 1 << 20) }
+            return try archive.entries.keys.filter { $0.hasSuffix("data.pkl") }.map { try archive.contents($0, limit: 1 << 20) }
         }
     }
 }
