@@ -188,7 +188,7 @@ struct ReferenceConfiguration {
 
     /// Whether the model draws pixels or latents, and how latents are scaled.
     private mutating func setForm(_ result: inout Configuration) {
-        // What other than latents has neither 1 nor 3 channels?
+        // Pictures have 1 or 3 channels; whatever has others is latents.
         let hasPictureChannels = result.channels == 1 || result.channels == 3
         let namesAutoencoder = ["vae_embed_dim", "vae_path", "vae_stride"].contains { text(of: $0) != nil }
         let draws = options.draws ?? (namesAutoencoder || !hasPictureChannels ? .latents : .pixels)
