@@ -18,6 +18,16 @@
 #define LANES 16
 #endif
 
+// Clang warns of every call that passes a vector wider than the target's registers: code built for another target would
+// look for it elsewhere. Here there is none. A program is compiled at once for one target, and a driver takes its library
+// of built-in functions for the same one. A call between two targets in one program is an error of its own (not a warning),
+// which stays. The pragma, unlike an option, troubles no other compiler.
+#ifdef __has_warning
+#if __has_warning("-Wpsabi")
+#pragma clang diagnostic ignored "-Wpsabi"
+#endif
+#endif
+
 #define TEAM_PASTE_(a, b) a##b
 #define TEAM_PASTE(a, b) TEAM_PASTE_(a, b)
 
