@@ -1,7 +1,7 @@
-// driftgpu's OpenCL program: one #include for each kernel family of Sources/Kernels.
+// driftgpu's OpenCL kernels: one #include for each kernel family of Sources/Kernels.
 //
-// The engine builds this file as one program. Families that are specialised by extra -D values (a head size, a set of
-// epilogues) are built once more on their own for each set of values in use.
+// The engine builds a family as a program of its own, once for each set of extra -D values in use (a head size, a set of
+// epilogues), when its first kernel is needed. On CPUs it builds this file, all families without extra values at once.
 #include "team.cl"
 #include "math.cl"
 #include "random.cl"

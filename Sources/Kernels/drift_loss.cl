@@ -69,7 +69,7 @@ __kernel void drift_loss_backward(IN(float, upstream), IN(float, force), IN(floa
     floatL d = (floatL)(0.0f);
 #pragma unroll
     for (int q = 0; q < TEMPERATURES; ++q)
-      d = fma((floatL)(common * force_weight[q * parts + part]), lanes_load(force + q * count + at, 0, left), d);
+      d = fma((floatL)(common * force_weight[(size_t)q * parts + part]), lanes_load(force + q * count + at, 0, left), d);
     lanes_store(dgen + at, 0, left, d);
   }
 }

@@ -15,8 +15,8 @@ struct Devices: ParsableCommand {
                 let rows: [(String, String)] =
                     [
                         ("platform", "\(device.platform), driver \(device.driver), \(device.languageVersion)"),
-                        ("kind", "\(device.kind.rawValue), \(device.computeUnits) compute units, vectors of \(device.vectorWidth) floats"),
-                        ("memory", "\(device.globalMemory >> 20) MiB, \(device.maxAllocation >> 20) MiB at once, \(device.localMemory >> 10) KiB local, work-groups up to \(device.maxWorkGroupSize)"),
+                        ("kind", "\(device.kind.rawValue), \(device.computeUnits) compute units\(device.clockRate > 0 ? " at \(device.clockRate) MHz" : ""), vectors of \(device.vectorWidth) floats"),
+                        ("memory", "\(device.globalMemory >> 20) MiB\(device.sharesHostMemory ? " of the host's" : ""), \(device.maxAllocation >> 20) MiB at once, \(device.localMemory >> 10) KiB local, work-groups up to \(device.maxWorkGroupSize)"),
                     ] + Self.probes(device)
                 for (key, value) in rows {
                     Output.line("     " + key.padding(toLength: 9, withPad: " ", startingAt: 0) + value)
@@ -52,5 +52,10 @@ struct Devices: ParsableCommand {
 
 extension DeviceTraits {
     /// The team shape in words.
-    var shapeText: String { isGPUShape ? "work-groups of \(teamSize)" : "one work-item of \(lanes) lanes" }
+    var shapeText: String {
+        if isGPUShape { return "work-groups of \(teamSize)" }
+        let isTooSmall = maxWorkGroupSize < Self.gpuWorkGroupSize
+        return "one work-item of \(lanes) lanes"
+            + (isTooSmall ? ", since larger groups would need \(Self.gpuWorkGroupSize) items" : "")
+    }
 }

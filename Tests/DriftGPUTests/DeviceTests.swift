@@ -47,6 +47,89 @@ import Testing
         #expect(throws: DeviceError.self) { try open(gemm: "other") { _ in } }
     }
 
+    /// Devices that need not be there: small work-groups take the CPU shape, and no half of the GPU shape.
+    @Test(arguments: [(1, false), (8, false), (64, false), (128, false), (255, false), (256, true), (1024, true)])
+    func smallWorkGroupsTakeTheCPUShape(_ size: Int, _ takesGPUShape: Bool) throws {
+        func traits(isCPU: Bool = false, team: String? = nil) throws -> DeviceTraits {
+            try DeviceTraits(
+                isCPU: isCPU, name: "a device", vectorWidth: 1, maxWorkGroupSize: size, computeUnits: 4,
+                localMemory: 32 << 10, team: team, lanes: nil)
+        }
+        let automatic = try traits()
+        #expect(automatic.isGPUShape == takesGPUShape && automatic.maxWorkGroupSize == size)
+        #expect(automatic.teamSize == (takesGPUShape ? 64 : 1) && automatic.lanes == 4)
+        #expect(try !traits(isCPU: true).isGPUShape)
+        if takesGPUShape {
+            #expect(try traits(isCPU: true, team: "gpu").isGPUShape)
+        } else {
+            let text = #expect(throws: DeviceError.self) { try traits(team: "gpu") }?.description ?? ""
+            #expect(text.contains("work-groups of \(size) items") && text.contains("256") && !text.contains("\n"), "\(text)")
+        }
+    }
+
+    /// The order in which devices are taken when none is named.
+    @Test func strongestComesFirst() {
+        func device(
+            _ index: Int, _ kind: DeviceDescription.Kind, units: Int, clock: Int = 1000, shares: Bool = false
+        ) -> DeviceStrength {
+            DeviceStrength(kind: kind, sharesHostMemory: shares, computeUnits: units, clockRate: clock, index: index)
+        }
+        func order(_ devices: [DeviceStrength]) -> [Int] { devices.sorted { $0 > $1 }.map(\.index) }
+        // A discrete card of 80 units before an integrated GPU of 96 before a CPU of 128.
+        #expect(
+            order([
+                device(0, .cpu, units: 128, clock: 4000, shares: true), device(1, .gpu, units: 96, clock: 1300, shares: true),
+                device(2, .gpu, units: 80, clock: 1400),
+            ]) == [2, 1, 0])
+        // The clock counts, and decides among equal units.
+        #expect(order([device(0, .gpu, units: 60, clock: 1000), device(1, .gpu, units: 40, clock: 2000)]) == [1, 0])
+        #expect(order([device(0, .gpu, units: 80, clock: 1000), device(1, .gpu, units: 80, clock: 1001)]) == [1, 0])
+        // Equals in the order of the drivers; those who do not say their clock by their units.
+        #expect(order([device(0, .gpu, units: 8), device(1, .gpu, units: 8), device(2, .gpu, units: 8)]) == [0, 1, 2])
+        #expect(order([device(0, .gpu, units: 8, clock: 0), device(1, .gpu, units: 9, clock: 0)]) == [1, 0])
+        #expect(order([device(0, .other, units: 1), device(1, .cpu, units: 64), device(2, .accelerator, units: 2)]) == [2, 0, 1])
+        #expect(order([device(0, .gpu, units: .max, clock: .max), device(1, .gpu, units: 2)]) == [0, 1])
+    }
+
+    /// A family that does not build stops those who need it, and nobody else.
+    @Test func aBrokenFamilyStopsItselfAlone() throws {
+        if TestDevice.isSmall { return }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("broken-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources/Kernels")
+        try FileManager.default.copyItem(at: sources, to: folder)
+        try Data("#include \"flat.cl\"\n__kernel void add_forward(__global undeclared *x) {}\n".utf8)
+            .write(to: folder.appendingPathComponent("add.cl"))
+        try open(["DRIFTGPU_KERNELS": folder.path]) { device in
+            func run(_ build: (Graph, Tensor) throws -> Tensor) throws -> [Float] {
+                let graph = Graph()
+                let y = try build(graph, graph.input("x", [3]))
+                graph.output(y)
+                let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm)
+                let executor = try Executor(schedule, memory: DeviceMemory(device))
+                try executor.run()
+                return try executor.read(y)
+            }
+            let error = #expect(throws: DeviceError.self) { try run { try $0.add($1, $1) } }
+            let text = error?.description ?? ""
+            #expect(text.contains("add.cl does not build on \(device.about.name)") && text.contains("undeclared"), "\(text)")
+            let (copied, scaled) = (try run { try $0.copy($1) }, try run { try $0.scale($1, by: 2) })
+            #expect(copied == [0, 0, 0] && scaled == [0, 0, 0])
+        }
+    }
+
+    /// kernels.cl, all families in one program, is built too: no two of them may clash.
+    @Test(arguments: TestDevice.shapes) func allFamiliesMakeOneProgram(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let traits = device.traits
+            let options = "-cl-std=CL1.2 -DTEAM_SIZE=\(traits.teamSize) -DLANES=\(traits.lanes)"
+                + (traits.isGPUShape ? " -DTEAM_GPU=1" : "")
+            let source = try KernelSource().expanded("kernels.cl")
+            #expect(device.probe(source, options: options))
+        }
+    }
+
     @Test func gemmIsChosen() throws {
         #expect(try open(gemm: "native") { $0.gemm.name } == "native")
         #expect(try open(gemm: "clblast") { $0.gemm.name } == "clblast")

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import DriftGPU
@@ -69,6 +70,38 @@ import Testing
         let (one, other) = (Graph(), Graph())
         let x = try one.input("x", [2])
         #expect(throws: GraphError.self) { try other.apply(Copy(), x) }
+        // Tensors of its own with the same ids and shapes change nothing.
+        let own = try (0..<3).map { try other.input("own\($0)", [2]) }
+        #expect(own.contains { $0.id == x.id && $0.type == x.type })
+        for text in [
+            message { _ = try other.apply(Copy(), x) }, message { _ = try other.add(own[0], x) },
+            message { _ = try other.reshape(x, [1, 2]) },
+            message { try other.place(x, in: Storage("s", count: 2), at: 0) },
+            message { _ = try other.gradients(of: [(own[0], own[1])], withRespectTo: [x]) },
+            message { _ = try other.gradients(of: [(x, own[1])], withRespectTo: [own[0]]) },
+            message { _ = try other.gradients(of: [(own[0], x)], withRespectTo: [own[0]]) },
+        ] {
+            #expect(text.contains("another graph") && !text.contains("\n"), "\(text)")
+        }
+        other.output(x)
+        let traits = DeviceTraits(teamSize: 1, lanes: 8, computeUnits: 2)
+        #expect(throws: GraphError.self) { try Schedule(other, traits: traits, gemm: NativeGEMM()) }
+    }
+
+    @Test func tensorsOfAnotherGraphAreNotRead() throws {
+        let (one, other) = (Graph(), Graph())
+        let x = try one.copy(one.input("x", [2]))
+        let y = try other.copy(other.input("x", [2]))
+        one.output(x)
+        try TestDevice.with(TestDevice.shapes[0]) { device in
+            let executor = try Executor(
+                Schedule(one, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+            try executor.run()
+            #expect(try executor.read(x) == [0, 0])
+            #expect(x.id == y.id)
+            #expect(throws: GraphError.self) { try executor.read(y) }
+            #expect(throws: GraphError.self) { try executor.write([Float(1), 2], to: y) }
+        }
     }
 
     @Test func streamsDiffer() {

@@ -54,6 +54,7 @@ public enum TestDevice {
         let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"]
         var options = shape.options
         options.gemm = gemm
+        options.kernels = ProcessInfo.processInfo.environment["DRIFTGPU_KERNELS"]
         options.precision = precision
         options.tensor = hasTensorCores ? nil : "emulate"
         let device = try Device(DeviceDescription.choose(choice ?? "cpu"), options: options)

@@ -21,6 +21,8 @@ public final class Device {
         public var tensor: String?
         /// `try` leaves it to the driver whether a buffer is too large; nil refuses what the device says it does not give.
         public var allocation: String?
+        /// A folder of .cl files to take instead of the embedded ones (DRIFTGPU_KERNELS).
+        public var kernels: String?
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
@@ -28,6 +30,7 @@ public final class Device {
             tuning = Tuning.folder(environment: environment)
             tensor = environment["DRIFTGPU_TENSOR"].flatMap { $0.isEmpty ? nil : $0 }
             allocation = environment["DRIFTGPU_ALLOCATION"].flatMap { $0.isEmpty ? nil : $0 }
+            kernels = environment["DRIFTGPU_KERNELS"]
         }
     }
 
@@ -41,8 +44,10 @@ public final class Device {
     let commands: CommandQueue
     var queue: cl_command_queue { commands.handle }
     private let sources: KernelSource
-    private let log = Logger(label: "driftgpu.device")
+    let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
+    /// Whether kernels.cl as one program did not build.
+    private var isWholeRefused = false
     /// Bytes of all live buffers.
     public internal(set) var allocatedBytes = 0
     /// Bytes of the largest buffer that is asked for; 0 where nobody knows. Everything that plans buffers goes by it.
@@ -53,12 +58,12 @@ public final class Device {
     /// Opens `about`. Throws an `OpenCLError` or `DeviceError` naming the device.
     public init(_ about: DeviceDescription, options: Options = Options()) throws {
         self.about = about
-        sources = try KernelSource()
-        traits = try Self.traits(of: about, options: options)
+        sources = try KernelSource(folder: options.kernels)
+        traits = try DeviceTraits(about, team: options.team, lanes: options.lanes)
         switch options.gemm {
         case "native": gemm = NativeGEMM()
         case "clblast": gemm = CLBlastGEMM()
-        case nil: gemm = about.kind == .gpu ? CLBlastGEMM() : NativeGEMM()
+        case nil: gemm = about.kind == .gpu && traits.isGPUShape ? CLBlastGEMM() : NativeGEMM()
         case let other?: throw DeviceError("--gemm \(other): unknown; use native or clblast")
         }
         if let tensor = options.tensor, tensor != "emulate" {
@@ -105,34 +110,12 @@ public final class Device {
         clReleaseContext(context)
     }
 
-    private static func traits(of about: DeviceDescription, options: Options) throws -> DeviceTraits {
-        let isGPU: Bool
-        switch options.team {
-        case "gpu": isGPU = true
-        case "cpu": isGPU = false
-        case nil: isGPU = about.kind != .cpu
-        case let other?: throw DeviceError("DRIFTGPU_TEAM=\(other): unknown team shape; use cpu or gpu")
-        }
-        if let lanes = options.lanes, ![4, 8, 16].contains(lanes) {
-            throw DeviceError("DRIFTGPU_LANES=\(lanes): lanes are 4, 8 or 16")
-        }
-        let native = about.vectorWidth >= 16 ? 16 : about.vectorWidth >= 8 ? 8 : 4
-        var team = 1
-        if isGPU {
-            team = 64
-            while team > about.maxWorkGroupSize { team /= 2 }
-        }
-        guard !isGPU || team > 1 else {
-            throw DeviceError("\(about.name): work-groups of one item cannot take the GPU shape; unset DRIFTGPU_TEAM")
-        }
-        return DeviceTraits(
-            teamSize: team, lanes: isGPU ? 4 : options.lanes ?? native, computeUnits: about.computeUnits,
-            localMemory: about.localMemory)
-    }
-
     // MARK: Programs
 
-    /// A kernel of its own argument state. `defines` empty takes it from the program of kernels.cl.
+    /// A kernel of its own argument state. A family is a program of its own for each set of -D values, built when first asked
+    /// for, so that one which a compiler refuses stops only those who need it. On CPUs the families without -D values are
+    /// built together: their drivers compile a kernel when it first runs, so a program costs little more than reading the
+    /// driver's headers. Where the whole does not build there, the families are built one by one, too.
     func makeKernel(_ name: String, family: String, defines: [String: String]) throws -> cl_kernel {
         let program = try program(family: family, defines: defines)
         var status: cl_int = 0
@@ -143,7 +126,18 @@ public final class Device {
     }
 
     private func program(family: String, defines: [String: String]) throws -> cl_program {
-        let file = defines.isEmpty ? "kernels.cl" : family + ".cl"
+        if defines.isEmpty, about.kind == .cpu, !isWholeRefused {
+            do {
+                return try program(file: "kernels.cl", defines: defines)
+            } catch {
+                isWholeRefused = true
+                log.debug("building the families one by one: \(error)")
+            }
+        }
+        return try program(file: family + ".cl", defines: defines)
+    }
+
+    private func program(file: String, defines: [String: String]) throws -> cl_program {
         let options = buildOptions(defines)
         let key = file + options
         if let program = programs[key] { return program }
@@ -193,9 +187,13 @@ public final class Device {
 
     /// True when `source` builds here: how anything beyond OpenCL C 1.2 is found out, never from a vendor's name.
     public func probe(_ source: String, options: String = "") -> Bool {
-        guard let program = try? build(source, file: "probe", options: options) else { return false }
-        clReleaseProgram(program)
-        return true
+        do {
+            clReleaseProgram(try build(source, file: "probe", options: options))
+            return true
+        } catch {
+            log.debug("probe refused: \(error)")
+            return false
+        }
     }
 
     // MARK: Queue

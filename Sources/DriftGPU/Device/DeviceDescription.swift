@@ -18,6 +18,10 @@ public struct DeviceDescription: @unchecked Sendable {
     public let extensions: [String]
     public let kind: Kind
     public let computeUnits: Int
+    /// Megahertz; 0 where the driver does not say.
+    public let clockRate: Int
+    /// Whether it has no memory but the host's.
+    public let sharesHostMemory: Bool
     /// Native vector width in floats.
     public let vectorWidth: Int
     public let maxWorkGroupSize: Int
@@ -77,9 +81,7 @@ public struct DeviceDescription: @unchecked Sendable {
     /// The device that `choice` names: nil for the best GPU, else the CPU; `cpu`, `gpu`, an index, or a part of the name.
     public static func choose(_ choice: String?) throws -> DeviceDescription {
         let devices = try all().filter(\.isAvailable)
-        let byStrength = devices.sorted {
-            ($0.strength, -$0.index) > ($1.strength, -$1.index)
-        }
+        let byStrength = devices.sorted { $0.strength > $1.strength }
         guard let choice, choice.lowercased() != "auto" else {
             guard let best = byStrength.first else { throw DeviceError("no OpenCL device is available") }
             return best
@@ -106,8 +108,10 @@ public struct DeviceDescription: @unchecked Sendable {
         }
     }
 
-    /// GPUs before all else, then by compute units.
-    private var strength: Int { (kind == .gpu ? 1 << 40 : kind == .cpu ? 0 : 1 << 30) + computeUnits }
+    private var strength: DeviceStrength {
+        DeviceStrength(
+            kind: kind, sharesHostMemory: sharesHostMemory, computeUnits: computeUnits, clockRate: clockRate, index: index)
+    }
 
     private init(id: cl_device_id, index: Int, platform: String) {
         func text(_ key: Int32) -> String {
@@ -129,6 +133,8 @@ public struct DeviceDescription: @unchecked Sendable {
         let type = number(CL_DEVICE_TYPE, UInt64.self)
         kind = type & 4 != 0 ? .gpu : type & 2 != 0 ? .cpu : type & 8 != 0 ? .accelerator : .other
         computeUnits = max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, UInt32.self))
+        clockRate = number(CL_DEVICE_MAX_CLOCK_FREQUENCY, UInt32.self)
+        sharesHostMemory = number(CL_DEVICE_HOST_UNIFIED_MEMORY, UInt32.self) != 0
         vectorWidth = number(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, UInt32.self)
         maxWorkGroupSize = max(1, number(CL_DEVICE_MAX_WORK_GROUP_SIZE, Int.self))
         localMemory = number(CL_DEVICE_LOCAL_MEM_SIZE, UInt64.self)

@@ -7,6 +7,11 @@ public struct KernelSource: Sendable {
 
     /// Throws a `DeviceError` when DRIFTGPU_KERNELS names a folder that cannot be read.
     public init(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        try self.init(folder: environment["DRIFTGPU_KERNELS"])
+    }
+
+    /// The embedded text; that of `folder` where it is given and not empty. Throws a `DeviceError` when it cannot be read.
+    init(folder: String?) throws {
         var files: [String: String] = [:]
         var count = 0
         if let sources = driftgpu_kernel_sources(&count) {
@@ -15,7 +20,7 @@ public struct KernelSource: Sendable {
                 files[String(cString: source.name)] = String(decoding: bytes, as: UTF8.self)
             }
         }
-        if let folder = environment["DRIFTGPU_KERNELS"], !folder.isEmpty {
+        if let folder, !folder.isEmpty {
             for name in files.keys where name != "kernels.cl" {
                 let path = folder + "/" + name
                 guard let data = FileManager.default.contents(atPath: path) else {

@@ -19,7 +19,7 @@ extension Device {
     /// How matrix products of `precision` can be done here; nil where they cannot. Found out by building `mma_check` and
     /// comparing what it calculates: a compiler that takes the instructions may still number its lanes otherwise.
     public func tensorCores(for precision: Precision) -> TensorCores? {
-        guard precision != .fp32, traits.isGPUShape, about.maxWorkGroupSize >= 256 else { return nil }
+        guard precision != .fp32, traits.isGPUShape else { return nil }
         if emulatesTensorCores { return computes(.emulation, precision) ? .emulation : nil }
         // Some compilers print their complaints instead of only logging them, so hopeless programs are not tried.
         guard about.kind == .gpu else { return nil }
@@ -28,8 +28,17 @@ extension Device {
 
     private func computes(_ cores: TensorCores, _ precision: Precision) -> Bool {
         let check = TensorCoreCheck(precision)
-        guard let result = try? run(check, defines: cores.defines(precision)) else { return false }
-        return result.products == check.products && result.rows == check.rows
+        do {
+            let result = try run(check, defines: cores.defines(precision))
+            guard result.products == check.products && result.rows == check.rows else {
+                log.debug("\(precision) by \(cores): products or sums of rows differ from the known ones on \(about.name)")
+                return false
+            }
+            return true
+        } catch {
+            log.debug("\(precision) by \(cores): \(error)")
+            return false
+        }
     }
 
     private func run(

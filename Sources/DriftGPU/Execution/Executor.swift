@@ -150,6 +150,7 @@ public final class Executor {
     }
 
     private func locate(_ tensor: Tensor) throws -> (buffer: Buffer, byteOffset: Int) {
+        try schedule.graph.check([tensor], "schedule")
         let source = schedule.plan.viewSources[tensor.id] ?? tensor.id
         if let place = schedule.places[source] {
             return (

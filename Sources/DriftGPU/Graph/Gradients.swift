@@ -17,6 +17,7 @@ extension Graph {
     public func gradients(
         of outputs: [(tensor: Tensor, seed: Tensor)], withRespectTo targets: [Tensor], recomputing: Bool = false
     ) throws -> [Tensor?] {
+        try identity.check(outputs.map(\.tensor) + outputs.map(\.seed) + targets, "gradients")
         let forward = nodes.count
         var recomputation = recomputing ? Recomputation(self) : nil
         // Values on a path from a target: everything else needs no backward node.

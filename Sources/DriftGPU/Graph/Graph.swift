@@ -26,6 +26,7 @@ public final class Graph {
         }
     }
 
+    let identity = GraphIdentity()
     public private(set) var nodes: [Node] = []
     /// Stored tensors: id -> place.
     public private(set) var places: [Int: Place] = [:]
@@ -47,7 +48,7 @@ public final class Graph {
 
     private func makeTensor(_ type: TensorType) -> Tensor {
         defer { nextID += 1 }
-        return Tensor(id: nextID, type: type)
+        return Tensor(graph: identity, id: nextID, type: type)
     }
 
     /// A tensor that lies in `storage` from element `offset` on, a multiple of 16 bytes.
@@ -104,11 +105,9 @@ public final class Graph {
         return try input(name, type.shape, type.element)
     }
 
-    /// Adds a node and returns its outputs.
+    /// Adds a node and returns its outputs. Throws where the shapes do not fit, or an input belongs to another graph.
     public func apply(_ operation: any Operation, _ inputs: [Tensor]) throws -> [Tensor] {
-        for input in inputs where input.id >= nextID {
-            throw GraphError("\(operation.name): an input belongs to another graph")
-        }
+        try identity.check(inputs, operation.name)
         let types = try operation.outputTypes(inputs.map(\.type))
         for type in types { try type.check(operation.name) }
         let outputs = types.map(makeTensor)
@@ -125,17 +124,19 @@ public final class Graph {
     /// The same values under another shape; nothing is computed.
     public func reshape(_ x: Tensor, _ shape: [Int]) throws -> Tensor {
         let type = TensorType(shape, x.type.element)
+        try identity.check([x], "reshape")
         try type.check("reshape of \(x.type)")
         guard type.count == x.count else { throw GraphError("reshape: \(x.type) to \(type)") }
-        return Tensor(id: x.id, type: type)
+        return Tensor(graph: identity, id: x.id, type: type)
     }
 
-    /// Keeps `x` readable after a run.
+    /// Keeps `x` readable after a run. A schedule refuses an output of another graph.
     public func output(_ x: Tensor) { outputs.append(x) }
 
     /// Has `x` written straight to its place in `storage` (a gradient into the flat gradient buffer); copies it there when
     /// `x` already has a place, or is an alias of something that has one.
     public func place(_ x: Tensor, in storage: Storage, at offset: Int) throws {
+        try identity.check([x], "storage \(storage.name)")
         var tensor = x
         let isFreeNodeOutput = producers[x.id].map { !nodes[$0.node].operation.isView } ?? false
         if !isFreeNodeOutput || places[x.id] != nil || aliased.contains(x.id) { tensor = try apply(Copy(), x)[0] }

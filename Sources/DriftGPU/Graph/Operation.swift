@@ -72,12 +72,22 @@ public struct DeviceTraits: Sendable, Hashable {
     public var computeUnits: Int
     /// Bytes of local memory a work-group may use.
     public var localMemory: Int
+    /// Work-items of the largest work-group.
+    public var maxWorkGroupSize: Int
 
-    public init(teamSize: Int, lanes: Int, computeUnits: Int, localMemory: Int = 32 << 10) {
+    /// Work-items of the largest group that a kernel of the GPU shape asks for. Devices with smaller groups take the CPU
+    /// shape, whose groups are single work-items.
+    public static let gpuWorkGroupSize = 256
+
+    public init(
+        teamSize: Int, lanes: Int, computeUnits: Int, localMemory: Int = 32 << 10,
+        maxWorkGroupSize: Int = Self.gpuWorkGroupSize
+    ) {
         self.teamSize = teamSize
         self.lanes = lanes
         self.computeUnits = computeUnits
         self.localMemory = localMemory
+        self.maxWorkGroupSize = maxWorkGroupSize
     }
 
     /// True for work-groups with local memory, false for single work-items with wide vectors.
@@ -100,34 +110,37 @@ public struct LaunchContext: Sendable {
         self.gemm = gemm
     }
 
-    /// A row kernel over `rows` rows: as many teams as keep the device busy, never more than rows.
+    /// A row kernel over `rows` rows: as many teams as keep the device busy, never more than rows. `indices` where the
+    /// kernel counts further than to `rows`; see `Launch`.
     public func rowLaunch(
-        _ kernel: String, family: String, defines: [String: String] = [:], rows: Int, arguments: [Argument],
-        traffic: Traffic = Traffic()) -> Command {
+        _ kernel: String, family: String, defines: [String: String] = [:], rows: Int, indices: Int? = nil,
+        arguments: [Argument], traffic: Traffic = Traffic()) -> Command {
         let teams = max(1, min(rows, traits.teams))
         return teamLaunch(
-            kernel, family: family, defines: defines, teams: teams, arguments: arguments, traffic: traffic)
+            kernel, family: family, defines: defines, teams: teams, indices: max(rows, indices ?? 0), arguments: arguments,
+            traffic: traffic)
     }
 
-    /// An element-wise kernel over `count` elements.
+    /// An element-wise kernel over `count` elements. `indices` where the kernel counts anything in 32 bits; see `Launch`.
     public func elementLaunch(
-        _ kernel: String, family: String, defines: [String: String] = [:], count: Int, arguments: [Argument],
-        traffic: Traffic = Traffic()) -> Command {
+        _ kernel: String, family: String, defines: [String: String] = [:], count: Int, indices: Int? = nil,
+        arguments: [Argument], traffic: Traffic = Traffic()) -> Command {
         // A chunk of at least 1024 elements for each CPU work-item: under that the dispatch costs more than the work.
         let chunk = traits.isGPUShape ? traits.teamSize * traits.lanes : 1024
         return rowLaunch(
-            kernel, family: family, defines: defines, rows: (count + chunk - 1) / chunk, arguments: arguments,
-            traffic: traffic)
+            kernel, family: family, defines: defines, rows: (count + chunk - 1) / chunk, indices: indices,
+            arguments: arguments, traffic: traffic)
     }
 
     /// Exactly `teams` teams.
     public func teamLaunch(
-        _ kernel: String, family: String, defines: [String: String] = [:], teams: Int, arguments: [Argument],
-        traffic: Traffic = Traffic()) -> Command {
+        _ kernel: String, family: String, defines: [String: String] = [:], teams: Int, indices: Int? = nil,
+        arguments: [Argument], traffic: Traffic = Traffic()) -> Command {
         .kernel(
             Launch(
                 kernel: kernel, family: family, defines: defines, arguments: arguments,
-                global: [teams * traits.teamSize], local: [traits.teamSize], traffic: traffic))
+                global: [teams * traits.teamSize], local: [traits.teamSize], indices: max(teams, indices ?? 0),
+                traffic: traffic))
     }
 }
 
@@ -164,17 +177,21 @@ public struct Launch: Sendable, Hashable {
     public var arguments: [Argument]
     public var global: [Int]
     public var local: [Int]
+    /// Where the kernel's 32-bit loops over rows, blocks of rows or groups end. A schedule refuses what 32 bits do not hold;
+    /// integer arguments are looked at by themselves, offsets of elements are calculated in 64 bits.
+    public var indices: Int
     public var traffic: Traffic
 
     public init(
         kernel: String, family: String, defines: [String: String] = [:], arguments: [Argument], global: [Int],
-        local: [Int], traffic: Traffic = Traffic()) {
+        local: [Int], indices: Int = 0, traffic: Traffic = Traffic()) {
         self.kernel = kernel
         self.family = family
         self.defines = defines
         self.arguments = arguments
         self.global = global
         self.local = local
+        self.indices = indices
         self.traffic = traffic
     }
 }

@@ -23,7 +23,9 @@ struct Recomputation {
         var copies: [Int: Tensor] = [:]
         for position in segment {
             let first = graph.nodes[position]
-            let inputs = first.inputs.map { input in copies[input.id].map { Tensor(id: $0.id, type: input.type) } ?? input }
+            let inputs = first.inputs.map { input in
+                copies[input.id].map { Tensor(graph: graph.identity, id: $0.id, type: input.type) } ?? input
+            }
             let outputs = try graph.apply(first.operation, inputs)
             for (original, copy) in zip(first.outputs, outputs) { copies[original.id] = copy }
             nodes[position] = Node(operation: first.operation, inputs: inputs, outputs: outputs)

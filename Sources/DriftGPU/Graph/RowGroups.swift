@@ -55,7 +55,7 @@ extension LaunchContext {
         _ kernel: String, family: String, rows: Int, columns: Int, arguments: [Argument], traffic: Traffic
     ) -> Command {
         let teams = traits.isGPUShape ? rows : min(rows, (rows * columns + 1023) / 1024)
-        return rowLaunch(kernel, family: family, rows: teams, arguments: arguments, traffic: traffic)
+        return rowLaunch(kernel, family: family, rows: teams, indices: rows, arguments: arguments, traffic: traffic)
     }
 
     /// Tiles across a row in a sum over rows: COLUMN_TILES of row_groups.cl.

@@ -83,9 +83,11 @@ public struct Storage: Sendable, Hashable {
     }
 }
 
-/// A value in a graph: which value it is, and the shape under which it is read. Two tensors with one `id` are the same
-/// memory under two shapes.
+/// A value in a graph: which value it is, and the shape under which it is read. Two tensors of a graph with one `id` are the
+/// same memory under two shapes.
 public struct Tensor: Sendable, Hashable {
+    /// The graph whose value it is.
+    let graph: GraphIdentity
     public let id: Int
     public let type: TensorType
 

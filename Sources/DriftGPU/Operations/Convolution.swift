@@ -45,6 +45,8 @@ struct Convolution: Operation {
     struct Shape {
         let batch, height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, outputs: Int
         var taps: Int { kernelHeight * kernelWidth }
+        /// Pixels of input or output, or taps of all channels: what the kernels count in 32 bits.
+        var indices: Int { max(batch * height * width, batch * outHeight * outWidth, channels * taps) }
         var flops: Int { 2 * batch * outHeight * outWidth * outputs * channels * taps }
     }
 
@@ -136,6 +138,7 @@ struct Convolution: Operation {
             ]
         let weights = shape.outputs * shape.channels * shape.taps
         let pixels = shape.batch * shape.outHeight * shape.outWidth
+        let indices = shape.indices
         let traffic = Traffic(
             bytes: 4 * (context.inputs[0].count + pixels * shape.outputs * (hasResidual ? 2 : 1) + weights), flops: shape.flops)
         guard !context.traits.isGPUShape else {
@@ -148,12 +151,13 @@ struct Convolution: Operation {
             let (across, down) = isLarge ? large : squares(4)
             return [
                 context.itemLaunch(
-                    "convolution_pack", family: "convolution", items: weights, arguments: pack,
+                    "convolution_pack", family: "convolution", items: weights, indices: indices, arguments: pack,
                     traffic: Traffic(bytes: 8 * weights)),
                 .kernel(
                     Launch(
                         kernel: "convolution_forward", family: "convolution", defines: isLarge ? ["CONVOLUTION_PER": "8"] : [:],
-                        arguments: arguments + [.local(4)], global: [across * 256, down], local: [256, 1], traffic: traffic)),
+                        arguments: arguments + [.local(4)], global: [across * 256, down], local: [256, 1],
+                        indices: indices, traffic: traffic)),
             ]
         }
         let lanes = context.traits.lanes
@@ -170,7 +174,7 @@ struct Convolution: Operation {
                     kernel: "convolution_forward", family: "convolution", defines: tiling.defines,
                     arguments: arguments + [.local(tiling.patchBytes)],
                     global: [tiling.strips, (tiling.panels + tiling.panelsPerGroup - 1) / tiling.panelsPerGroup, shape.batch],
-                    local: [1, 1, 1], traffic: traffic)),
+                    local: [1, 1, 1], indices: indices, traffic: traffic)),
         ]
     }
 
@@ -198,7 +202,7 @@ struct Convolution: Operation {
         let panelsPerGroup: Int
 
         var defines: [String: String] {
-            // As in convolution.cl: these are in the program of kernels.cl.
+            // What convolution.cl takes without them: a CPU then needs no program beside kernels.cl.
             if rows == 8, vectors == 2 { return [:] }
             return ["CONVOLUTION_ROWS": "\(rows)", "CONVOLUTION_VECTORS": "\(vectors)"]
         }

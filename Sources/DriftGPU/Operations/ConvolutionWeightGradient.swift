@@ -57,7 +57,7 @@ struct ConvolutionWeightGradient: Operation {
                     kernel: "convolution_weight_backward", family: "convolution_weight", defines: defines,
                     arguments: [.input(0), .input(1), .scratch(0)] + forward.arguments(shape) + [.int(tiling.linesPerSplit)],
                     global: [tiling.tiles * items, tiling.panels, tiling.splits], local: [items, 1, 1],
-                    traffic: Traffic(bytes: 4 * (context.inputs[0].count + context.inputs[1].count), flops: shape.flops))),
+                    indices: shape.indices, traffic: Traffic(bytes: 4 * (context.inputs[0].count + context.inputs[1].count), flops: shape.flops))),
             context.itemLaunch(
                 "convolution_weight_sum", family: "convolution_weight", items: weight.count,
                 arguments: [

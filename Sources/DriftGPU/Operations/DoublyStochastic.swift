@@ -28,6 +28,7 @@ struct DoublyStochastic: Operation {
         return [
             context.rowLaunch(
                 "doubly_stochastic_forward", family: name, defines: affinity.defines, rows: groups * (samples + 1),
+                indices: groups * (samples + targets),
                 arguments: [
                     .input(0), .input(1), .input(2), .output(0), .output(1), .int(groups), .int(samples), .int(targets),
                     .int(includesSamples ? samples : 0), .float(affinity.selfPenalty),

@@ -30,6 +30,7 @@ struct DriftField: Operation {
         return [
             context.rowLaunch(
                 "drift_field_forward", family: name, defines: affinity.defines, rows: sizes.blocks(4),
+                indices: (1 + count) * sizes.samples,
                 arguments: drift.points + drift.weights + others + [.output(0), .output(1)] + sizes.arguments
                     + [
                         .int(sizes.width), .int(drift.isWeighted ? 1 : 0), .float(affinity.selfPenalty),

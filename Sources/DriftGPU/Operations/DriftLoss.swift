@@ -45,6 +45,7 @@ struct DriftLossGradient: Operation {
         return [
             context.elementLaunch(
                 name, family: "drift_loss", defines: affinity.defines, count: gen.count,
+                indices: parts * ((gen.count / parts + context.traits.lanes - 1) / context.traits.lanes),
                 arguments: [
                     .input(0), .input(1), .input(2), .input(3), .output(0), .int(parts), .int(gen.rows / parts),
                     .int(gen.columns),

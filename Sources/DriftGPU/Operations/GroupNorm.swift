@@ -45,7 +45,7 @@ struct GroupNorm: Operation {
                 traffic: Traffic(bytes: 4 * x.count, flops: 4 * x.count)),
             context.rowLaunch(
                 "group_norm_statistics", family: "group_norm", rows: chunks.batch * groups,
-                arguments: [.scratch(0), .output(1), .output(2)] + chunks.extents
+                indices: chunks.perImage * chunks.channels, arguments: [.scratch(0), .output(1), .output(2)] + chunks.extents
                     + [.int(groups), .int(chunks.chunk), .float(epsilon)],
                 traffic: Traffic(bytes: 4 * chunks.partial.count, flops: 4 * chunks.partial.count)),
             chunks.elementLaunch(
@@ -80,7 +80,7 @@ struct GroupNormGradient: Operation {
                 traffic: Traffic(bytes: 8 * x.count, flops: 5 * x.count)),
             context.rowLaunch(
                 "group_norm_backward_statistics", family: "group_norm", rows: chunks.batch * groups,
-                arguments: [.scratch(0), .input(4), .scratch(1)] + chunks.extents + [.int(groups), .int(chunks.chunk)],
+                indices: chunks.perImage * chunks.channels, arguments: [.scratch(0), .input(4), .scratch(1)] + chunks.extents + [.int(groups), .int(chunks.chunk)],
                 traffic: Traffic(bytes: read, flops: chunks.partial.count)),
         ]
         if hasParameters {
@@ -130,7 +130,7 @@ private struct GroupNormChunks {
     /// A kernel that sums over the chunks' pixels.
     func partialLaunch(_ kernel: String, arguments: [Argument], traffic: Traffic) -> Command {
         context.rowLaunch(
-            kernel, family: "group_norm", rows: batch * perImage * context.columnTiles(channels),
+            kernel, family: "group_norm", rows: batch * perImage * context.columnTiles(channels), indices: batch * pixels,
             arguments: arguments + extents + [.int(chunk)], traffic: traffic)
     }
 
@@ -139,7 +139,8 @@ private struct GroupNormChunks {
         let count = batch * pixels * channels
         let part = context.traits.isGPUShape ? context.traits.teamSize * context.traits.lanes : 1024
         return context.rowLaunch(
-            kernel, family: "group_norm", rows: (count + part - 1) / part, arguments: arguments, traffic: traffic)
+            kernel, family: "group_norm", rows: (count + part - 1) / part, indices: batch * pixels, arguments: arguments,
+            traffic: traffic)
     }
 }
 

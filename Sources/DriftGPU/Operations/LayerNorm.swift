@@ -84,7 +84,7 @@ struct LayerNormGradient: Operation {
         let isModulated = self.map != nil
         let scale: Argument = isModulated ? .input(6) : .input(1)
         let first = context.rowLaunch(
-            "layer_norm_backward", family: "layer_norm", rows: chunks.count,
+            "layer_norm_backward", family: "layer_norm", rows: chunks.count, indices: x.rows,
             arguments: [.input(0), .input(1), .input(2), .input(3), .input(4), scale]
                 + [.input(hasResidual ? residualIndex : 0), .output(0), .scratch(0)]
                 + [.int(x.rows), .int(x.columns), .int(isModulated ? 1 : 0), .int(hasResidual ? 1 : 0)] + map.arguments

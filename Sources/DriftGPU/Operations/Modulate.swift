@@ -58,7 +58,7 @@ struct ModulateGradient: Operation {
         let sums: [Argument] = chunks.perGroup == 1 ? [.output(1), .output(2)] : [.scratch(0), .scratch(1)]
         let first = context.rowLaunch(
             "modulate_backward", family: "modulate", rows: chunks.count * context.columnTiles(x.columns),
-            arguments: [.input(0), .input(1), .input(2), .output(0)] + sums + [.int(x.rows), .int(x.columns)]
+            indices: x.rows, arguments: [.input(0), .input(1), .input(2), .output(0)] + sums + [.int(x.rows), .int(x.columns)]
                 + map.arguments + [.int(chunks.chunk)] + Array(repeating: .int(x.columns), count: 3),
             traffic: Traffic(bytes: 12 * x.count + 12 * context.inputs[2].count, flops: 4 * x.count))
         guard chunks.perGroup > 1 else { return [first] }

@@ -129,6 +129,7 @@ struct PairwiseDistance: Operation {
                 traffic: Traffic(bytes: 4 * (pairs + points), flops: 3 * pairs * sizes.width)),
             context.teamLaunch(
                 "pairwise_distance_scale", family: name, teams: 1,
+                indices: sizes.groups * max(sizes.samples, sizes.negatives, sizes.positives),
                 arguments: [.scratch(0)] + drift.weights + [.output(1)] + sizes.arguments + [weighted],
                 traffic: Traffic(bytes: 4 * sizes.groups * sizes.samples, flops: sizes.groups * sizes.samples)),
         ]

@@ -52,7 +52,7 @@ extension LaunchContext {
         let count = shape.reduce(1, *)
         let size = shape[1] * patch * patch
         return itemLaunch(
-            kernel, family: "patchify", items: count / max(size, 1), size: size,
+            kernel, family: "patchify", items: count / max(size, 1), size: size, indices: size,
             arguments: [.input(0), .output(0)] + shape.map(Argument.int) + [.int(patch)],
             traffic: Traffic(bytes: 8 * count))
     }

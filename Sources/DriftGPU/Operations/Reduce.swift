@@ -72,7 +72,7 @@ struct SumAll: Operation {
         let parts = (count + chunk - 1) / chunk
         func sum(_ x: Argument, _ y: Argument, _ count: Int, _ chunk: Int, _ factor: Float) -> Command {
             context.rowLaunch(
-                "sum_all", family: "reduce", rows: (count + chunk - 1) / chunk,
+                "sum_all", family: "reduce", rows: (count + chunk - 1) / chunk, indices: count,
                 arguments: [x, y, .int(count), .int(chunk), .float(factor)],
                 traffic: Traffic(bytes: 4 * count, flops: count))
         }
@@ -106,7 +106,7 @@ extension LaunchContext {
     /// Sums of `chunk` consecutive rows each: [rows, columns] -> [ceil(rows / chunk), columns].
     func columnSum(_ x: Argument, _ y: Argument, rows: Int, columns: Int, chunk: Int) -> Command {
         rowLaunch(
-            "column_sum", family: "reduce", rows: (rows + chunk - 1) / chunk * columnTiles(columns),
+            "column_sum", family: "reduce", rows: (rows + chunk - 1) / chunk * columnTiles(columns), indices: rows,
             arguments: [x, y, .int(rows), .int(columns), .int(chunk), .int(columns)],
             traffic: Traffic(bytes: 4 * rows * columns, flops: rows * columns))
     }

@@ -79,7 +79,7 @@ struct ResidualGradient: Operation {
         let clock: [Argument] = dropout == nil ? [] : [.input(3)]
         let first = context.rowLaunch(
             dropout == nil ? "residual_backward" : "residual_dropout_backward", family: "residual",
-            rows: chunks.count * context.columnTiles(x.columns),
+            rows: chunks.count * context.columnTiles(x.columns), indices: x.rows,
             arguments: [.input(0), .input(1), .input(2)] + clock
                 + [.output(0), chunks.perGroup == 1 ? .output(1) : .scratch(0), .int(x.rows), .int(x.columns)]
                 + map.arguments + [.int(chunks.chunk), .int(x.columns), .int(x.columns)] + draw,

@@ -33,6 +33,7 @@ struct SmoothL1: Operation {
         return [
             context.rowLaunch(
                 "smooth_l1_partial", family: "smooth_l1", rows: shape[0] * parts,
+                indices: shape[1] * shape[2],
                 arguments: [.input(0), .input(1), .scratch(0)] + shape.map(Argument.int) + [.int(shift), .int(parts)],
                 traffic: Traffic(bytes: 8 * count, flops: 5 * count)),
             context.teamLaunch(

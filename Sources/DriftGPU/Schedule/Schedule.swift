@@ -35,6 +35,8 @@ public struct Schedule: Sendable {
         public init() {}
     }
 
+    /// The graph it was made from: only tensors of that one can be looked up in it.
+    let graph: GraphIdentity
     public let steps: [Step]
     public let plan: MemoryPlan
     /// Nodes before fusion and after removing the unneeded.
@@ -50,13 +52,19 @@ public struct Schedule: Sendable {
     public let storages: [String: Storage]
 
     /// Orders, fuses and plans `graph` for a device of these traits. Throws a `GraphError` when one storage name is used
-    /// with two sizes.
+    /// with two sizes, an output belongs to another graph, or an operation is too large for its kernel's indices or for the
+    /// device's work-groups.
     public init(_ graph: Graph, traits: DeviceTraits, gemm: any GEMMProvider, options: Options = Options()) throws {
+        try graph.identity.check(graph.outputs, "output")
+        self.graph = graph.identity
         let kept = Set(graph.outputs.map(\.id))
         var nodes: [Node?] = Self.needed(graph, kept: kept)
         nodeCount = nodes.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
         if options.fuse { Self.fuse(&nodes, pinned: kept.union(graph.places.keys)) }
         steps = nodes.compactMap { $0 }.map { Step($0, traits: traits, gemm: gemm) }
+        for step in steps {
+            for command in step.commands { try LaunchLimits.check(command, of: step.node, traits: traits) }
+        }
         plan = MemoryPlan(
             steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse && options.guardBytes == 0,
             guardBytes: options.guardBytes)

@@ -10,7 +10,7 @@ struct driftgpu_kernel_source {
   size_t length;
 };
 
-// Every .cl file and kernels.cl; *count receives their number.
+// Every .cl file, and kernels.cl, which includes them all; *count receives their number.
 const struct driftgpu_kernel_source *driftgpu_kernel_sources(size_t *count);
 
 #endif
