@@ -53,6 +53,22 @@ import Testing
         }
     }
 
+    @Test("three parts give the bits of three gradients added in order and divided once")
+    func threeParts() throws {
+        try TestDevice.with(.cpu16) { device in
+            let single = try still(.pixels, device, parts: 1)
+            var sum: [Float] = []
+            for part in 0..<3 {
+                try single.advance()
+                let gradient = try gradients(single)
+                sum = part == 0 ? gradient : zip(sum, gradient).map { $0 + $1 }
+            }
+            let trainer = try still(.pixels, device, parts: 3)
+            try trainer.advance()
+            #expect(try gradients(trainer, AccumulatedStep.gradientName) == sum.map { $0 * (1 / Float(3)) })
+        }
+    }
+
     @Test("a part that is not finite skips the whole step, and no later one")
     func notFinite() throws {
         try TestDevice.with(.cpu16) { device in

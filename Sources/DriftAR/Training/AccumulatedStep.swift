@@ -2,21 +2,22 @@ import DriftGPU
 
 /// The update of a step whose gradients come from several parts: AdamW and EMA on their mean.
 ///
-/// Each part adds its gradient and its losses, divided by the number of parts, to stored sums; clipping and the check for
-/// what is not finite see the mean. (The reference adds the parts without dividing: its effective learning rate and its
-/// clipping then depend on their number.) The sums begin anew in every step, so no checkpoint holds them.
+/// Each part adds its gradient and its losses to stored sums; the update divides these by the number of parts, once, before
+/// anything else. So the mean has the bits of any sum in the order of the parts, and clipping and the check for what is not
+/// finite see the mean. (The reference adds the parts without dividing: its effective learning rate and its clipping then
+/// depend on their number.) The sums begin anew in every step, so no checkpoint holds them.
 public struct AccumulatedStep {
     public let graph: Graph
     public let learningRate: Tensor
     /// Norm of the mean gradient, clip coefficient, 1 when applied [3].
     public let norm: Tensor
 
-    /// Flat buffer of the mean gradient.
+    /// Flat buffer of the summed gradients, and after the update of their mean.
     static let gradientName = "gradient_mean"
     /// Storage of the mean of what is logged.
     static let lossName = "loss_mean"
 
-    /// Mean of what is logged; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
+    /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
     static func losses(_ configuration: Configuration) -> Storage {
         Storage(lossName, count: 6 + configuration.radii.count)
     }
@@ -24,6 +25,10 @@ public struct AccumulatedStep {
     public init(_ model: any ImageModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
         graph = Graph()
         learningRate = try graph.input("learning_rate", [1])
+        for storage in [model.layout.storage(Self.gradientName), Self.losses(configuration)] {
+            let sum = try graph.stored([storage.count], in: storage)
+            try graph.place(graph.scale(sum, by: 1 / Float(configuration.accumulate)), in: storage, at: 0)
+        }
         norm = try TrainingGraph.optimize(
             graph, model, configuration, active: Set(model.trained(isSecondPhase: isSecondPhase).map(\.name)),
             loss: graph.stored([1], in: Self.losses(configuration)), learningRate: learningRate,
@@ -36,13 +41,10 @@ public struct AccumulatedStep {
         to graph: Graph, gradients: Tensor, losses: TrainingGraph.Losses, _ layout: ParameterLayout,
         _ configuration: Configuration, restart: Tensor
     ) throws {
-        let share = 1 / Float(configuration.accumulate)
         try graph.accumulate(
-            gradients, into: graph.stored([layout.count], in: layout.storage(gradientName)), factor: share,
-            restart: restart)
+            gradients, into: graph.stored([layout.count], in: layout.storage(gradientName)), restart: restart)
         let logged = try graph.concat(losses.logged, axis: 0)
         try graph.accumulate(
-            logged, into: graph.stored([logged.count], in: Self.losses(configuration)), factor: share,
-            restart: restart)
+            logged, into: graph.stored([logged.count], in: Self.losses(configuration)), restart: restart)
     }
 }

@@ -1,7 +1,5 @@
-/// sum += factor * x, after setting it to 0 where `restart` says so. Inputs: x, sum (stored, written to), restart [1].
+/// sum += x, after setting it to 0 where `restart` says so. Inputs: x, sum (stored, written to), restart [1].
 struct Accumulate: Operation {
-    let factor: Float
-
     var name: String { "accumulate" }
     var mutatedInputs: [Int] { [1] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
@@ -15,16 +13,17 @@ struct Accumulate: Operation {
         return [
             context.elementLaunch(
                 "accumulate_forward", family: name, count: count,
-                arguments: [.input(0), .input(1), .input(2), .int(count), .float(factor)],
-                traffic: Traffic(bytes: 12 * count, flops: 2 * count))
+                arguments: [.input(0), .input(1), .input(2), .int(count)],
+                traffic: Traffic(bytes: 12 * count, flops: count))
         ]
     }
 }
 
 extension Graph {
-    /// Adds `factor` * `x` to the stored tensor `sum`, which begins again at 0 in runs where `restart` [1] is not 0.
-    public func accumulate(_ x: Tensor, into sum: Tensor, factor: Float = 1, restart: Tensor) throws {
+    /// Adds `x` to the stored tensor `sum`, which begins again at 0 in runs where `restart` [1] is not 0. Every addition is
+    /// rounded by itself: a mean is the sum multiplied once at the end, so that it has the bits of any other sum in that order.
+    public func accumulate(_ x: Tensor, into sum: Tensor, restart: Tensor) throws {
         guard places[sum.id] != nil else { throw GraphError("accumulate: the sum \(sum.type) is not stored between runs") }
-        _ = try apply(Accumulate(factor: factor), x, sum, restart)
+        _ = try apply(Accumulate(), x, sum, restart)
     }
 }
