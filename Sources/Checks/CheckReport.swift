@@ -6,6 +6,8 @@ public struct CheckReport: Sendable {
     public private(set) var worst = 0.0
     /// How many tensors were compared.
     public private(set) var comparisons = 0
+    /// How many cases were left out, as too large for the depth of the check.
+    public private(set) var skipped = 0
 
     public init() {}
 
@@ -14,7 +16,11 @@ public struct CheckReport: Sendable {
         failures += other.failures
         worst = max(worst, other.worst)
         comparisons += other.comparisons
+        skipped += other.skipped
     }
+
+    /// Notes that a case was left out.
+    public mutating func skip() { skipped += 1 }
 
     /// Notes a failure.
     public mutating func fail(_ what: String) { failures.append(what) }

@@ -98,7 +98,7 @@ extension KernelBenchmark {
 
     /// Times the distinct steps of what `executor` runs. `counts` has how often each is done, where that is
     /// not how often the executor does it.
-    private static func time(
+    static func time(
         _ executor: Executor, counts: [String: Int] = [:], peaks: Peaks, repetitions: Int, filter: String,
         progress: (Case) -> Void
     ) throws -> [Case] {

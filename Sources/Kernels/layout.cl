@@ -1,18 +1,31 @@
 // layout: kernels that move elements and change none: concat, slice, repeat, permute, transpose.
 #include "flat.cl"
 
+// Rows of `count` elements, each cut into `pieces` of whole vectors, dealt to the teams: where there are few long rows the
+// pieces keep all teams busy. In the statement `row` is the row, and this team has `left` of its elements from `first` on.
+#define PIECE_ROUND 64
+#define PIECES_FOR(row, rows, first, left, count, pieces, ...)                                                         \
+  {                                                                                                                    \
+    const int row##_length = (((count) + (pieces) - 1) / (pieces) + PIECE_ROUND - 1) / PIECE_ROUND * PIECE_ROUND;      \
+    TEAM_ROWS(row##_piece, (rows) * (pieces)) {                                                                        \
+      const int row = row##_piece / (pieces), first = row##_piece % (pieces) * row##_length;                           \
+      const int left = min(row##_length, (count) - first);                                                             \
+      __VA_ARGS__                                                                                                      \
+    }                                                                                                                  \
+  }
+
 // y[o * y_stride + y_begin + j] = x[o * x_stride + x_begin + j], o < outer, j < count: the one copy behind concat, slice
 // and the gradients of concat, along any axis (count spans the axis' part and all axes inside it).
 // Traffic: 8 outer count bytes.
 __kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, int x_stride, int x_begin, int y_stride,
-                           int y_begin) {
+                           int y_begin, int pieces) {
   USE_IN(float, x);
   USE_OUT(float, y);
-  TEAM_ROWS(o, outer) {
-    __global const float *from = x + ((size_t)o * x_stride + x_begin);
-    __global float *to = y + ((size_t)o * y_stride + y_begin);
-    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
-  }
+  PIECES_FOR(o, outer, first, left, count, pieces, {
+    __global const float *from = x + ((size_t)o * x_stride + x_begin + first);
+    __global float *to = y + ((size_t)o * y_stride + y_begin + first);
+    TEAM_FOR(j, left) lanes_store(to, j, left, lanes_load(from, j, left));
+  })
 }
 
 // Row and part of entry q of outer * parts entries: part is `which`, o the row. Arguments of all parts stand in the
@@ -23,7 +36,7 @@ __kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, in
 // y_i[o, j] = x[o, i, j] for i < parts <= 6, j < count: x is [outer, stride] and its parts begin at column `begin`.
 // Traffic: 8 outer parts count bytes.
 __kernel void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(float, y2), OUT(float, y3), OUT(float, y4),
-                            OUT(float, y5), int outer, int count, int parts, int stride, int begin) {
+                            OUT(float, y5), int outer, int count, int parts, int stride, int begin, int pieces) {
   USE_IN(float, x);
   USE_OUT(float, y0);
   USE_OUT(float, y1);
@@ -31,18 +44,18 @@ __kernel void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(fl
   USE_OUT(float, y3);
   USE_OUT(float, y4);
   USE_OUT(float, y5);
-  TEAM_ROWS(q, outer * parts) {
+  PIECES_FOR(q, outer * parts, first, left, count, pieces, {
     size_t o = q / parts;
     int part = q % parts;
-    __global const float *from = x + (o * stride + begin + (size_t)part * count);
-    __global float *to = PART(part, y0, y1, y2, y3, y4, y5) + o * count;
-    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
-  }
+    __global const float *from = x + (o * stride + begin + (size_t)part * count + first);
+    __global float *to = PART(part, y0, y1, y2, y3, y4, y5) + (o * count + first);
+    TEAM_FOR(j, left) lanes_store(to, j, left, lanes_load(from, j, left));
+  })
 }
 
 // y[o, i, j] = x_i[o, j]: the inverse of split_strided. Traffic: 8 outer parts count bytes.
 __kernel void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float, x2), IN(float, x3), IN(float, x4),
-                           IN(float, x5), int outer, int count, int parts, int stride, int begin) {
+                           IN(float, x5), int outer, int count, int parts, int stride, int begin, int pieces) {
   USE_OUT(float, y);
   USE_IN(float, x0);
   USE_IN(float, x1);
@@ -50,28 +63,29 @@ __kernel void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float
   USE_IN(float, x3);
   USE_IN(float, x4);
   USE_IN(float, x5);
-  TEAM_ROWS(q, outer * parts) {
+  PIECES_FOR(q, outer * parts, first, left, count, pieces, {
     size_t o = q / parts;
     int part = q % parts;
-    __global const float *from = PART(part, x0, x1, x2, x3, x4, x5) + o * count;
-    __global float *to = y + (o * stride + begin + (size_t)part * count);
-    TEAM_FOR(j, count) lanes_store(to, j, count, lanes_load(from, j, count));
-  }
+    __global const float *from = PART(part, x0, x1, x2, x3, x4, x5) + (o * count + first);
+    __global float *to = y + (o * stride + begin + (size_t)part * count + first);
+    TEAM_FOR(j, left) lanes_store(to, j, left, lanes_load(from, j, left));
+  })
 }
 
 // Gradient of a slice: dx[o, begin + j] = dy[o, j] for j < count, zeros elsewhere; dx [outer, stride], dy [outer, count].
 // Traffic: 4 outer (stride + count) bytes.
-__kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin) {
+__kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin, int pieces) {
   USE_IN(float, dy);
   USE_OUT(float, dx);
-  TEAM_ROWS(o, outer) {
-    __global const float *from = dy + (size_t)o * count;
-    __global float *to = dx + (size_t)o * stride;
-    TEAM_FOR(j, begin) lanes_store(to, j, begin, (floatL)(0.0f));
-    TEAM_FOR(j, count) lanes_store(to + begin, j, count, lanes_load(from, j, count));
-    int after = stride - begin - count;
-    TEAM_FOR(j, after) lanes_store(to + begin + count, j, after, (floatL)(0.0f));
-  }
+  PIECES_FOR(o, outer, first, left, stride, pieces, {
+    // Of the piece: where dy begins and ends in it.
+    const int enter = clamp(begin - first, 0, max(left, 0)), leave = clamp(begin + count - first, 0, max(left, 0));
+    __global const float *from = dy + ((size_t)o * count + max(first - begin, 0));
+    __global float *to = dx + ((size_t)o * stride + first);
+    TEAM_FOR(j, enter) lanes_store(to, j, enter, (floatL)(0.0f));
+    TEAM_FOR(j, leave - enter) lanes_store(to + enter, j, leave - enter, lanes_load(from, j, leave - enter));
+    TEAM_FOR(j, left - leave) lanes_store(to + leave, j, left - leave, (floatL)(0.0f));
+  })
 }
 
 // y[o, g, j] = x[o, j], g < group: x [outer, n] -> y [outer, group, n]. Traffic: 4 outer n (1 + group) bytes.

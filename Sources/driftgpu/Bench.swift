@@ -72,7 +72,13 @@ struct Bench: ParsableCommand {
         @Flag(help: "The step in which every image is encoded, instead of each label once.") var everyImage = false
         @Flag(help: "The autoencoder, kl16 with random weights, on an image of 256x256 pixels, instead of a training step.")
         var autoencoder = false
+        @Flag(help: "Gathers and slices of 4096 rows of 256 and their gradients, instead of a training step.")
+        var rows = false
         @OptionGroup var common: Common
+
+        func validate() throws {
+            if autoencoder && rows { throw ValidationError("--autoencoder and --rows: take one of them") }
+        }
 
         func run() throws {
             try common.report { device, report in
@@ -82,6 +88,14 @@ struct Bench: ParsableCommand {
                     report.kernels.append(
                         try KernelBenchmark(
                             autoencoder: 256, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
+                        ) { Output.line(Self.line($0)) })
+                    return
+                }
+                if rows {
+                    Self.head("rows")
+                    report.kernels.append(
+                        try KernelBenchmark(
+                            rows: 4096, width: 256, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
                         ) { Output.line(Self.line($0)) })
                     return
                 }

@@ -32,17 +32,20 @@ struct Selftest: ParsableCommand {
             Output.line("\(device.about.name), driver \(device.about.driver), \(device.traits.shapeText), GEMM \(device.gemm.name)")
             let clock = ContinuousClock()
             let start = clock.now
-            var (count, failed) = (0, 0)
+            var (count, failed, skipped) = (0, 0, 0)
             for family in families {
+                let result = run(family, on: device)
                 count += family.checks.count
-                failed += run(family, on: device)
+                failed += result.failed
+                skipped += result.skipped
             }
             let seconds = String(format: "%.1f s", (clock.now - start) / .seconds(1))
             guard failed == 0 else {
                 Output.line("\(failed) of \(count) cases FAILED in \(seconds)")
                 throw ExitCode.failure
             }
-            Output.line("all \(count) cases passed in \(seconds)")
+            let passed = skipped == 0 ? "all \(count) cases passed" : "\(count - skipped) cases passed, \(skipped) skipped"
+            Output.line("\(passed) in \(seconds)")
         }
     }
 
@@ -62,15 +65,16 @@ struct Selftest: ParsableCommand {
         return tests
     }
 
-    /// Runs a family and prints its line; returns how many of its cases failed.
-    private func run(_ family: SelfTest.Family, on device: Device) -> Int {
+    /// Runs a family and prints its line; returns how many of its cases failed, and how many were left out.
+    private func run(_ family: SelfTest.Family, on device: Device) -> (failed: Int, skipped: Int) {
         var failures: [String] = []
-        var failed = 0
+        var (failed, skipped) = (0, 0)
         var worst = 0.0
         for check in family.checks {
             let report = check.run(on: device)
             worst = max(worst, report.worst)
             failed += report.failures.isEmpty ? 0 : 1
+            skipped += report.skipped
             failures += report.failures.map { "\(check.name): \($0)" }
         }
         let verdict = failed == 0 ? "passed" : "FAILED"
@@ -80,6 +84,6 @@ struct Selftest: ParsableCommand {
                 + String(repeating: " ", count: max(1, 8 - cases.count)) + cases + String(format: "   worst error %.3g of the tolerance", worst))
         for failure in failures.prefix(5) { Output.line("    " + failure) }
         if failures.count > 5 { Output.line("    and \(failures.count - 5) more") }
-        return failed
+        return (failed, skipped)
     }
 }

@@ -107,6 +107,17 @@ import Testing
         }
     }
 
+    /// Few long rows and many labels: what no step of a model has.
+    @Test(.enabled(if: !TestDevice.isSmall), arguments: TestDevice.shapes) func rowsAreCases(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let benchmark = try KernelBenchmark(rows: 130, width: 37, device: device, peaks: Peaks(device), repetitions: 1) { _ in }
+            #expect(
+                Set(benchmark.cases.map { String($0.name.prefix { $0 != " " }) })
+                    == ["embedding", "embedding_backward", "slice", "pad"])
+            #expect(benchmark.cases.allSatisfy { $0.timing.median > 0 && $0.bytes > 0 })
+        }
+    }
+
     @Test(arguments: BenchmarkSize.allCases) func sizesAreValid(_ size: BenchmarkSize) throws {
         try size.configuration.validate()
         #expect(size.configuration.preset == size.rawValue)

@@ -8,6 +8,7 @@ public enum SplitCases {
     /// [outer, parts, inner] along axis 1: one part, as many as a launch takes, more, and rows of every kind.
     static let middle: [OperationCase] = [
         make(3, 1, 4), make(2, 2, 7), make(5, 6, 50), make(3, 7, 1), make(1, 6, 33), make(4, 13, 5),
+        make(1, 2, 4100), make(2, 7, 2050),
     ]
 
     static func make(_ outer: Int, _ parts: Int, _ inner: Int) -> OperationCase {

@@ -57,10 +57,14 @@ extension LaunchContext {
         return stride(from: 0, to: parts.count, by: width).map { begin in
             let group = Array(parts[begin..<min(begin + width, parts.count)])
             let padded = group + Array(repeating: group[0], count: width - group.count)
+            let pieces = pieces(rows: outer * group.count, columns: count)
             return rowLaunch(
-                kernel, family: "layout", rows: outer * group.count,
+                kernel, family: "layout", rows: outer * group.count * pieces,
                 arguments: [whole] + padded
-                    + [.int(outer), .int(count), .int(group.count), .int(parts.count * count), .int(begin * count)],
+                    + [
+                        .int(outer), .int(count), .int(group.count), .int(parts.count * count), .int(begin * count),
+                        .int(pieces),
+                    ],
                 traffic: Traffic(bytes: 8 * outer * count * group.count))
         }
     }
@@ -80,11 +84,19 @@ extension LaunchContext {
                     .int(count),
                 ], traffic: Traffic(bytes: 8 * count))
         }
+        let pieces = pieces(rows: outer, columns: count)
         return rowLaunch(
-            "copy_strided", family: "layout", rows: outer,
+            "copy_strided", family: "layout", rows: outer * pieces,
             arguments: arguments + [
                 .int(outer), .int(count), .int(from.stride), .int(from.begin), .int(to.stride), .int(to.begin),
+                .int(pieces),
             ], traffic: Traffic(bytes: 8 * outer * count))
+    }
+
+    /// Pieces of each of `rows` rows (PIECES_FOR of layout.cl): one where the rows alone keep the device busy, else enough
+    /// for that, of 1024 elements or more.
+    func pieces(rows: Int, columns: Int) -> Int {
+        max(1, min(traits.teams / max(rows, 1), columns / 1024, 1000))
     }
 }
 

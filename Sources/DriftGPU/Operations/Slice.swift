@@ -49,11 +49,13 @@ struct Pad: Operation {
     func commands(_ context: LaunchContext) -> [Command] {
         let (outer, inner) = context.outputs[0].around(axis)
         let count = context.inputs[0].shape[axis] * inner
+        let pieces = context.pieces(rows: outer, columns: extent * inner)
         return [
             context.rowLaunch(
-                "pad_strided", family: "layout", rows: outer,
+                "pad_strided", family: "layout", rows: outer * pieces,
                 arguments: [
                     .input(0), .output(0), .int(outer), .int(count), .int(extent * inner), .int(begin * inner),
+                    .int(pieces),
                 ], traffic: Traffic(bytes: 4 * outer * (count + extent * inner)))
         ]
     }
