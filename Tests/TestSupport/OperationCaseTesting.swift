@@ -13,8 +13,11 @@ extension OperationCase: CustomTestStringConvertible {
         let report = try TestDevice.with(shape, gemm: gemm, precision: precision) { device in
             try check(on: device, depth: TestDevice.isSmall ? .values : .full)
         }
-        if report.skipped > 0 { try Test.cancel("\(name): too large for DRIFTGPU_TEST_SMALL") }
-        if report.comparisons == 0 { Issue.record("\(name), \(shape): nothing was compared", sourceLocation: sourceLocation) }
+        if report.skipped > 0 {
+            print("skipped: \(name), \(shape): too large for DRIFTGPU_TEST_SMALL")
+        } else if report.comparisons == 0 {
+            Issue.record("\(name), \(shape): nothing was compared", sourceLocation: sourceLocation)
+        }
         for failure in report.failures { Issue.record("\(name), \(shape): \(failure)", sourceLocation: sourceLocation) }
     }
 }

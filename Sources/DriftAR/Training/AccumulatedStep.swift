@@ -17,7 +17,8 @@ public struct AccumulatedStep {
     /// Storage of the mean of what is logged.
     static let lossName = "loss_mean"
 
-    /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase, which has fewer losses, leaves its end alone.
+    /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase, which has fewer
+    /// losses, leaves the end unused.
     static func losses(_ configuration: Configuration) -> Storage {
         Storage(lossName, count: 6 + configuration.radii.count)
     }
