@@ -36,7 +36,7 @@ import Testing
         let x = try graph.input("x", [4])
         try graph.place(graph.scale(x, by: 2), in: Storage("placed", count: 8), at: 4)
         let sum = try graph.input("sum", [4])
-        try graph.accumulate(graph.detach(x), into: graph.reshape(sum, [4]), factor: 1, restart: graph.input("restart", [1]))
+        try graph.accumulate(graph.detach(x), into: graph.reshape(sum, [4]), restart: graph.input("restart", [1]))
         let bank = try MemoryBank(graph, name: "ring", classes: 2, capacity: 3, entry: [4])
         try graph.add(graph.reshape(x, [1, 4]), labels: graph.input("labels", [1], .int32), to: bank)
         graph.output(try graph.scale(x, by: 3))
