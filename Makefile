@@ -3,7 +3,7 @@
 # make bundle   dist/driftgpu-linux-x86_64.tar.xz: the program for machines without Swift
 # All install what is missing first; a second run neither installs nor builds anything again.
 
-PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev libjpeg-dev zlib1g-dev liblapacke-dev
+PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev libjpeg-dev libwebp-dev zlib1g-dev liblapacke-dev
 TEST_PACKAGES = oclgrind
 BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.

@@ -18,6 +18,7 @@ let package = Package(
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
         .target(name: "Kernels"),
         .target(name: "COptDigits"),
@@ -26,7 +27,7 @@ let package = Package(
             dependencies: ["COpenCL", "CCLBlast", "Kernels", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "DriftAR",
-            dependencies: ["DriftGPU", "CJPEG", "CLAPACKE", "CPNG", "CZlib", "COptDigits", .product(name: "Logging", package: "swift-log")]),
+            dependencies: ["DriftGPU", "CJPEG", "CLAPACKE", "CPNG", "CWebP", "CZlib", "COptDigits", .product(name: "Logging", package: "swift-log")]),
         .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
         .executableTarget(

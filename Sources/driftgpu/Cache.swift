@@ -33,6 +33,7 @@ struct Cache: ParsableCommand {
             (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
             options.holdOut = 0
             let source = try DataSource.open(data, options)
+            source.announce()
             let images = heldOut ? source.heldOut : source.training
             guard images.count > 0 else {
                 throw ConfigurationError("\(data): holds nothing out; leave out --held-out")

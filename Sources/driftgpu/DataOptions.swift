@@ -8,7 +8,7 @@ extension Residency: ExpressibleByArgument {}
 /// Which images a run trains on, and how they are taken.
 struct DataOptions: ParsableArguments {
     @Option(help: ArgumentHelp(
-        "Images to train on: a folder train/CLASS/*.png|jpg with validation/CLASS/* (or just CLASS/*), a folder of IDX files (MNIST; .gz too) or of CIFAR's binary batches, or one IDX file of images. Default: the digits that the program carries.",
+        "Images to train on: a folder train/CLASS/* of pictures (PNG, JPEG, WebP, BMP) with validation/CLASS/* (or just CLASS/*), a folder of IDX files (MNIST; .gz too) or of CIFAR's binary batches, or one IDX file of images. Default: the digits that the program carries.",
         valueName: "path"))
     var data: String?
     @Option(help: ArgumentHelp("Latents to train on: a folder that driftgpu cache wrote. The same as --data with such a folder.", valueName: "folder"))
@@ -49,6 +49,9 @@ struct DataOptions: ParsableArguments {
                 throw ConfigurationError(
                     "\(DataSource.name(of: settings.data)): is of the form \(source.form.rawValue), the run was trained on \(settings.dataForm.rawValue); name its data with --data")
             }
+            // Runs of old kept none.
+            if settings.classNames.isEmpty { settings.adoptNames(of: source) }
+            source.announce()
             return source
         }
         var options = DataSource.Options(settings)
@@ -58,7 +61,15 @@ struct DataOptions: ParsableArguments {
         if hasSize { options.defaultSize = (settings.height, settings.width) }
         let source = try DataSource.open(settings.data, options)
         settings.adopt(source)
+        source.announce()
         if let classes = hyperparameters.classes { settings.classes = classes }
         return source
+    }
+}
+
+extension DataSource {
+    /// Says what was decided about the data, what of them is left out, and which label is which class.
+    func announce() {
+        for line in notes + [ClassNames.line(training.classNames)].compactMap({ $0 }) { Output.line(line) }
     }
 }

@@ -90,6 +90,7 @@ struct Eval: ParsableCommand {
                 let judges = try Judges(data ?? "", for: images)
                 (source, judged, notes) = (judges.source, judges.images, notes + judges.notes)
             }
+            notes += source?.notes ?? []
             let sets = try source.map { (training: try $0.training.dataset(), heldOut: try $0.heldOut.dataset()) }
             let device = try deviceOptions.open()
             let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
@@ -148,6 +149,7 @@ struct Eval: ParsableCommand {
 
     private func fit(_ saved: SavedModel?) throws {
         let source = try real(saved)
+        source.announce()
         let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
         var settings = ClassifierTraining()
         (settings.steps, settings.seed) = (steps, seed)

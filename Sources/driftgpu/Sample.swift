@@ -10,7 +10,7 @@ struct Sample: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable { case png, npy }
 
     @Option(help: "A run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String
-    @Option(help: "Labels: numbers and ranges, separated by commas, like 0-3,7. Default: all.") var labels: String?
+    @Option(help: "Labels: numbers, ranges and names of classes, separated by commas, like 0-3,7; name:10 is the class called 10. Default: all.") var labels: String?
     @Option(help: "Images of each label.") var perLabel: Int = 10
     @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1
     @Option(help: "Seed of the noise.") var seed: UInt64 = 0
@@ -28,7 +28,8 @@ struct Sample: ParsableCommand {
     func run() throws {
         try reporting {
             let saved = try SavedModel(checkpoint, weights: weights)
-            let chosen = try LabelList.parse(labels, classes: saved.configuration.classes)
+            let chosen = try LabelList.parse(labels, classes: saved.configuration.classes, names: saved.configuration.classNames)
+            if let line = ClassNames.line(saved.configuration.classNames, of: chosen) { Output.line(line) }
             guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }
             let speculation = try speculative.settings(of: saved.configuration)
             let vae = try vaeOptions.weights()

@@ -49,6 +49,13 @@ import Testing
         #expect(source.training.index.labels[150] == 50 && source.training.classNames[50] == "name50")
     }
 
+    @Test func readsHundredWithoutNames() throws {
+        try folder.write(records(200, file: 1, fine: true), to: "train.bin")
+        let source = try DataSource.open(folder.path)
+        #expect(source.form == .cifar && source.training.classCount == 100 && source.training.classNames[7] == "7")
+        #expect(source.training.index.labels[150] == 50)
+    }
+
     @Test func flipsOnePlaneAtATime() throws {
         try writeTen()
         let set = try DataSource.open(folder.path).training

@@ -13,7 +13,8 @@ import Testing
         try folder.write("broken", to: "pictures/train/c/3.png")
         let train = "train --data pictures --size 8 --resident never --flip --steps 4 --output run " + Program.tiny
         let first = try folder.run(train)
-        #expect(first.code == 0 && first.errors.contains("pictures/train/c/3.png: neither PNG nor JPEG"), "\(first.errors)")
+        #expect(first.code == 0 && first.errors.contains("pictures/train/c/3.png: neither PNG, JPEG, WebP nor BMP"), "\(first.errors)")
+        #expect(first.output.contains("3 channels, as ") && first.output.contains("classes: 0 = a, 1 = b, 2 = c, 3 = d\n"))
         // A batch is divided among the classes that the data have, not those of the preset.
         #expect(try folder.run("train --data pictures --size 8 --batch 8 --print-plan").code == 0)
         try folder.expectError("train --data pictures --size 8 --batch 10 --output none", says: "multiple of the 4 labels")
@@ -21,6 +22,10 @@ import Testing
         #expect(configuration.data.hasSuffix("/pictures") && configuration.data.hasPrefix("/"))
         #expect(configuration.dataForm == .folder && configuration.flip && configuration.resident == .never)
         #expect((configuration.classes, configuration.channels, configuration.height, configuration.width) == (4, 3, 8, 8))
+        #expect(configuration.classNames == ["a", "b", "c", "d"])
+        let sampled = try folder.run("sample --checkpoint run --labels d,0 --per-label 1")
+        #expect(sampled.code == 0 && sampled.output.contains("classes: 3 = d, 0 = a"), "\(sampled.errors)")
+        try folder.expectError("sample --checkpoint run --labels e", says: "'e' is no label or range and no class")
         let resumed = try folder.run("train --resume --steps 6 --output run")
         #expect(resumed.code == 0, "\(resumed.errors)")
         let judged = try folder.run("eval --checkpoint run --per-label 3")

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import DriftAR
@@ -93,7 +94,7 @@ import Testing
         #expect(errorText { _ = try DataSource.open(folder.path) }?.contains("--size") == true)
         #expect(errorText { _ = try DataSource.open(folder.path, options(100_000)) }?.contains("100000x100000") == true)
         try Files.makeFolder(folder.file("empty"))
-        #expect(error().contains("empty: no .png, .jpg or .jpeg file"))
+        #expect(error().contains("empty: no .png, .jpg, .jpeg, .webp or .bmp file"))
         try Files.removeTree(folder.file("empty"))
         try Files.makeFolder(folder.file("train"))
         #expect(error().contains("train: no pictures"))
@@ -102,5 +103,74 @@ import Testing
         #expect(error().contains("class other is not among the 1 of the training data"))
         #expect(errorText { _ = try DataSource.open(folder.file("nothing")) }?.contains("no such file or folder") == true)
         #expect(errorText { _ = try DataSource.open("/dev/null") }?.contains("not a regular file") == true)
+    }
+
+    @Test("one picture in colour makes the set coloured, wherever it lies") func decidesChannels() throws {
+        try ImageFixtures.writeFolder(folder.path, classes: ["a", "b"], perClass: 4, channels: 1)
+        var source = try DataSource.open(folder.path, options())
+        #expect(source.training.channels == 1)
+        #expect(source.notes == ["1 channel, as all 8 pictures are gray; --channels 3 makes them RGB"])
+        try PNG.write(ImageFixtures.noise(9, 9, 3, seed: 5), to: folder.file("b/3.png"))
+        source = try DataSource.open(folder.path, options())
+        #expect(source.training.channels == 3)
+        #expect(source.notes == ["3 channels, as \(folder.path)/b/3.png is in colour; --channels 1 makes all pictures gray"])
+        var gray = options()
+        gray.channels = 1
+        source = try DataSource.open(folder.path, gray)
+        #expect(source.training.channels == 1 && source.notes.isEmpty)
+    }
+
+    @Test("folders within a class's folder are read, in torchvision's order") func readsFoldersInFolders() throws {
+        // os.walk's paths sorted: "", "x", "x-y", "x/z".
+        let paths = ["p.png", "q.png", "x/c.png", "x/d.png", "x-y/a.png", "x/z/b.png"]
+        for (n, path) in paths.enumerated() {
+            try Files.makeFolder(Files.parent(of: folder.file("a/" + path)))
+            try PNG.write(ImageFixtures.noise(8, 8, 3, seed: UInt64(n + 1)), to: folder.file("a/" + path))
+        }
+        try PNG.write(ImageFixtures.noise(8, 8, 3, seed: 99), to: folder.file("a/x/._c.png"))
+        try FileManager.default.createSymbolicLink(atPath: folder.file("a/x/loop"), withDestinationPath: folder.file("a"))
+        try FileManager.default.createSymbolicLink(atPath: folder.file("b"), withDestinationPath: folder.file("a/x-y"))
+        var all = options()
+        all.holdOut = 0
+        let set = try DataSource.open(folder.path, all).training
+        #expect(set.index.labels == [0, 0, 0, 0, 0, 0, 1])
+        let order = ["p.png", "q.png", "x/c.png", "x/d.png", "x-y/a.png", "x/z/b.png", "x-y/a.png"]
+        for (row, path) in order.enumerated() {
+            #expect(try ImageFixtures.values(set, row) == Picture.read(folder.file("a/" + path)).image, "\(path)")
+        }
+    }
+
+    @Test("WebP and bitmaps are read, what is left out is counted") func countsWhatIsLeftOut() throws {
+        for (name, file) in [("a/1.webp", "lossless.webp"), ("a/2.WEBP", "lossy.webp"), ("b/1.bmp", "rgb24.bmp"), ("b/2.jpg", "rgb.jpg")] {
+            try Files.makeFolder(Files.parent(of: folder.file(name)))
+            try folder.write(Files.read(ImageFixtures.path(file)), to: name)
+        }
+        var all = options()
+        all.holdOut = 0
+        var source = try DataSource.open(folder.path, all)
+        #expect(source.training.count == 4 && source.notes.count == 1)
+        #expect(try source.training.dataset().count == 4)
+        for name in ["a/x.tiff", "a/y.TIFF", "b/z.tiff", "b/1.gif", "a/README", "b/.hidden"] { try folder.write("x", to: name) }
+        source = try DataSource.open(folder.path, all)
+        #expect(source.training.count == 4)
+        #expect(source.notes.last == "5 files left out: 3 .tiff, 1 without ending, 1 .gif; pictures are .png, .jpg, .jpeg, .webp or .bmp")
+        try Files.makeFolder(folder.file("c"))
+        for n in 0..<3 { try folder.write("x", to: "c/\(n).heic") }
+        #expect(error().contains("c: no .png, .jpg, .jpeg, .webp or .bmp file (3 .heic)"))
+    }
+
+    @Test("a run goes on with the classes that its labels stand for") func comparesNames() throws {
+        try ImageFixtures.writeFolder(folder.file("run"), classes: ["1", "2", "10"], perClass: 5)
+        var configuration = Configuration()
+        configuration.adopt(try DataSource.open(folder.file("run"), options()))
+        #expect(configuration.classNames == ["1", "10", "2"])
+        (configuration.channels, configuration.height, configuration.width) = (3, 8, 8)
+        #expect(try DataSource.open(configuration, path: folder.file("run")).training.classCount == 3)
+        try ImageFixtures.writeFolder(folder.file("less"), classes: ["1", "2"], perClass: 5)
+        #expect(errorText { _ = try DataSource.open(configuration, path: folder.file("less")) }?
+            .contains("label 1 is the class 2, in the run it is 10") == true)
+        // Runs that kept no names take what they took.
+        configuration.classNames = []
+        #expect(try DataSource.open(configuration, path: folder.file("less")).training.classCount == 2)
     }
 }

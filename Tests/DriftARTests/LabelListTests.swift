@@ -19,4 +19,18 @@ import Testing
     func beyond(_ text: String) throws {
         #expect(errorText { _ = try LabelList.parse(text, classes: 10) }?.contains("0 to 9") == true)
     }
+
+    @Test func names() throws {
+        let names = ["1", "10", "2", "cat", "big, red dog", "3-4"]
+        func labels(_ text: String) throws -> [Int] { try LabelList.parse(text, classes: 6, names: names) }
+        #expect(try labels("cat") == [3])
+        #expect(try labels("0,cat,1-2") == [0, 3, 1, 2])
+        #expect(try labels("big, red dog") == [4])
+        // Numbers are labels, whatever the classes are called.
+        #expect(try labels("1") == [1] && labels("3-4") == [3, 4])
+        #expect(try labels("name:1,name:10,name:2") == [0, 1, 2] && labels("name:3-4") == [5])
+        #expect(errorText { _ = try labels("dog") }?.contains("'dog' is no label or range and no class") == true)
+        #expect(errorText { _ = try labels("name:7") }?.contains("no class is called '7'") == true)
+        #expect(errorText { _ = try LabelList.parse("name:7", classes: 6) }?.contains("the run has kept no names") == true)
+    }
 }

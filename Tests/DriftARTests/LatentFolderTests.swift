@@ -93,6 +93,23 @@ import Testing
         }
     }
 
+    @Test("the shard that is used all the time stays open") func keepsTheShardsLastUsed() throws {
+        let paths = try (0..<6).map { n in
+            let path = folder.file("\(n).safetensors")
+            try SafeTensors.write(["x": NamedTensor(shape: [1], ints: [Int32(n)])], to: path)
+            return path
+        }
+        let files = ShardFiles(paths, limit: 3)
+        for cold in 1..<6 {
+            for shard in [0, cold, 0] { #expect(try files.open(shard).tensor("x").ints == [Int32(shard)]) }
+        }
+        // Each once, the first one too.
+        #expect(files.openedCount == 6)
+        // Of 0, 4 and 5 the one used longest ago goes.
+        for shard in [4, 5, 1, 4, 5, 0] { _ = try files.open(shard) }
+        #expect(files.openedCount == 8)
+    }
+
     @Test(arguments: [
         ("format", JSON.integer(2)), ("format", nil), ("channels", .integer(0)), ("channels", .integer(1 << 60)), ("height", nil),
         ("width", .string("3")), ("classes", .array([])), ("classes", .array([.integer(1)])), ("classes", nil), ("count", .integer(6)),

@@ -4,13 +4,62 @@ import Testing
 
 /// Decoding, resizing and cropping against what Pillow makes of the same files (Tests/Fixtures/images/make.py).
 @Suite struct PictureFileTests {
-    @Test(arguments: ["rgb.jpg", "gray.jpg", "progressive.jpg", "cmyk.jpg", "rotated.jpg", "palette.png", "bilevel.png", "gray16.png", "alpha.png"])
-    func decodes(_ name: String) throws {
+    private static let files = [
+        "rgb.jpg", "gray.jpg", "progressive.jpg", "cmyk.jpg", "rotated.jpg", "palette.png", "bilevel.png", "gray16.png", "alpha.png",
+        "blend.png", "soft.png", "softlossless.webp", "lossless.webp", "lossy.webp", "rgb24.bmp", "rgb32.bmp", "palette8.bmp",
+        "gray8.bmp", "bilevel1.bmp",
+    ]
+
+    @Test(arguments: files) func decodes(_ name: String) throws {
         let expected = try ImageFixtures.picture(name.split(separator: ".")[0] + ".expected.png")
-        // Versions of libjpeg may round differently.
-        let most = name.hasSuffix(".jpg") ? 1 : 0
+        // Versions of libjpeg and libwebp may round differently.
+        let most = name.hasSuffix(".jpg") || name == "lossy.webp" ? 1 : 0
         let difference = ImageFixtures.difference(try ImageFixtures.picture(name), expected)
         #expect(difference.map { $0 <= most } == true, "\(name): \(difference.map(String.init) ?? "another shape")")
+    }
+
+    @Test("the header alone says how many channels a picture has", arguments: files) func channels(_ name: String) throws {
+        #expect(try PictureFormat.channels(of: ImageFixtures.path(name)) == ImageFixtures.picture(name).channels)
+    }
+
+    @Test("half transparent values are blended as they are stored: 58 at 128 of 255 is 156 on white") func blends() throws {
+        let blended = try ImageFixtures.picture("blend.png")
+        #expect(blended.channels == 1 && blended.pixels[128 * 256 + 58] == 156)
+        let pixel = try Picture(width: 1, height: 1, onWhite: [0, 100, 255, 51], channels: 4)
+        #expect(pixel.pixels == [204, 224, 255])
+    }
+
+    @Test func namesWhatIsNotReadOfKnownKinds() throws {
+        #expect(errorText { _ = try ImageFixtures.picture("animated.webp") }?.contains("animated.webp: an animated WebP") == true)
+        var bitmap = try Files.read(ImageFixtures.path("rgb24.bmp"))
+        bitmap[28] = 16
+        #expect(errorText { _ = try Picture.decode(bitmap) }?.contains("a BMP of 16 bits") == true)
+        // A lossless header of 16384 x 16384 pixels.
+        let claim: [UInt8] = Array("RIFF".utf8) + [18, 0, 0, 0] + Array("WEBPVP8L".utf8) + [6, 0, 0, 0, 0x2F, 0xFF, 0xFF, 0xFF, 0x0F, 0]
+        #expect(errorText { _ = try Picture.decode(claim) }?.contains("16384 x 16384 pixels in 26 bytes") == true)
+    }
+
+    @Test("damaged bitmaps and WebP pictures are errors or pictures, never a crash", arguments: [
+        "rgb24.bmp", "palette8.bmp", "bilevel1.bmp", "lossless.webp", "lossy.webp", "softlossless.webp",
+    ]) func survivesDamageOfOthers(_ name: String) throws {
+        let bytes = try Files.read(ImageFixtures.path(name))
+        func read(_ damaged: [UInt8]) -> Bool {
+            do {
+                _ = try Picture.decode(damaged)
+                return true
+            } catch {
+                #expect(error is DataError)
+                return false
+            }
+        }
+        for length in 0..<(bytes.count / 2) { #expect(!read(Array(bytes[..<length])), "cut at \(length)") }
+        for length in (bytes.count / 2)..<bytes.count { _ = read(Array(bytes[..<length])) }
+        var random = TestRandom(13)
+        for _ in 0..<500 {
+            var damaged = bytes
+            for _ in 0...random.below(4) { damaged[random.below(bytes.count)] ^= UInt8(1 << random.below(8)) }
+            _ = read(damaged)
+        }
     }
 
     @Test func convertsChannels() throws {
@@ -108,7 +157,7 @@ import Testing
         let folder = try TestFolder()
         try folder.write("text", to: "a.png")
         try folder.write("", to: "b.jpg")
-        #expect(errorText { _ = try Picture.read(folder.file("a.png")) }?.contains("a.png: neither PNG nor JPEG") == true)
+        #expect(errorText { _ = try Picture.read(folder.file("a.png")) }?.contains("a.png: neither PNG, JPEG, WebP nor BMP") == true)
         #expect(errorText { _ = try Picture.read(folder.file("b.jpg")) }?.contains("b.jpg: empty") == true)
         #expect(errorText { _ = try Picture.read(folder.path) }?.contains("not a regular file") == true)
     }

@@ -21,6 +21,8 @@ public struct Configuration: Codable, Sendable, Equatable {
     /// Side of the square of pixels that makes one token.
     public var patch = 2
     public var classes = 10
+    /// What the classes are called, by label; empty where the names are the labels or are not known.
+    public var classNames: [String] = []
     /// D of encoder and decoder.
     public var embed = 64
     public var heads = 4
@@ -168,7 +170,14 @@ public struct Configuration: Codable, Sendable, Equatable {
         dataForm = source.form
         (channels, height, width) = (source.training.channels, source.training.height, source.training.width)
         classes = source.training.classCount
+        adoptNames(of: source)
         if case .moments(let scale) = source.training.form { latentScale = scale }
+    }
+
+    /// Takes over what the data call the classes.
+    public mutating func adoptNames(of source: DataSource) {
+        let names = source.training.classNames
+        classNames = ClassNames.areLabels(names) ? [] : names
     }
 
     /// Throws a one-line error that names the first setting out of range.

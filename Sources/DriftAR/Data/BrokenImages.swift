@@ -1,27 +1,28 @@
-import Foundation
+import Synchronization
 
 /// Images that could not be read: each is remembered, so that none is tried or named twice.
-final class BrokenImages: @unchecked Sendable {
-    private let lock = NSLock()
-    private var indices: Set<Int> = []
-    private var unnamed: [String] = []
-
-    /// Number of broken images met so far.
-    var count: Int { lock.withLock { indices.count } }
-
-    func contains(_ index: Int) -> Bool { lock.withLock { indices.contains(index) } }
-
-    func insert(_ index: Int, _ reason: String) {
-        lock.withLock {
-            if indices.insert(index).inserted { unnamed.append("skipped: " + reason) }
-        }
+final class BrokenImages: Sendable {
+    private struct State {
+        var indices: Set<Int> = []
+        var unnamed: [Int: String] = [:]
     }
 
-    /// What is wrong with the images found since the last call, one line each.
+    private let state = Mutex(State())
+
+    /// Number of broken images met so far.
+    var count: Int { state.withLock { $0.indices.count } }
+
+    func contains(_ index: Int) -> Bool { state.withLock { $0.indices.contains(index) } }
+
+    func insert(_ index: Int, _ reason: String) {
+        state.withLock { if $0.indices.insert(index).inserted { $0.unnamed[index] = "skipped: " + reason } }
+    }
+
+    /// What is wrong with the images found since the last call, one line each, in the order of the images.
     func takeReasons() -> [String] {
-        lock.withLock {
-            defer { unnamed = [] }
-            return unnamed
+        state.withLock { state in
+            defer { state.unnamed = [:] }
+            return state.unnamed.sorted { $0.key < $1.key }.map(\.value)
         }
     }
 }

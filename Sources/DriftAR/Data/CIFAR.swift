@@ -13,6 +13,9 @@ enum CIFAR {
         let classes: Int
     }
 
+    /// Bytes of a record of CIFAR-100: two labels and the image.
+    private static let hundredBytes = 2 + channels * side * side
+
     /// What a folder holds; nil where there are no such files.
     static func kind(of folder: String) throws -> Kind? {
         let names = try Files.names(in: folder)
@@ -23,10 +26,17 @@ enum CIFAR {
                 training: batches, heldOut: names.filter { $0 == "test_batch.bin" }, names: "batches.meta.txt",
                 labelBytes: 1, classes: 10)
         }
-        if names.contains("train.bin"), names.contains("fine_label_names.txt") {
+        let isHundred = try names.contains("train.bin")
+            && (names.contains("fine_label_names.txt") || InputFile(Files.join(folder, "train.bin")).byteCount % hundredBytes == 0)
+        if isHundred {
             return Kind(
                 training: ["train.bin"], heldOut: names.filter { $0 == "test.bin" }, names: "fine_label_names.txt",
                 labelBytes: 2, classes: 100)
+        }
+        let isPickled = names.contains("data_batch_1") || (names.contains("train") && names.contains("meta"))
+        if isPickled, !Files.isFolder(Files.join(folder, names.contains("meta") ? "train" : "data_batch_1")) {
+            throw DataError("CIFAR's batches for Python, which are not read", at: folder,
+                            fix: "take the binary version of the same site: cifar-10-binary.tar.gz or cifar-100-binary.tar.gz")
         }
         return nil
     }

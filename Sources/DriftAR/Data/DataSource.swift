@@ -4,7 +4,7 @@ public struct DataSource: Sendable {
     public enum Form: String, Codable, Sendable, CaseIterable {
         /// The handwritten digits that the program carries.
         case digits
-        /// `train/CLASS/*.png|jpg|jpeg`, or `CLASS/*` directly.
+        /// `train/CLASS/*` or `CLASS/*` directly, pictures of any `PictureFormat`.
         case folder
         /// `train-images-idx3-ubyte` and the like, as they are or as .gz.
         case idx
@@ -40,32 +40,41 @@ public struct DataSource: Sendable {
     public let training: ImageSet
     /// Empty where nothing is held out.
     public let heldOut: ImageSet
+    /// What was decided about the data, and what of them is left out: a line each.
+    public private(set) var notes: [String] = []
 
     /// Opens the data at `path`, an empty path being the digits the program carries.
     ///
-    /// Throws a one-line error for what cannot be read, is of no known form, has a class without images, or does not go
-    /// with the options.
+    /// Throws a one-line error for what cannot be read, is of no known form, or does not go with the options.
     public static func open(_ path: String, _ options: Options = Options()) throws -> DataSource {
         if path.isEmpty { return try digits(options) }
         guard Files.exists(path) else {
             throw DataError("no such file or folder", at: path, fix: "name a folder of images, IDX files or CIFAR batches")
         }
-        let source: DataSource
-        if !Files.isFolder(path) {
-            source = try idx(training: path, heldOut: nil, options)
-        } else if Files.exists(Files.join(path, LatentFolder.manifestName)) {
-            source = try latents(path, options)
-        } else if let files = try IDX.files(in: path) {
-            source = try idx(training: files.training, heldOut: files.heldOut, options)
-        } else if let kind = try CIFAR.kind(of: path) {
-            source = try cifar(kind, path, options)
-        } else {
-            source = try folder(path, options)
+        let found = try DataRoot.find(path)
+        var source = switch found.root {
+        case .latents: try latents(found.folder, options)
+        case .idx(let training, let heldOut): try idx(training: training, heldOut: heldOut, options)
+        case .cifar(let kind): try cifar(kind, found.folder, options)
+        case .pictures: try folder(found.folder, options)
         }
-        for (label, members) in source.training.index.members.enumerated() where members.isEmpty {
-            throw DataError("class \(source.training.classNames[label]) has no images for training", at: path,
-                            fix: "add some, or hold out fewer")
-        }
+        if Files.isFolder(path), found.folder != path { source.notes.insert("the data are those of \(found.folder)", at: 0) }
+        return try source.withoutEmptyClasses()
+    }
+
+    /// The data without the classes of which there is no image for training; later labels move down.
+    private func withoutEmptyClasses() throws -> DataSource {
+        let members = training.index.members
+        let kept = members.indices.filter { !members[$0].isEmpty }
+        guard kept.count < members.count else { return self }
+        let names = members.indices.filter { members[$0].isEmpty }.map { training.classNames[$0] }
+        let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", ..." : "")
+        var source = try DataSource(form, training: training.keeping(kept), heldOut: heldOut.keeping(kept), holdOut: 0)
+        let held = heldOut.count - source.heldOut.count
+        source.notes = notes + [
+            "\(names.count) of \(members.count) classes left out, as there are no images of them: \(shown)"
+                + (held > 0 ? "; \(held) images that are held out are of those classes" : "")
+        ]
         return source
     }
 
@@ -78,6 +87,7 @@ public struct DataSource: Sendable {
         var options = Options(configuration)
         (options.channels, options.height, options.width) = (configuration.channels, configuration.height, configuration.width)
         let source = try open(path, options)
+        try ClassNames.check(source.training.classNames, against: configuration.classNames, at: path)
         guard source.training.classCount <= configuration.classes else {
             throw DataError("\(source.training.classCount) classes, the model has \(configuration.classes)",
                             at: name(of: path),
@@ -121,7 +131,8 @@ public struct DataSource: Sendable {
     }
 
     private static func idx(training path: String, heldOut: String?, _ options: Options) throws -> DataSource {
-        let (bytes, count, height, width) = try IDX.images(path)
+        let (bytes, count, height, width, warning) = try IDX.images(path)
+        var notes = [warning]
         let shape = try Self.shape(options, (1, height, width), at: path)
         let labels = try Self.labels(of: path, count: count)
         let classNames = (0..<(Int(labels.max() ?? 0) + 1)).map(String.init)
@@ -136,9 +147,12 @@ public struct DataSource: Sendable {
                 throw DataError("images of \(images.height)x\(images.width), those for training are \(height)x\(width)", at: path,
                                 fix: "take files that belong together")
             }
+            notes.append(images.warning)
             return try set(images.bytes, Self.labels(of: path, count: images.count))
         }
-        return try DataSource(.idx, training: set(bytes, labels), heldOut: other, holdOut: options.holdOut)
+        var source = try DataSource(.idx, training: set(bytes, labels), heldOut: other, holdOut: options.holdOut)
+        source.notes = notes.compactMap { $0 }
+        return source
     }
 
     private static func labels(of images: String, count: Int) throws -> [Int32] {
@@ -170,15 +184,12 @@ public struct DataSource: Sendable {
     private static func folder(_ path: String, _ options: Options) throws -> DataSource {
         let inner = Files.join(path, "train")
         let hasTrain = Files.isFolder(inner)
-        guard try !ImageFolder.classes(in: path).isEmpty else {
-            throw DataError("neither folders of images, IDX files, CIFAR batches nor latents.json", at: path,
-                            fix: "name a folder with CLASS/*.png or .jpg, or one of the others")
-        }
         let training = try ImageFolder(hasTrain ? inner : path)
         guard let height = options.height ?? options.defaultSize?.height, let width = options.width ?? options.defaultSize?.width else {
             throw DataError("pictures have no one size", at: path, fix: "set the images' side with --size, a multiple of --patch")
         }
-        let own = (channels: try options.channels ?? training.channels(), height: height, width: width)
+        let decided = options.channels == nil ? try training.channels() : nil
+        let own = (channels: decided?.channels ?? 3, height: height, width: width)
         let shape = try Self.shape(options, own, at: path)
         func set(_ folder: ImageFolder) throws -> ImageSet {
             ImageSet(
@@ -187,8 +198,15 @@ public struct DataSource: Sendable {
                 augmentation: options.augmentation)
         }
         let name = hasTrain ? ImageFolder.heldOutNames.first { Files.isFolder(Files.join(path, $0)) } : nil
-        let other = try name.map { try set(ImageFolder(Files.join(path, $0), classes: training.classNames)) }
-        return try DataSource(.folder, training: set(training), heldOut: other, holdOut: options.holdOut)
+        let other = try name.map { try ImageFolder(Files.join(path, $0), classes: training.classNames) }
+        var source = try DataSource(.folder, training: set(training), heldOut: other.map(set), holdOut: options.holdOut)
+        source.notes = [decided?.reason].compactMap { $0 }
+        let leftOut = training.leftOut.merging(other?.leftOut ?? [:], uniquingKeysWith: +)
+        if !leftOut.isEmpty {
+            source.notes.append(
+                "\(leftOut.values.reduce(0, +)) files left out: \(PictureTree.text(ofLeftOut: leftOut)); pictures are \(PictureFormat.endingsText)")
+        }
+        return source
     }
 
     private static func latents(_ path: String, _ options: Options) throws -> DataSource {

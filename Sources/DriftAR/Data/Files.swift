@@ -78,17 +78,38 @@ package enum Files {
 
     /// Names in the folder, sorted; without "." and "..".
     static func names(in path: String) throws -> [String] {
+        var names: [String] = []
+        try list(path) { name, _ in names.append(name) }
+        return names.sorted()
+    }
+
+    /// Names in the folder in the order of their bytes, without "." and "..", and which of them are folders or links to such.
+    static func entries(in path: String) throws -> [(name: String, isFolder: Bool)] {
+        var entries: [(name: String, isFolder: Bool)] = []
+        try list(path) { name, kind in
+            // Most file systems say what a name is; of links and elsewhere it is asked for.
+            let isKnown = kind != Int(DT_UNKNOWN) && kind != Int(DT_LNK)
+            entries.append((name, isKnown ? kind == Int(DT_DIR) : isFolder(join(path, name))))
+        }
+        return entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    private static func list(_ path: String, _ body: (String, Int) -> Void) throws {
         guard let folder = opendir(path) else { throw failure("list the folder", path) }
         defer { closedir(folder) }
-        var names: [String] = []
         while let entry = readdir(folder) {
             let capacity = MemoryLayout.size(ofValue: entry.pointee.d_name)
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: capacity) { String(cString: $0) }
             }
-            if name != ".", name != ".." { names.append(name) }
+            if name != ".", name != ".." { body(name, Int(entry.pointee.d_type)) }
         }
-        return names.sorted()
+    }
+
+    /// What tells a file or folder from every other, links followed; nil where there is none.
+    static func identity(_ path: String) -> [UInt64]? {
+        var status = stat()
+        return stat(path, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : nil
     }
 
     static func rename(_ source: String, to target: String) throws {

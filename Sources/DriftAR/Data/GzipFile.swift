@@ -41,6 +41,19 @@ final class GzipFile {
         guard try inflater.read(into: buffer) == buffer.count else { throw ended }
     }
 
+    /// The first bytes, as many as there are up to `count`. Leaves the file there.
+    func beginning(_ count: Int) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            let room = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
+            if let inflater {
+                filled = try inflater.read(into: room)
+            } else {
+                filled = min(count, file.byteCount - offset)
+                try read(into: UnsafeMutableRawBufferPointer(rebasing: room[..<filled]))
+            }
+        }
+    }
+
     /// The next `count` bytes, which the file must be able to hold.
     func bytes(_ count: Int) throws -> [UInt8] {
         guard count <= mostBytes else { throw ended }

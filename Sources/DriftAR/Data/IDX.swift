@@ -1,7 +1,7 @@
 /// IDX files, as MNIST and Fashion-MNIST come: unsigned bytes, big-endian sizes; gzip files are inflated.
 enum IDX {
     /// Images [N, H, W] of a file with the magic number 0x00000803.
-    static func images(_ path: String) throws -> (bytes: [UInt8], count: Int, height: Int, width: Int) {
+    static func images(_ path: String) throws -> (bytes: [UInt8], count: Int, height: Int, width: Int, warning: String?) {
         let file = try GzipFile(path)
         let sizes = try header(file, dimensions: 3, what: "images")
         guard let count = NamedTensor.elementCount(of: sizes), sizes[1] > 0, sizes[2] > 0, sizes[1] <= 4096, sizes[2] <= 4096,
@@ -12,7 +12,7 @@ enum IDX {
         }
         let bytes = try file.bytes(count)
         try file.end()
-        return (bytes, sizes[0], sizes[1], sizes[2])
+        return (bytes, sizes[0], sizes[1], sizes[2], file.warning)
     }
 
     /// Labels [N] of a file with the magic number 0x00000801.

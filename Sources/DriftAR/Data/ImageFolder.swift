@@ -1,14 +1,18 @@
-/// A folder of pictures, one folder for each class: `train/CLASS/*` with `validation/CLASS/*` or the like, or `CLASS/*`.
+import Dispatch
+
+/// A folder of pictures, one folder for each class: `train/CLASS/*` with `validation/CLASS/*` or the like, or `CLASS/*`. A
+/// class's pictures may lie in folders of their own.
 struct ImageFolder: ImageReader {
     /// Names of the classes' folders, in the order of their bytes.
     let classNames: [String]
     /// Class of each picture.
     private(set) var labels: [Int32] = []
+    /// Number of files in the classes' folders that are no pictures this program reads, by their ending.
+    private(set) var leftOut: [String: Int] = [:]
     private let folder: String
+    /// Paths within the class's folder.
     private var names: [String] = []
     private var transform = ImageTransform(channels: 3, height: 1, width: 1)
-
-    private static let endings = [".png", ".jpg", ".jpeg"]
 
     /// Names of the folder that may hold what is held out.
     static let heldOutNames = ["validation", "val", "test"]
@@ -24,12 +28,15 @@ struct ImageFolder: ImageReader {
                 throw DataError("class \(name) is not among the \(classNames.count) of the training data", at: folder,
                                 fix: "remove the folder or train on the class too")
             }
-            let pictures = try Self.sorted(Files.names(in: Files.join(folder, name)).filter(Self.isPicture))
-            guard !pictures.isEmpty || classes != nil else {
-                throw DataError("no .png, .jpg or .jpeg file", at: Files.join(folder, name), fix: "add pictures or remove the folder")
+            let tree = try PictureTree(Files.join(folder, name))
+            guard !tree.pictures.isEmpty || classes != nil else {
+                let others = tree.leftOut.isEmpty ? "" : " (\(PictureTree.text(ofLeftOut: tree.leftOut)))"
+                throw DataError("no \(PictureFormat.endingsText) file\(others)", at: Files.join(folder, name),
+                                fix: "add pictures or remove the folder")
             }
-            names += pictures
-            labels += [Int32](repeating: Int32(label), count: pictures.count)
+            names += tree.pictures
+            labels += [Int32](repeating: Int32(label), count: tree.pictures.count)
+            leftOut.merge(tree.leftOut, uniquingKeysWith: +)
         }
         guard !names.isEmpty else { throw DataError("no pictures", at: folder, fix: "name a folder with CLASS/*.png or .jpg") }
     }
@@ -43,7 +50,7 @@ struct ImageFolder: ImageReader {
 
     /// Names of the folders in a folder, in the order of their bytes; hidden ones are left out.
     static func classes(in folder: String) throws -> [String] {
-        sorted(try Files.names(in: folder).filter { !$0.hasPrefix(".") && Files.isFolder(Files.join(folder, $0)) })
+        try Files.entries(in: folder).filter { $0.isFolder && !$0.name.hasPrefix(".") }.map(\.name)
     }
 
     var mayBreak: Bool { true }
@@ -56,19 +63,21 @@ struct ImageFolder: ImageReader {
         try transform.write(Picture.read(path(row)), variant, to: buffer)
     }
 
-    /// Channels of the first picture that can be read.
-    func channels() throws -> Int {
-        for row in labels.indices {
-            if let picture = try? Picture.read(path(row)) { return picture.channels }
+    /// Channels of the set, by the headers of its pictures: 3 where one of them is in colour, 1 where all are gray. With a line
+    /// that says why.
+    func channels() throws -> (channels: Int, reason: String) {
+        let coloured = FirstInOrder<Int>()
+        let gray = FirstInOrder<Int>()
+        DispatchQueue.concurrentPerform(iterations: names.count) { row in
+            guard coloured.isOpen(at: row), let channels = try? PictureFormat.channels(of: path(row)) else { return }
+            (channels == 1 ? gray : coloured).offer(row, at: row)
         }
-        throw DataError("none of its \(labels.count) pictures can be read", at: folder, fix: "look at one with another program")
-    }
-
-    private static func isPicture(_ name: String) -> Bool {
-        !name.hasPrefix(".") && endings.contains { name.lowercased().hasSuffix($0) }
-    }
-
-    private static func sorted(_ names: [String]) -> [String] {
-        names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        if let row = coloured.value {
+            return (3, "3 channels, as \(path(row)) is in colour; --channels 1 makes all pictures gray")
+        }
+        guard gray.value != nil else {
+            throw DataError("none of its \(labels.count) pictures can be read", at: folder, fix: "look at one with another program")
+        }
+        return (1, "1 channel, as all \(names.count) pictures are gray; --channels 3 makes them RGB")
     }
 }

@@ -42,7 +42,7 @@ final class ImageLoader {
 }
 
 /// What the threads of a loader share.
-private final class StepQueue: @unchecked Sendable {
+private final class StepQueue: Sendable {
     /// The images of one step on their way.
     private struct Slot {
         var step: Int
@@ -53,19 +53,22 @@ private final class StepQueue: @unchecked Sendable {
         var isComplete: Bool { images.map { done == $0.count } ?? false }
     }
 
+    private struct State {
+        var slots: [Slot] = []
+        var nextStep: Int
+        /// The first step that cannot be had; those before it still can.
+        var failure: (step: Int, error: any Error)?
+        var isStopped = false
+        var threads = 0
+    }
+
     private let set: ImageSet
     private let draw: @Sendable (Int) throws -> [DrawnImage]
     private let depth: Int
     private let capacity: Int
-    /// Room for `depth` steps; step s lies at s mod depth.
-    private let values: UnsafeMutableBufferPointer<Float>
-    private let condition = NSCondition()
-    private var slots: [Slot] = []
-    private var nextStep: Int
-    /// The first step that cannot be had; those before it still can.
-    private var failure: (step: Int, error: any Error)?
-    private var isStopped = false
-    private var threads = 0
+    /// Room for `depth` steps; step s lies at s mod depth. A value is written by the thread that has claimed its image.
+    private let values: SharedValues
+    private let state: Monitor<State>
 
     /// Images a thread takes at once: enough that locking costs nothing.
     private static let claim = 4
@@ -77,44 +80,36 @@ private final class StepQueue: @unchecked Sendable {
         self.draw = draw
         self.depth = max(1, depth)
         self.capacity = capacity
-        nextStep = first
-        values = .allocate(capacity: self.depth * capacity * set.valueCount)
-        values.initialize(repeating: 0)
+        state = Monitor(State(nextStep: first))
+        values = SharedValues(.allocate(capacity: self.depth * capacity * set.valueCount))
+        values.buffer.initialize(repeating: 0)
     }
 
-    deinit { values.deallocate() }
+    deinit { values.buffer.deallocate() }
 
-    func threadBegins() { condition.withLock { threads += 1 } }
+    func threadBegins() { state.change { $0.threads += 1 } }
 
     func stop() {
-        condition.withLock {
-            isStopped = true
-            condition.broadcast()
-            while threads > 0 { condition.wait() }
-        }
+        state.change { $0.isStopped = true }
+        state.wait { $0.threads > 0 ? nil : () }
     }
 
     func wait(for step: Int) throws -> UnsafeBufferPointer<Float> {
-        try condition.withLock {
-            while true {
-                if let failure, failure.step <= step { throw failure.error }
-                if let slot = slots.first, slot.step == step, slot.isComplete {
-                    let count = (slot.images?.count ?? 0) * set.valueCount
-                    return UnsafeBufferPointer(rebasing: room(of: step)[..<count])
-                }
-                guard step == (slots.first?.step ?? nextStep) else {
-                    throw DataError("step \(step) asked for out of order", at: "image loader", fix: "take the steps in order")
-                }
-                condition.wait()
+        try state.wait { state in
+            if let failure = state.failure, failure.step <= step { throw failure.error }
+            if let slot = state.slots.first, slot.step == step, slot.isComplete {
+                let count = (slot.images?.count ?? 0) * set.valueCount
+                return UnsafeBufferPointer(rebasing: room(of: step)[..<count])
             }
+            guard step == (state.slots.first?.step ?? state.nextStep) else {
+                throw DataError("step \(step) asked for out of order", at: "image loader", fix: "take the steps in order")
+            }
+            return nil
         }
     }
 
     func release(_ step: Int) {
-        condition.withLock {
-            slots.removeAll { $0.step == step }
-            condition.broadcast()
-        }
+        state.change { $0.slots.removeAll { $0.step == step } }
     }
 
     /// The life of a thread.
@@ -138,16 +133,10 @@ private final class StepQueue: @unchecked Sendable {
                     finish(step) { $0.done += images.count }
                 }
             } catch {
-                condition.withLock {
-                    if task.step < failure?.step ?? .max { failure = (task.step, error) }
-                    condition.broadcast()
-                }
+                state.change { if task.step < $0.failure?.step ?? .max { $0.failure = (task.step, error) } }
             }
         }
-        condition.withLock {
-            threads -= 1
-            condition.broadcast()
-        }
+        state.change { $0.threads -= 1 }
     }
 
     private struct Task {
@@ -164,38 +153,34 @@ private final class StepQueue: @unchecked Sendable {
 
     /// Waits for something to do; nil when there will be nothing any more. The earliest step comes first.
     private func nextTask() -> Task? {
-        condition.withLock {
-            while !isStopped {
-                let end = failure?.step ?? .max
-                for i in slots.indices where slots[i].step < end {
-                    guard let images = slots[i].images, slots[i].claimed < images.count else { continue }
-                    let first = slots[i].claimed
-                    slots[i].claimed = min(first + Self.claim, images.count)
-                    return Task(
-                        step: slots[i].step, work: .read(first: first, images: Array(images[first..<slots[i].claimed])))
-                }
-                if slots.count < depth, nextStep < end {
-                    let step = nextStep
-                    nextStep += 1
-                    slots.append(Slot(step: step))
-                    return Task(step: step, work: .draw)
-                }
-                condition.wait()
+        state.wait { state -> Task?? in
+            if state.isStopped { return .some(nil) }
+            let end = state.failure?.step ?? .max
+            for i in state.slots.indices where state.slots[i].step < end {
+                guard let images = state.slots[i].images, state.slots[i].claimed < images.count else { continue }
+                let first = state.slots[i].claimed
+                let claimed = first..<min(first + Self.claim, images.count)
+                state.slots[i].claimed = claimed.upperBound
+                return Task(step: state.slots[i].step, work: .read(first: first, images: Array(images[claimed])))
+            }
+            if state.slots.count < depth, state.nextStep < end {
+                defer { state.nextStep += 1 }
+                state.slots.append(Slot(step: state.nextStep))
+                return Task(step: state.nextStep, work: .draw)
             }
             return nil
         }
     }
 
     private func finish(_ step: Int, _ change: (inout Slot) -> Void) {
-        condition.withLock {
-            if let i = slots.firstIndex(where: { $0.step == step }) { change(&slots[i]) }
-            condition.broadcast()
+        state.change { state in
+            if let i = state.slots.firstIndex(where: { $0.step == step }) { change(&state.slots[i]) }
         }
     }
 
     private func room(of step: Int) -> UnsafeMutableBufferPointer<Float> {
         let length = capacity * set.valueCount
         let start = step % depth * length
-        return UnsafeMutableBufferPointer(rebasing: values[start..<(start + length)])
+        return UnsafeMutableBufferPointer(rebasing: values.buffer[start..<(start + length)])
     }
 }

@@ -15,7 +15,7 @@ protocol ImageReader: Sendable {
 }
 
 /// An image to be read, and how.
-public struct DrawnImage: Sendable, Equatable {
+public struct DrawnImage: Sendable, Hashable {
     public let index: Int
     public let variant: ImageVariant
 }
@@ -90,23 +90,26 @@ public struct ImageSet: Sendable {
         return (try subset(part.training), try subset(part.heldOut))
     }
 
+    /// The images of those classes alone, which are numbered anew in that order.
+    func keeping(_ classes: [Int]) throws -> ImageSet {
+        var places = [Int32?](repeating: nil, count: classCount)
+        for (place, label) in classes.enumerated() { places[label] = Int32(place) }
+        let indices = index.labels.indices.filter { places[Int(index.labels[$0])] != nil }
+        let labels = indices.compactMap { places[Int(index.labels[$0])] }
+        return ImageSet(
+            reader, shape: ImageTransform(channels: channels, height: height, width: width), form: form,
+            index: try LabelIndex(labels: labels, classNames: classes.map { classNames[$0] }), rows: indices.map { rows[$0] },
+            augmentation: augmentation)
+    }
+
     /// Writes the values of an image to a buffer of `valueCount` floats. In the place of one that cannot be read stands the
     /// next of its class that can, always the same. Throws where a class has none.
     func read(_ image: DrawnImage, to buffer: UnsafeMutableBufferPointer<Float>) throws {
-        if try isRead(image, to: buffer) { return }
-        let label = Int(index.labels[image.index])
-        let members = index.members[label]
-        let position = members.firstIndex(of: image.index) ?? 0
-        for next in members[(position + 1)...] + members[..<position]
-        where try isRead(DrawnImage(index: next, variant: image.variant), to: buffer) {
-            return
-        }
-        throw DataError("none of its \(members.count) images can be read", at: "class \(classNames[label])",
-                        fix: "replace the images or remove the class")
+        if try !isRead(image, to: buffer) { try findStandIn(for: image) { try isRead($0, to: buffer) } }
     }
 
     /// Writes the values of an image; false where it is broken.
-    private func isRead(_ image: DrawnImage, to buffer: UnsafeMutableBufferPointer<Float>) throws -> Bool {
+    func isRead(_ image: DrawnImage, to buffer: UnsafeMutableBufferPointer<Float>) throws -> Bool {
         if broken.contains(image.index) { return false }
         do {
             try reader.read(rows[image.index], image.variant, to: buffer)
@@ -115,6 +118,19 @@ public struct ImageSet: Sendable {
             broken.insert(image.index, "\(error)")
             return false
         }
+    }
+
+    /// Offers the images that can stand in the place of a broken one, in their order, until `isTaken` takes one.
+    func findStandIn(for image: DrawnImage, isTaken: (DrawnImage) throws -> Bool) throws {
+        let label = Int(index.labels[image.index])
+        let members = index.members[label]
+        let position = members.firstIndex(of: image.index) ?? 0
+        for next in members[(position + 1)...] + members[..<position]
+        where try isTaken(DrawnImage(index: next, variant: image.variant)) {
+            return
+        }
+        throw DataError("none of its \(members.count) images can be read", at: "class \(classNames[label])",
+                        fix: "replace the images or remove the class")
     }
 }
 

@@ -1,35 +1,64 @@
 import Foundation
+import Synchronization
 
 extension ImageSet {
     /// Reads all images, by all cores, and hands them over in blocks: the index of the first and the values of the block
-    /// [n, valueCount]. Bounded memory, whatever the set's size.
-    func forEachBlock(flipped: Bool, _ body: (Int, UnsafeBufferPointer<Float>) throws -> Void) throws {
+    /// [n, valueCount]. Bounded memory, whatever the set's size. Where pictures take long to read, `notice` says how far it is.
+    func forEachBlock(
+        flipped: Bool, notice: ReadingNotice = ReadingNotice(), _ body: (Int, UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
         let size = valueCount
         let length = max(1, min(count, (32 << 20) / (4 * size)))
         let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: length * size)
         defer { values.deallocate() }
         values.initialize(repeating: 0)
+        if mayBreak { notice.begin(total: count) }
+        defer { notice.end() }
         for start in stride(from: 0, to: count, by: length) {
             let block = UnsafeMutableBufferPointer(rebasing: values[..<((min(start + length, count) - start) * size)])
             let images = (start..<min(start + length, count)).map {
                 DrawnImage(index: $0, variant: ImageVariant(isFlipped: flipped))
             }
-            try read(images, to: block)
+            try read(images, to: block, notice: notice)
             try body(start, UnsafeBufferPointer(block))
         }
     }
 
-    /// Reads the images one after the other into a buffer of exactly their values, by all cores.
-    func read(_ images: [DrawnImage], to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    /// Reads the images one after the other into a buffer of exactly their values, by all cores. An image that stands in the
+    /// place of several broken ones is read once.
+    func read(_ images: [DrawnImage], to buffer: UnsafeMutableBufferPointer<Float>, notice: ReadingNotice? = nil) throws {
         let size = valueCount
         let target = SharedValues(buffer)
-        let failure = FirstFailure()
-        DispatchQueue.concurrentPerform(iterations: images.count) { i in
-            if failure.error != nil { return }
-            let part = UnsafeMutableBufferPointer(rebasing: target.buffer[(i * size)..<((i + 1) * size)])
-            failure.catching { try read(images[i], to: part) }
+        @Sendable func part(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
+            UnsafeMutableBufferPointer(rebasing: target.buffer[(i * size)..<((i + 1) * size)])
         }
-        if let error = failure.error { throw error }
+        let failure = FirstInOrder<any Error>()
+        let missing = Mutex<Set<Int>>([])
+        DispatchQueue.concurrentPerform(iterations: images.count) { i in
+            guard failure.isOpen(at: i) else { return }
+            do {
+                if try !isRead(images[i], to: part(i)) { missing.withLock { _ = $0.insert(i) } }
+                notice?.countOne()
+            } catch {
+                failure.offer(error, at: i)
+            }
+        }
+        if let error = failure.value { throw error }
+        let places = missing.withLock { $0 }
+        if places.isEmpty { return }
+        var known: [DrawnImage: Int] = [:]
+        for i in images.indices where !places.contains(i) { known[images[i]] = i }
+        for i in places.sorted() {
+            try findStandIn(for: images[i]) { other in
+                if let place = known[other] {
+                    _ = part(i).update(fromContentsOf: part(place))
+                    return true
+                }
+                guard try isRead(other, to: part(i)) else { return false }
+                known[other] = i
+                return true
+            }
+        }
     }
 
     /// The images in memory: all, or `perClass` of each class evenly spread. Broken ones are left out. The images are as
@@ -67,20 +96,4 @@ struct SharedValues: @unchecked Sendable {
     let buffer: UnsafeMutableBufferPointer<Float>
 
     init(_ buffer: UnsafeMutableBufferPointer<Float>) { self.buffer = buffer }
-}
-
-/// The first error of several threads.
-private final class FirstFailure: @unchecked Sendable {
-    private let lock = NSLock()
-    private var first: (any Error)?
-
-    var error: (any Error)? { lock.withLock { first } }
-
-    func catching(_ body: () throws -> Void) {
-        do {
-            try body()
-        } catch {
-            lock.withLock { first = first ?? error }
-        }
-    }
 }

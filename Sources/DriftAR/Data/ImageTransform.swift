@@ -60,9 +60,9 @@ public struct ImageTransform: Sendable, Equatable {
 }
 
 /// How an image is taken when it is drawn.
-public struct ImageVariant: Sendable, Equatable {
+public struct ImageVariant: Sendable, Hashable {
     /// Random bits that place a random crop.
-    public struct CropDraw: Sendable, Equatable {
+    public struct CropDraw: Sendable, Hashable {
         let size: UInt32
         let y: UInt32
         let x: UInt32

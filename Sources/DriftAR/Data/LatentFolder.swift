@@ -1,4 +1,4 @@
-import Foundation
+import Synchronization
 
 /// A folder of cached latents: `latents.json` and shards of moments, as `driftgpu cache` writes them.
 ///
@@ -126,23 +126,39 @@ struct LatentFolder: ImageReader {
 }
 
 /// Shards open for reading, the last used of them: there may be more than a process can hold open.
-private final class ShardFiles: @unchecked Sendable {
+final class ShardFiles: Sendable {
+    private struct State {
+        var open: [Int: (file: SafeTensorsFile, lastUse: Int)] = [:]
+        var uses = 0
+        var opened = 0
+
+        mutating func use(_ shard: Int) -> SafeTensorsFile? {
+            uses += 1
+            open[shard]?.lastUse = uses
+            return open[shard]?.file
+        }
+
+        mutating func insert(_ file: SafeTensorsFile, _ shard: Int, limit: Int) {
+            opened += 1
+            open[shard] = (file, uses)
+            if open.count > limit, let oldest = open.min(by: { $0.value.lastUse < $1.value.lastUse }) { open[oldest.key] = nil }
+        }
+    }
+
     private let paths: [String]
-    private let lock = NSLock()
-    private var open: [Int: SafeTensorsFile] = [:]
-    private var order: [Int] = []
+    private let limit: Int
+    private let state = Mutex(State())
 
-    private static let limit = 128
+    /// - Parameter limit: shards held open.
+    init(_ paths: [String], limit: Int = 128) { (self.paths, self.limit) = (paths, limit) }
 
-    init(_ paths: [String]) { self.paths = paths }
+    /// How often a shard has been opened.
+    var openedCount: Int { state.withLock { $0.opened } }
 
     func open(_ shard: Int) throws -> SafeTensorsFile {
-        if let file = lock.withLock({ open[shard] }) { return file }
+        if let file = state.withLock({ $0.use(shard) }) { return file }
         let file = try SafeTensorsFile(paths[shard])
-        lock.withLock {
-            if open.updateValue(file, forKey: shard) == nil { order.append(shard) }
-            if order.count > Self.limit { open[order.removeFirst()] = nil }
-        }
+        state.withLock { $0.insert(file, shard, limit: limit) }
         return file
     }
 }

@@ -66,8 +66,10 @@ public enum PNG {
             let color = control.format & png_uint_32(PNG_FORMAT_FLAG_COLOR)
             // Without a gAMA chunk 16-bit values are taken as sRGB, as 8-bit ones are, and not as linear.
             control.flags |= png_uint_32(PNG_IMAGE_FLAG_16BIT_sRGB)
-            control.format = color
-            let channels = color == 0 ? 1 : 3
+            // libpng would blend with a background in linear light, which nothing else does.
+            let opacity = control.format & png_uint_32(PNG_FORMAT_FLAG_ALPHA)
+            control.format = color | opacity
+            let channels = (color == 0 ? 1 : 3) + (opacity == 0 ? 0 : 1)
             let (width, height) = (Int(control.width), Int(control.height))
             // Deflate packs at most 1032 : 1 and a pixel takes at least one bit: a header that claims more is a lie.
             let justified = (memory.count + 64).multipliedReportingOverflow(by: 1032 * 8)
@@ -77,11 +79,12 @@ public enum PNG {
                 throw wrong("\(width) x \(height) pixels in \(memory.count) bytes", "take another copy of the file")
             }
             var pixels = [UInt8](repeating: 255, count: count)
-            var white = png_color(red: 255, green: 255, blue: 255)
-            guard png_image_finish_read(&control, &white, &pixels, png_int_32(width * channels), nil) != 0 else {
+            guard png_image_finish_read(&control, nil, &pixels, png_int_32(width * channels), nil) != 0 else {
                 throw wrong("damaged PNG: \(message(control))", "take another copy of the file")
             }
-            return try Picture(width: width, height: height, channels: channels, pixels: pixels)
+            return try opacity == 0
+                ? Picture(width: width, height: height, channels: channels, pixels: pixels)
+                : Picture(width: width, height: height, onWhite: pixels, channels: channels)
         }
     }
 
@@ -95,6 +98,16 @@ public enum PNG {
             i += 12 + length
         }
         return true
+    }
+
+    /// Channels of the picture, 1 or 3, by the header alone.
+    static func channels(_ bytes: [UInt8]) throws -> Int {
+        let colourType = signature.count + 8 + 9
+        guard bytes.starts(with: signature), bytes.count > colourType else {
+            throw wrong("no readable PNG: it ends inside its header", "take another copy of the file")
+        }
+        // Types with this bit have colours, be it in a palette.
+        return bytes[colourType] & 2 == 0 ? 1 : 3
     }
 
     /// The uncompressed text entries (tEXt and iTXt) of a PNG file; stops where the file is damaged.
@@ -124,7 +137,7 @@ public enum PNG {
     }
 
     static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
-    static let place = "PNG"
+    static let place = Picture.place
 
     private static func wrong(_ what: String, _ remedy: String) -> DataError {
         DataError(what, at: place, fix: remedy)

@@ -1,19 +1,43 @@
 extension Picture {
-    /// The picture of a PNG or JPEG file, as gray or RGB. What it is, its first bytes say, not its name.
+    /// The picture of a file of any `PictureFormat`, as gray or RGB; transparency is shown on white.
     public static func read(_ path: String) throws -> Picture {
         let bytes = try Files.read(path)
         do {
             return try decode(bytes)
-        } catch let error as DataError where [PNG.place, JPEG.place].contains(error.place) {
+        } catch let error as DataError where error.place == place {
             throw DataError(error.what, at: path, fix: error.remedy)
         }
     }
 
-    /// The picture of the bytes of a PNG or JPEG file.
+    /// The picture of a file's bytes. Errors are at `place`.
     static func decode(_ bytes: [UInt8]) throws -> Picture {
-        if bytes.starts(with: PNG.signature) { return try PNG.decode(bytes) }
-        if bytes.starts(with: JPEG.signature) { return try JPEG.decode(bytes) }
-        throw DataError("\(bytes.isEmpty ? "empty" : "neither PNG nor JPEG")", at: PNG.place, fix: "convert it to PNG or JPEG")
+        guard let format = PictureFormat(bytes) else { throw unknown(bytes, at: place) }
+        return try format.decode(bytes)
+    }
+
+    /// What errors call a picture whose file is not known.
+    static let place = "picture"
+
+    static func unknown(_ bytes: [UInt8], at place: String) -> DataError {
+        DataError(bytes.isEmpty ? "empty" : "neither PNG, JPEG, WebP nor BMP", at: place, fix: "convert it to PNG or JPEG")
+    }
+
+    /// A picture with a last channel of opacity, as it looks on white: 2 channels become 1, 4 become 3. The values are blended as
+    /// they are stored, as Pillow and browsers do, each rounded to the nearest.
+    init(width: Int, height: Int, onWhite pixels: [UInt8], channels: Int) throws {
+        let colours = channels - 1
+        let opaque = [UInt8](unsafeUninitializedCapacity: pixels.count / channels * colours) { buffer, filled in
+            for i in 0..<pixels.count / channels {
+                let opacity = UInt32(pixels[i * channels + colours])
+                for c in 0..<colours {
+                    // The nearest to x / 255 of every x below 2^16.
+                    let x = UInt32(pixels[i * channels + c]) * opacity + 255 * (255 - opacity) + 128
+                    buffer[i * colours + c] = UInt8((x + (x >> 8)) >> 8)
+                }
+            }
+            filled = pixels.count / channels * colours
+        }
+        try self.init(width: width, height: height, channels: colours, pixels: opaque)
     }
 
     /// The same picture with 1 (gray) or 3 channels (RGB). Gray is 0.299 R + 0.587 G + 0.114 B, rounded as Pillow does.

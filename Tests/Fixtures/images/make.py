@@ -1,6 +1,6 @@
 """Writes the pictures beside it and what Pillow makes of them: python3 make.py (Pillow 13.0.0, numpy).
 
-NAME.jpg or NAME.png is read by us; NAME.expected.png is Image.open(NAME).convert() of Pillow. photo.OPERATION.png is
+NAME.jpg, .png, .webp or .bmp is read by us; NAME.expected.png is Image.open(NAME).convert() of Pillow. photo.OPERATION.png is
 photo.png after Image.resize, or after the centre and random crop of guided-diffusion's image_datasets.py.
 """
 import math
@@ -67,7 +67,6 @@ expect("bilevel.png", "L")
 high = np.asarray(small.convert("L")).astype(np.uint16)
 Image.fromarray(high * 257).save("gray16.png")
 small.convert("L").save("gray16.expected.png", optimize=True)
-# Opaque or wholly transparent: how half-transparent pixels are blended is not Pillow's affair.
 alpha = small.copy()
 mask = Image.fromarray(((np.arange(37 * 29).reshape(29, 37) % 5 > 1) * 255).astype(np.uint8))
 alpha.putalpha(mask)
@@ -75,6 +74,37 @@ alpha.save("alpha.png", optimize=True)
 white = Image.new("RGB", small.size, "white")
 white.paste(small, mask=mask)
 white.save("alpha.expected.png", optimize=True)
+# Every opacity over every value of gray, and soft edges of colours; paste() rounds to the nearest.
+y, x = np.mgrid[0:256, 0:256].astype(np.uint8)
+blend = Image.merge("LA", [Image.fromarray(x), Image.fromarray(y)])
+blend.save("blend.png", optimize=True)
+white = Image.new("L", blend.size, "white")
+white.paste(Image.fromarray(x), mask=Image.fromarray(y))
+white.save("blend.expected.png", optimize=True)
+soft = small.copy()
+mask = Image.fromarray((np.mgrid[0:29, 0:37].sum(0) * 4 % 256).astype(np.uint8))
+soft.putalpha(mask)
+white = Image.new("RGB", small.size, "white")
+white.paste(small, mask=mask)
+for name, settings in [("soft.png", {"optimize": True}), ("softlossless.webp", {"lossless": True, "exact": True})]:
+    soft.save(name, **settings)
+    white.save(name.split(".")[0] + ".expected.png", optimize=True)
+
+small.save("lossless.webp", lossless=True)
+expect("lossless.webp", "RGB")
+small.save("lossy.webp", quality=80)
+expect("lossy.webp", "RGB")
+frames = [small, small.rotate(180)]
+frames[0].save("animated.webp", save_all=True, append_images=frames[1:], quality=20)
+
+small.save("rgb24.bmp")
+small.quantize(16).save("palette8.bmp")
+small.convert("L").save("gray8.bmp")
+small.convert("L").point(lambda v: 255 * (v > 127)).convert("1").save("bilevel1.bmp")
+small.convert("RGBA").save("rgb32.bmp")
+for name, mode in [("rgb24", "RGB"), ("palette8", "RGB"), ("gray8", "L"), ("bilevel1", "L"), ("rgb32", "RGB")]:
+    expect(name + ".bmp", mode)
+
 small.convert("L").save("togray.expected.png", optimize=True)
 small.save("togray.png", optimize=True)
 
