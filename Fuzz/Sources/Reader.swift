@@ -122,6 +122,12 @@ extension Reader {
         Reader("jpeg", seeds: { try $0.pictures("jpg") }) { input in
             _ = try Picture.decode(input.array)
         },
+        Reader("webp", seeds: { try $0.pictures("webp") }) { input in
+            _ = try Picture.decode(input.array)
+        },
+        Reader("bmp", seeds: { try $0.pictures("bmp") }) { input in
+            _ = try Picture.decode(input.array)
+        },
         Reader("idx", file: "train-images-idx3-ubyte", seeds: { try $0.idx() }) { input in
             _ = try? IDX.labels(input.path)
             _ = try IDX.images(input.path)

@@ -82,15 +82,6 @@ import Testing
         #expect(errorText { _ = try NPY.read(array("<i4", "12,", bytes(expected), version: 4)) }?.contains("version 1 to 3") == true)
     }
 
-    @Test("labels of any type are whole numbers from 0 on") func labels() throws {
-        #expect(try NPY.read(array("<i8", "3,", bytes([Int64(0), 9, 26]))).labels == [0, 9, 26])
-        #expect(try NPY.read(array("<f8", "3,", bytes([0.0, 9, 26]))).labels == [0, 9, 26])
-        #expect(try NPY.read(array("|u1", "2,", [0, 255])).labels == [0, 255])
-        #expect(try NPY.read(array("<i4", "2,", bytes([Int32(-1), 0]))).labels == nil)
-        #expect(try NPY.read(array("<i8", "1,", bytes([Int64(1) << 31]))).labels == nil)
-        #expect(try NPY.read(array("<f4", "2,", bytes([Float(0.5), .nan]))).labels == nil)
-    }
-
     @Test func refusesOtherTypes() throws {
         for (type, part) in [("<c8", "the type <c8"), ("|O", "the type |O"), ("<U3", "the type <U3"), ("<f16", "the type <f16")] {
             #expect(errorText { _ = try NPY.read(array(type, "1,", [0, 0, 0, 0, 0, 0, 0, 0])) }?.contains(part) == true, "\(type)")

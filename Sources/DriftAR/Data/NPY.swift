@@ -72,20 +72,6 @@ public enum NPY {
     static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 }
 
-extension NamedTensor {
-    /// The values as labels; nil unless all are whole numbers of 0 to 2^31 - 1.
-    public var labels: [Int32]? {
-        let labels: [Int32?] = switch values {
-        case .floats(let values): values.map { Int32(exactly: $0) }
-        case .ints(let values): values
-        case .longs(let values): values.map { Int32(exactly: $0) }
-        case .bytes(let values): values.map { Int32($0) }
-        }
-        let valid = labels.compactMap { $0.flatMap { $0 < 0 ? nil : $0 } }
-        return valid.count == labels.count ? valid : nil
-    }
-}
-
 /// An .npy file taken apart.
 private struct NPYArray {
     /// NumPy's letter and size, without the byte order: f4, u1.

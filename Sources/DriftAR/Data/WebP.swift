@@ -12,7 +12,7 @@ enum WebP {
         guard features.has_animation == 0 else { throw wrong("an animated WebP", "take one of its pictures") }
         let (width, height, channels) = (Int(features.width), Int(features.height), features.has_alpha == 0 ? 3 : 4)
         // One colour takes no bits at all, so that a header alone can claim any size.
-        guard width > 0, height > 0, width * height <= max(1 << 26, 8192 * bytes.count) else {
+        guard width > 0, height > 0, width * height <= max(1 << 24, 8192 * bytes.count) else {
             throw wrong("\(width) x \(height) pixels in \(bytes.count) bytes")
         }
         var pixels = [UInt8](repeating: 255, count: width * height * channels)
