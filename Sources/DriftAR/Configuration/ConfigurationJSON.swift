@@ -83,6 +83,7 @@ extension Configuration {
             case is Float, is Double: "a number"
             case is Bool: "true or false"
             case is String: "a text"
+            case is [String]: "a list of texts"
             case is [Float]: "a list of numbers"
             case let choice as any (RawRepresentable & CaseIterable): names(of: choice).joined(separator: ", ")
             default: "what config.json of a run has there"
