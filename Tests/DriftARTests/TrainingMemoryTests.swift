@@ -52,6 +52,10 @@ import Testing
             #expect(total?.contains("SmallGPU has") == true && total?.contains("--grad-checkpointing (activations") == true, "\(total ?? "")")
             let piece = error(0, memory.largest.bytes - 1)
             #expect(piece?.contains("in one piece (\(memory.largest.name)), but SmallGPU gives at most") == true, "\(piece ?? "")")
+            var limits = TrainingMemory.Limits(name: "SmallGPU", globalMemory: 0, maxAllocation: memory.largest.bytes - 1)
+            limits.hint = ", or ask for more"
+            #expect(errorText { try memory.check(limits) } == piece.map { $0 + ", or ask for more" })
+            #expect(TrainingMemory.Limits(device).maxAllocation == device.allocationLimit)
             #expect(device.allocatedBytes == before && !Files.exists(path))
             #expect(error(memory.total, memory.largest.bytes) == nil)
         }
