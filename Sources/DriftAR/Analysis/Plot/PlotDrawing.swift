@@ -104,7 +104,7 @@ extension Plot: Figure {
                 svg.disc(center, radius: symbol / 2, class: fill)
             }
             svg.text(item.name, at: SVG.Point(x + symbol + 7, y))
-            x += width + 18
+            x += width + 24
         }
         return y
     }
