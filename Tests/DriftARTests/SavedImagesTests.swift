@@ -92,6 +92,8 @@ enum NumPyFixtures {
         try folder.write("old", to: "s/samples.npy")
         let read = try SavedImages(place)
         #expect(read.images.labels == [1, 1, 12, 12])
+        // Named itself, the other array is what is judged.
+        #expect(message("s/samples.npy").contains("s/samples.npy: no .npy file"))
         #expect(read.notes == ["2 files in \(place) that samples.json does not name: not judged"])
         let leftovers = try samples([1], perLabel: 1, seed: 4).write(to: place, arrays: false)
         #expect(leftovers == SampleSet.Leftovers(removed: 3, others: 2))

@@ -15,9 +15,7 @@ public struct SavedImages: Sendable {
     /// Of a folder with a list of samples exactly the newest sampling is read. Values of an array are taken to be in [-1, 1],
     /// whole numbers to be in 0...255; numbers that can hardly be that are refused, unless `range` says what they are.
     public init(_ path: String, range: ValueRange? = nil) throws {
-        let folder = Files.isFolder(path) ? path : Files.parent(of: path)
-        let isSamples = Files.isFolder(path) || Files.name(of: path) == SampleManifest.arrays
-        if isSamples, Files.exists(path), let manifest = try SampleManifest.read(in: folder) {
+        if let (folder, manifest) = try Self.sampling(path) {
             try self.init(manifest, in: folder, range: range)
         } else if Files.isFolder(path) {
             let array = Files.join(path, SampleManifest.arrays)
@@ -31,6 +29,15 @@ public struct SavedImages: Sendable {
         } else {
             try self.init(array: path, range: range, notes: 0)
         }
+    }
+
+    /// The folder and list of samples that `path` is, or is the array of.
+    private static func sampling(_ path: String) throws -> (folder: String, manifest: SampleManifest)? {
+        if Files.isFolder(path) { return try SampleManifest.read(in: path).map { (path, $0) } }
+        guard Files.name(of: path) == SampleManifest.arrays, Files.exists(path) else { return nil }
+        let folder = Files.parent(of: path)
+        guard let manifest = try SampleManifest.read(in: folder), manifest.checksum != nil else { return nil }
+        return (folder, manifest)
     }
 
     private init(

@@ -26,7 +26,7 @@ extension Plot: Figure {
         let widest = ys.ticks.labels.map { SVG.width($0, size: size) }.max() ?? 0
         top += 12 + size * 0.72
         svg.text(y.label, at: SVG.Point(Layout.margin, top))
-        let area = SVG.Rect(Layout.margin + widest + 10, top + 11, Layout.width - 22, Layout.height - 48)
+        let area = SVG.Rect(Layout.margin + widest + 10, top + 15, Layout.width - 22, Layout.height - 48)
         let frame = Frame(area: area, x: xs, y: ys)
         drawAxes(on: &svg, frame)
         svg.text(x.label, at: SVG.Point((area.left + area.right) / 2, Layout.height - 13), anchor: .middle)
@@ -211,7 +211,10 @@ extension Plot: Figure {
         let place = isVertical ? frame.x.place(rule.value) : frame.y.place(rule.value)
         guard place >= 0, place <= 1 else { return }
         guard isVertical else {
-            svg.text(rule.text, at: SVG.Point(frame.area.right - 4, frame.y(rule.value) - 5), class: "halo", anchor: .end)
+            // Below the line where the names of vertical ones stand above it.
+            let y = frame.y(rule.value)
+            let isAtTop = y - frame.area.top < 16
+            svg.text(rule.text, at: SVG.Point(frame.area.right - 4, isAtTop ? y + 13 : y - 5), class: "halo", anchor: .end)
             return
         }
         let (x, y) = (frame.x(rule.value), frame.area.top - 3)
