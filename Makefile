@@ -35,4 +35,4 @@ setup:
 	@Scripts/setup $(PACKAGES)
 
 clean:
-	rm -rf .build .build-fuzz
+	rm -rf .build .build-fuzz .build-tsan

@@ -54,6 +54,9 @@ extension Reader {
             for name in curves.names { _ = curves.points(name) }
             _ = try MetricsLog(input.path, resumedAt: 10)
         },
+        Reader("samples", file: SampleManifest.name, seeds: { try $0.sampleManifests() }) { input in
+            _ = try SampleManifest.read(in: input.folder)?.others(in: input.folder)
+        },
     ]
 }
 
@@ -103,9 +106,12 @@ extension Reader {
         },
         Reader("npy", file: "samples.npy", seeds: { try $0.npy() }) { input in
             _ = try? NPY.doubles(input.array, "samples.npy")
-            _ = try NPY.read(input.path)
+            _ = try PixelArray(NPY.read(input.path), range: nil, at: input.path)
         },
         Reader("npz", file: "statistics.npz", seeds: { try $0.npz() }, repair: Repair.zip) { input in
+            do {
+                _ = try SavedImages(input.path)
+            } catch is DataError {}
             _ = try FeatureStatistics(npz: input.path)
         },
     ]

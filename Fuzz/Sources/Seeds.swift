@@ -71,6 +71,16 @@ extension Seeds {
         return try Files.read(path)
     }
 
+    func sampleManifests() throws -> [[UInt8]] {
+        try SampleManifest(
+            labels: [0, 7], perLabel: 2, shape: [1, 8, 8], rendering: .pixels, notFinite: 0, checksum: 5,
+            settings: [.init("driftgpu.cfg", .string("1.5"))]
+        ).write(to: folder)
+        let path = Files.join(folder, SampleManifest.name)
+        defer { try? Files.removeTree(path) }
+        return [try Files.read(path)]
+    }
+
     func metrics() -> [[UInt8]] {
         [Array("{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":null,\"eval.frechet\":3}\n{\"step\":30,\"lo".utf8)]
     }
@@ -126,7 +136,26 @@ extension Seeds {
             .map { tensor in try made { try NPY.write(tensor, to: $0) } }
     }
 
-    func npz() throws -> [[UInt8]] { try fixtures("metrics", "npz").map(\.bytes) }
+    func npz() throws -> [[UInt8]] {
+        let images = try made { try NPY.write(NamedTensor(shape: [1, 2, 2, 3], floats: (0..<12).map { Float($0) / 6 - 1 }), to: $0) }
+        let labels = try made { try NPY.write(NamedTensor(shape: [1], ints: [3]), to: $0) }
+        return try fixtures("metrics", "npz").map(\.bytes) + [Self.zip([("arr_0.npy", images), ("arr_1.npy", labels)])]
+    }
+
+    /// A zip file of stored entries without checksums.
+    private static func zip(_ entries: [(name: String, bytes: [UInt8])]) -> [UInt8] {
+        var (file, directory): ([UInt8], [UInt8]) = ([], [])
+        for (name, bytes) in entries {
+            let size = little(UInt32(bytes.count))
+            let common = [UInt8](repeating: 0, count: 8) + little(UInt32(0)) + size + size + little(UInt16(name.utf8.count)) + little(UInt16(0))
+            directory += little(UInt32(0x0201_4B50)) + little(UInt32(20)) + common + [UInt8](repeating: 0, count: 10)
+                + little(UInt32(file.count)) + Array(name.utf8)
+            file += little(UInt32(0x0403_4B50)) + little(UInt16(20)) + common + Array(name.utf8) + bytes
+        }
+        let count = little(UInt16(entries.count))
+        return file + directory + little(UInt32(0x0605_4B50)) + [0, 0, 0, 0] + count + count
+            + little(UInt32(directory.count)) + little(UInt32(file.count)) + [0, 0]
+    }
 }
 
 // MARK: Images

@@ -92,4 +92,12 @@ import Testing
         #expect(throws: DataError.self) { try NPY.write(NamedTensor(shape: [1], longs: [1]), to: folder.file("a.npy")) }
         #expect(throws: DataError.self) { try NPY.write(NamedTensor(shape: [1], bytes: [1]), to: folder.file("a.npy")) }
     }
+
+    @Test("a 0 in a shape excuses no other size")
+    func emptyShapes() {
+        #expect(NamedTensor.elementCount(of: []) == 1 && NamedTensor.elementCount(of: [3, 0, 4]) == 0)
+        for shape in [[0, 1 << 40, 1 << 40, 3], [1 << 40, 1 << 40, 0], [0, -1], [-1, 0]] {
+            #expect(NamedTensor.elementCount(of: shape) == nil, "\(shape)")
+        }
+    }
 }

@@ -100,6 +100,20 @@ enum NumPyFixtures {
         #expect(leftovers.lines(in: "s").count == 2 && leftovers.lines(in: "s")[1].hasPrefix("2 other files in s"))
     }
 
+    @Test("of a list that claims sixteen million pictures only the folder's files are compared")
+    func claimedSampling() throws {
+        let place = folder.file("s")
+        let samples = samples([1], perLabel: 1, seed: 1)
+        try samples.write(to: place, arrays: false)
+        let claim = SampleManifest(
+            labels: [1], perLabel: 1 << 24, shape: [1, 4, 4], rendering: .pixels, notFinite: 0, checksum: nil, settings: [])
+        try claim.write(to: place)
+        try PNG.write(ImageFixtures.noise(4, 4, 1, seed: 3), to: place + "/0001-77777.png")
+        try PNG.write(ImageFixtures.noise(4, 4, 1, seed: 3), to: place + "/1-7.png")
+        #expect(try SampleManifest.read(in: place)?.others(in: place) == 1)
+        #expect(try samples.write(to: place, arrays: false) == SampleSet.Leftovers(removed: 1, others: 1))
+    }
+
     @Test("a sampling that was stopped is told from a whole one, and cleared away by the next")
     func stoppedSampling() throws {
         let place = folder.file("s")

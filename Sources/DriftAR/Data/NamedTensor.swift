@@ -36,15 +36,16 @@ public struct NamedTensor: Sendable, Equatable {
         self.values = values
     }
 
-    /// Elements of a shape; nil where a dimension is negative or the product overflows.
+    /// Elements of a shape; nil where a dimension is negative or the product overflows, that of a part of the dimensions
+    /// included: a 0 among them makes the others no more sensible.
     static func elementCount(of shape: [Int]) -> Int? {
         var count = 1
         for dimension in shape {
-            let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+            let (product, overflow) = count.multipliedReportingOverflow(by: max(dimension, 1))
             if dimension < 0 || overflow { return nil }
             count = product
         }
-        return count
+        return shape.contains(0) ? 0 : count
     }
 
     /// Number of values.

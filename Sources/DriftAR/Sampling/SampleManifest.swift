@@ -30,9 +30,18 @@ public struct SampleManifest: Sendable, Equatable {
     var imageLabels: [Int32] { labels.flatMap { [Int32](repeating: Int32(truncatingIfNeeded: $0), count: perLabel) } }
     /// Name of each image's picture, [N].
     var pictures: [String] { labels.flatMap { label in (0..<perLabel).map { Self.picture(label: label, number: $0) } } }
-    /// Names of all files but the manifest itself.
-    var files: Set<String> {
-        Set(pictures).union([Self.grid] + (checksum == nil ? [] : [Self.arrays, Self.labelsArray]))
+
+    /// Tells whether a file of the folder, by its name, is one of the sampling's. Nothing is made of the number of images that a
+    /// damaged list may name.
+    private func membership() -> (String) -> Bool {
+        let labels = Set(labels)
+        return { name in
+            if name == Self.grid { return true }
+            if name == Self.arrays || name == Self.labelsArray { return checksum != nil }
+            let parts = name.dropLast(".png".count).split(separator: "-")
+            guard parts.count == 2, let label = Int(parts[0]), let number = Int(parts[1]), labels.contains(label) else { return false }
+            return (0..<perLabel).contains(number) && name == Self.picture(label: label, number: number)
+        }
     }
 
     static func picture(label: Int, number: Int) -> String {
@@ -105,12 +114,13 @@ public struct SampleManifest: Sendable, Equatable {
     /// its own as not yet complete. Returns how many were removed.
     func prepare(_ folder: String) throws -> Int {
         try Files.makeFolder(folder)
-        let own = files
-        let earlier = try Self.read(in: folder)?.files.subtracting(own) ?? []
+        let isOwn = membership()
         var removed = 0
-        for name in earlier.sorted() where Files.exists(Files.join(folder, name)) {
-            try Files.removeTree(Files.join(folder, name))
-            removed += 1
+        if let isEarlier = try Self.read(in: folder)?.membership() {
+            for name in try Files.names(in: folder) where isEarlier(name) && !isOwn(name) {
+                try Files.removeTree(Files.join(folder, name))
+                removed += 1
+            }
         }
         var listed = self
         listed.isComplete = false
@@ -120,9 +130,9 @@ public struct SampleManifest: Sendable, Equatable {
 
     /// Files of the folder that look like samples and are none of this sampling: of one without a list, or put there by hand.
     func others(in folder: String) throws -> Int {
-        let own = files
+        let isOwn = membership()
         return try Files.names(in: folder).count { name in
-            !own.contains(name) && !name.hasPrefix(".")
+            !isOwn(name) && !name.hasPrefix(".")
                 && (SavedImages.isPicture(name) || name == Self.arrays || name == Self.labelsArray)
         }
     }
