@@ -12,6 +12,12 @@ struct Input {
     var array: [UInt8] { Array(bytes) }
     var path: String { file.path }
     var folder: String { file.folder }
+
+    /// Writes a file beside the input, once.
+    func putBeside(_ name: String, _ bytes: () throws -> [UInt8]) throws {
+        let path = Files.join(folder, name)
+        if !Files.exists(path) { try AtomicFile.write(bytes(), to: path) }
+    }
 }
 
 /// One file whose contents are replaced for each input.

@@ -44,8 +44,7 @@ extension Reader {
             try manifest.verify(in: input.folder, remedy: "none")
         },
         Reader("latents", file: LatentFolder.manifestName, seeds: { try $0.latents() }) { input in
-            let path = Files.join(input.folder, "latents-00000.safetensors")
-            if !Files.exists(path) { try AtomicFile.write(Seeds.latentShard(), to: path) }
+            try input.putBeside("latents-00000.safetensors", Seeds.latentShard)
             _ = try LatentFolder(input.folder)
         },
         Reader("metrics", file: "metrics.jsonl", seeds: { $0.metrics() }) { input in
@@ -66,6 +65,12 @@ extension Reader {
     private static let weights = [
         Reader("safetensors", file: "model.safetensors", seeds: { try $0.safeTensors() }, read: readWeights),
         Reader("pytorch", file: "model.pth", seeds: { try $0.pyTorch() }, repair: Repair.zip, read: readWeights),
+        Reader("shards", file: "model.safetensors.index.json", seeds: { $0.shards() }) { input in
+            try input.putBeside("a.safetensors", Seeds.latentShard)
+            let source = try WeightFile.open(input.path)
+            _ = WeightOutline(source).text
+            for name in source.names { _ = try source.tensor(name) }
+        },
         Reader("pickle", seeds: { try $0.pickles() }) { input in
             var machine = PickleMachine(input.array)
             _ = try PickleOutline(machine.run())

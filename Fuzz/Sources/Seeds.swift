@@ -57,7 +57,7 @@ extension Seeds {
         return [Array(manifest.utf8)]
     }
 
-    /// The shard that the manifest of `latents` names.
+    /// The shard that the manifest of `latents` and the index of `shards` name.
     static func latentShard() throws -> [UInt8] {
         let folder = NSTemporaryDirectory() + "fuzz-\(getpid())"
         try Files.makeFolder(folder)
@@ -113,6 +113,10 @@ extension Seeds {
                 ], to: path)
         }
         return [kinds, Self.little(UInt64(halves.utf8.count)) + Array(halves.utf8) + [0, 60, 0, 192, 128, 63], sizes]
+    }
+
+    func shards() -> [[UInt8]] {
+        [Array(#"{"metadata":{"total_size":104},"weight_map":{"labels":"a.safetensors","moments":"a.safetensors"}}"#.utf8)]
     }
 
     func pyTorch() throws -> [[UInt8]] { try fixtures("pytorch", "pt", "pth", "ckpt").map(\.bytes) }
