@@ -29,6 +29,7 @@ import Testing
         // Numbers are labels, whatever the classes are called.
         #expect(try labels("1") == [1] && labels("3-4") == [3, 4])
         #expect(try labels("name:1,name:10,name:2") == [0, 1, 2] && labels("name:3-4") == [5])
+        #expect(errorText { _ = try labels("2,10") } == "labels 2,10: the model has the classes 0 to 5; the class called 10 is name:10")
         #expect(errorText { _ = try labels("dog") }?.contains("'dog' is no label or range and no class") == true)
         #expect(errorText { _ = try labels("name:7") }?.contains("no class is called '7'") == true)
         #expect(errorText { _ = try LabelList.parse("name:7", classes: 6) }?.contains("the run has kept no names") == true)

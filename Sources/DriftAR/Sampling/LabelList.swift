@@ -12,7 +12,8 @@ public enum LabelList {
         return try text.split(separator: ",", omittingEmptySubsequences: false).flatMap { part in
             if let range = range(part) {
                 guard range.upperBound < classes else {
-                    throw ConfigurationError("labels \(text): the model has the classes 0 to \(classes - 1)")
+                    let called = names.contains(String(part)) ? "; the class called \(part) is name:\(part)" : ""
+                    throw ConfigurationError("labels \(text): the model has the classes 0 to \(classes - 1)\(called)")
                 }
                 return Array(range)
             }
