@@ -41,15 +41,24 @@ import Testing
             ("a.tar", tar, "a tar archive; unpack it"), ("a.tar.gz", ImageFixtures.gzip(tar), "a tar archive; unpack it"),
             ("a.zip", array + [UInt8](repeating: 0, count: 60), "a zip archive; unpack it"),
             ("a.parquet", Array("PAR1 and more".utf8), "a parquet file; write its pictures"),
-            ("a.h5", [0x89] + Array("HDF\r\n".utf8), "an HDF5 file"), ("a.npy", NPY.magic + [1, 0], "a NumPy array"),
-            ("a.xz", [0xFD] + Array("7zXZ".utf8), "a packed file; unpack it"), ("a.7z", Array("7z".utf8) + [0xBC, 0xAF], "a packed file"),
-            ("a.png", PNG.signature, "one picture; name a folder"), ("a.txt", Array("some text or other".utf8), "no IDX file of images"),
+            ("a.h5", [0x89] + Array("HDF\r\n".utf8), "an HDF5 file"), ("a.npy", NPY.magic + [1, 0], "an array of numpy"),
+            ("a.xz", [0xFD] + Array("7zXZ\0".utf8), "an xz file; unpack it"),
+            ("a.7z", Array("7z".utf8) + [0xBC, 0xAF, 0x27, 0x1C], "a 7z archive; unpack it"),
+            ("a.png", PNG.signature, "one picture; name a folder"), ("a.txt", Array("Entry not found".utf8), "a text file (\"Entry not found\")"),
+            ("train", Self.pointer, "a pointer of git-lfs"), ("a.idx", [UInt8](1...20), "no IDX file of images"),
         ]
         for (name, bytes, text) in cases {
             try folder.write(bytes, to: name)
             #expect(error(name).contains("\(name): ") && error(name).contains(text), "\(name): \(error(name))")
         }
     }
+
+    @Test func namesPointersInPlaceOfData() throws {
+        for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] { try folder.write(Self.pointer, to: name) }
+        #expect(error().contains("train-images-idx3-ubyte: a pointer of git-lfs") && error().contains("git lfs pull"))
+    }
+
+    private static let pointer = Array("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 9912422\n".utf8)
 
     @Test func namesTheArraysOfAnArchive() throws {
         // numpy.savez writes stored entries called x.npy and y.npy; the directory alone is looked at.

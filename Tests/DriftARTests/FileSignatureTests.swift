@@ -6,7 +6,7 @@ import Testing
     @Test("what is no file of weights is named for what it is", arguments: [
         ("version https://git-lfs.github.com/spec/v1\noid sha256:11\nsize 2403452\n", "git lfs pull"),
         ("<!DOCTYPE html><html><title>Too many requests</title></html>", "a web page"), ("\n <HTML>", "a web page"),
-        ("{\"weights\": 3}\n", "a JSON file"), ("Entry not found", "a text file, not weights (\"Entry not found\")"),
+        ("{\"weights\": 3}\n", "a JSON file"), ("Entry not found", "a text file (\"Entry not found\"), not weights"),
         ("Zugriff verweigert: für Gäste gesperrt", "a text file"), ("", "an empty file"), ("GGUF\u{3}\0\0\0\0", "a GGUF file"),
         ("%PDF-1.4 and so on", "a PDF document"), ("\u{7F}ELF\u{2}\u{1}\u{1}\0\0", "a program"),
     ])

@@ -157,6 +157,8 @@ import Testing
         let folder = try TestFolder()
         try folder.write("text", to: "a.png")
         try folder.write("", to: "b.jpg")
+        try folder.write("version https://git-lfs.github.com/spec/v1\noid sha256:11\n", to: "c.png")
+        #expect(errorText { _ = try Picture.read(folder.file("c.png")) }?.contains("c.png: a pointer of git-lfs") == true)
         #expect(errorText { _ = try Picture.read(folder.file("a.png")) }?.contains("a.png: neither PNG, JPEG, WebP nor BMP") == true)
         #expect(errorText { _ = try Picture.read(folder.file("b.jpg")) }?.contains("b.jpg: empty") == true)
         #expect(errorText { _ = try Picture.read(folder.path) }?.contains("not a regular file") == true)

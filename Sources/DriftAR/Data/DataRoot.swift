@@ -15,7 +15,7 @@ enum DataRoot {
     /// that is read, with what it does hold.
     static func find(_ path: String) throws -> (root: DataRoot, folder: String) {
         if !Files.isFolder(path) {
-            try FileKind.refuseOthers(path)
+            try FileSignature.checkData(path)
             return (.idx(training: path, heldOut: nil), Files.parent(of: path))
         }
         if let root = try known(path) { return (root, path) }
@@ -30,7 +30,7 @@ enum DataRoot {
         let entries = try Files.entries(in: path).filter { !$0.name.hasPrefix(".") }
         if entries.contains(where: \.isFolder) { return (.pictures, path) }
         let files = entries.map(\.name)
-        if let archive = files.first(where: FileKind.isArchive) {
+        if let archive = files.first(where: isArchive) {
             throw DataError("it holds \(archive), which is packed", at: path, fix: "unpack it and name the folder that comes out")
         }
         let pictures = files.filter(PictureFormat.isPicture).count
@@ -40,6 +40,12 @@ enum DataRoot {
         }
         throw DataError("neither folders of images, IDX files, CIFAR batches nor latents.json", at: path,
                         fix: "name a folder with CLASS/*.png or .jpg, or one of the others")
+    }
+
+    /// Whether a file of that name is an archive of files.
+    private static func isArchive(_ name: String) -> Bool {
+        let endings = [".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar"]
+        return endings.contains(where: name.lowercased().hasSuffix)
     }
 
     private static func known(_ folder: String) throws -> DataRoot? {

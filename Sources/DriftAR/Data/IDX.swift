@@ -27,6 +27,7 @@ enum IDX {
     private static func header(_ file: GzipFile, dimensions: Int, what: String) throws -> [Int] {
         let bytes = try file.bytes(4 + 4 * dimensions)
         guard bytes[0] == 0, bytes[1] == 0, bytes[2] == 8, bytes[3] == dimensions else {
+            if let error = FileSignature.missing(try GzipFile(file.path).beginning(FileSignature.headCount), at: file.path) { throw error }
             let magic = bytes[..<4].map { String($0, radix: 16) }.joined(separator: " ")
             throw DataError("starts with \(magic): no IDX file of \(what) in bytes (0 0 8 \(dimensions))", at: file.path,
                             fix: "name an IDX file of \(what)")

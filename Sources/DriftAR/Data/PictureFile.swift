@@ -19,7 +19,8 @@ extension Picture {
     static let place = "picture"
 
     static func unknown(_ bytes: [UInt8], at place: String) -> DataError {
-        DataError(bytes.isEmpty ? "empty" : "neither PNG, JPEG, WebP nor BMP", at: place, fix: "convert it to PNG or JPEG")
+        FileSignature.missing(Array(bytes.prefix(FileSignature.headCount)), at: place)
+            ?? DataError(bytes.isEmpty ? "empty" : "neither PNG, JPEG, WebP nor BMP", at: place, fix: "convert it to PNG or JPEG")
     }
 
     /// A picture with a last channel of opacity, as it looks on white: 2 channels become 1, 4 become 3. The values are blended as

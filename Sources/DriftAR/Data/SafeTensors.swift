@@ -52,13 +52,13 @@ public final class SafeTensorsFile: TensorSource {
         let file = try InputFile(path)
         let remedy = "it is damaged or no safetensors file: take another copy"
         guard file.byteCount >= 8 else {
-            if let error = try FileSignature.error(of: file) { throw error }
+            if let error = try FileSignature.weightsError(file) { throw error }
             throw DataError("only \(file.byteCount) bytes: too short for a safetensors header", at: path, fix: remedy)
         }
         var length: UInt64 = 0
         try withUnsafeMutableBytes(of: &length) { try file.read(at: 0, into: $0) }
         guard length >= 2, length <= UInt64(min(Self.headerLimit, file.byteCount - 8)) else {
-            if let error = try FileSignature.error(of: file) { throw error }
+            if let error = try FileSignature.weightsError(file) { throw error }
             throw DataError("header of \(length) bytes in a file of \(file.byteCount)", at: path, fix: remedy)
         }
         let headerLength = Int(length)
