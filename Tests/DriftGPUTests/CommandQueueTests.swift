@@ -154,7 +154,7 @@ import Testing
         }
         try TestDevice.alone {
             func options(_ value: String) -> Device.Options { Device.Options(environment: ["DRIFTGPU_ALLOCATION": value]) }
-            let about = try DeviceDescription.choose("cpu")
+            let about = try DeviceDescription.choose(TestDevice.choice)
             #expect(try Device(about, options: options("try")).allocationLimit == about.globalMemory)
             #expect(try Device(about, options: options("")).allocationLimit == about.maxAllocation)
             let error = #expect(throws: DeviceError.self) { try Device(about, options: options("all")) }

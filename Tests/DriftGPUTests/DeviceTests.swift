@@ -5,8 +5,6 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct DeviceTests {
-    private static let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
-
     /// Opens a device and lends it to `body`.
     private func open<Result>(
         _ environment: [String: String] = [:], gemm: String? = nil, _ body: (Device) throws -> Result
@@ -14,7 +12,7 @@ import Testing
         try TestDevice.alone {
             var options = Device.Options(environment: environment)
             options.gemm = gemm
-            return try body(Device(DeviceDescription.choose(Self.choice), options: options))
+            return try body(Device(DeviceDescription.choose(TestDevice.choice), options: options))
         }
     }
 

@@ -14,8 +14,7 @@ import Testing
     private func profile(_ pendingLimit: Int, _ runs: Int, _ body: (Profiler, Schedule) throws -> Void) throws {
         var options = Device.Options(environment: [:])
         options.profiling = true
-        let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
-        let device = try Device(DeviceDescription.choose(choice), options: options)
+        let device = try Device(DeviceDescription.choose(TestDevice.choice), options: options)
         let graph = Graph()
         let x = try graph.input("x", [64])
         let y = try graph.add(x, x)

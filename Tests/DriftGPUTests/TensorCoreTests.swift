@@ -11,8 +11,7 @@ import Testing
         try TestDevice.alone {
             var options = Device.Options(environment: environment)
             options.precision = precision
-            let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
-            return try body(Device(DeviceDescription.choose(choice), options: options))
+            return try body(Device(DeviceDescription.choose(TestDevice.choice), options: options))
         }
     }
 

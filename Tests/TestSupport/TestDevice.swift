@@ -31,6 +31,9 @@ public enum TestDevice {
         return chosen.isEmpty ? TeamShape.allCases : chosen
     }()
 
+    /// The device under test, as `DeviceDescription.choose` takes it.
+    public static let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
+
     /// DRIFTGPU_TEST_SMALL=1: small cases only and no central differences, for devices that interpret every instruction.
     public static let isSmall = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_SMALL"] == "1"
 
@@ -51,13 +54,12 @@ public enum TestDevice {
         defer { lock.unlock() }
         let key = shape.rawValue + gemm + precision.rawValue
         if let device = devices[key] { return try body(device) }
-        let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"]
         var options = shape.options
         options.gemm = gemm
         options.kernels = ProcessInfo.processInfo.environment["DRIFTGPU_KERNELS"]
         options.precision = precision
         options.tensor = hasTensorCores ? nil : "emulate"
-        let device = try Device(DeviceDescription.choose(choice ?? "cpu"), options: options)
+        let device = try Device(DeviceDescription.choose(choice), options: options)
         devices[key] = device
         return try body(device)
     }
