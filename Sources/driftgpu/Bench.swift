@@ -10,7 +10,7 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Time kernels, training steps and sampling against the device's own peaks.",
         discussion: "Every figure is wall clock around a finished queue. Peaks are measured first in the same run.",
-        subcommands: [Kernels.self, Step.self, Sample.self, Peak.self])
+        subcommands: [Kernels.self, Step.self, Sample.self, Peak.self, Programs.self])
 
     /// What all of them take.
     struct Common: ParsableArguments {
@@ -26,15 +26,7 @@ struct Bench: ParsableCommand {
             _ = try sizes()
         }
 
-        func sizes() throws -> [BenchmarkSize] {
-            try size.split(separator: ",").map { name in
-                guard let size = BenchmarkSize(rawValue: String(name)) else {
-                    let known = BenchmarkSize.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw ValidationError("--size \(name): unknown; there is \(known)")
-                }
-                return size
-            }
-        }
+        func sizes() throws -> [BenchmarkSize] { try Bench.list(size, "--size") }
 
         /// Runs `body` on an open device, then keeps and compares what it put into the report.
         func report(_ body: (Device, inout BenchmarkReport) throws -> Void) throws {

@@ -23,7 +23,8 @@ public struct ClassifierTraining: Sendable {
         }
         let classifier = try ImageClassifier(ImageClassifier.Shape(for: training))
         let memory = DeviceMemory(device)
-        let step = try Step(classifier, self, memory: memory)
+        let step = try ClassifierStep(classifier, self)
+        let executor = try memory.executor(step.graph)
         try memory.write(
             classifier.layout.initialValues(of: classifier.declarations, seed: seed), to: classifier.layout.storage("parameters"))
         let rate = LearningRate(
@@ -33,18 +34,18 @@ public struct ClassifierTraining: Sendable {
             let images = (0..<batch).map {
                 random.below(training.count, stream: Self.imageStream, step: UInt64(number), element: UInt32($0))
             }
-            try step.executor.write(shifted(images, of: training, random, step: number), to: step.images)
-            try step.executor.write(images.map { training.labels[$0] }, to: step.labels)
-            try step.executor.write(
+            try executor.write(shifted(images, of: training, random, step: number), to: step.images)
+            try executor.write(images.map { training.labels[$0] }, to: step.labels)
+            try executor.write(
                 [
                     UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32),
                     UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
                 ], to: step.clock)
-            try step.executor.write([Float(rate(Double(number + 1)))], to: step.learningRate)
-            try step.executor.run()
+            try executor.write([Float(rate(Double(number + 1)))], to: step.learningRate)
+            try executor.run()
             // Reading waits for the device.
             let isShown = (number + 1) % 50 == 0 || number + 1 == steps
-            progress(number + 1, isShown ? Double(try step.executor.read(step.loss)[0]) : nil)
+            progress(number + 1, isShown ? Double(try executor.read(step.loss)[0]) : nil)
         }
         let parameters = try memory.read(Float.self, from: classifier.layout.storage("parameters"))
         func fitted(accuracy: Double, scale: Float) -> FittedClassifier {
@@ -91,17 +92,18 @@ public struct ClassifierTraining: Sendable {
     }
 }
 
-/// A training step bound to a device.
-private struct Step {
+/// The graph of a training step.
+struct ClassifierStep {
+    let graph: Graph
     let images: Tensor
     let labels: Tensor
     let clock: Tensor
     let learningRate: Tensor
     let loss: Tensor
-    let executor: Executor
 
-    init(_ classifier: ImageClassifier, _ settings: ClassifierTraining, memory: DeviceMemory) throws {
+    init(_ classifier: ImageClassifier, _ settings: ClassifierTraining) throws {
         let graph = Graph()
+        self.graph = graph
         let (layout, shape) = (classifier.layout, classifier.shape)
         let scope = ParameterScope(graph, layout)
         images = try graph.input("images", [settings.batch, shape.channels, shape.height, shape.width])
@@ -126,6 +128,5 @@ private struct Step {
                 secondMoment: flat("moment2"), average: nil, flags: graph.constant("flags", flags, [flags.count]),
                 counters: graph.input("counters", [2], .uint32), learningRate: learningRate),
             loss: loss)
-        executor = try memory.executor(graph)
     }
 }

@@ -57,19 +57,13 @@ public struct PhiFeatures: FeatureSpace {
         guard let model = state.model as? DriftARModel else {
             throw ConfigurationError("features phi: only Drift-AR has them; take others")
         }
-        let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: "ema")
-        let batch = Self.batch
-        // The name is no other graph's: storages are shared by name.
-        let input = try graph.input("phi_images", [batch, channels, height, width])
-        let output = try model.features(graph.patchify(input, patch: patch), scope)
-        graph.output(output)
+        let (graph, input, output) = try Self.graph(model, configuration)
         let executor = try state.memory.executor(graph)
         let quarters = Quarters(rows: height / patch, columns: width / patch)
         let embed = output.shape[2]
         let size = output.shape[1] * embed
         var values: [Float] = []
-        try images.forEachBatch(of: batch) { block, count in
+        try images.forEachBatch(of: Self.batch) { block, count in
             try executor.write(block, to: input)
             try executor.run()
             let features = try executor.read(output)
@@ -81,6 +75,20 @@ public struct PhiFeatures: FeatureSpace {
     }
 
     private static let batch = 128
+
+    /// The graph that makes the features [batch, R, D] of a batch of images.
+    static func graph(
+        _ model: DriftARModel, _ configuration: Configuration
+    ) throws -> (graph: Graph, images: Tensor, features: Tensor) {
+        let graph = Graph()
+        let scope = ParameterScope(graph, model.layout, storage: "ema")
+        // The name is no other graph's: storages are shared by name.
+        let images = try graph.input(
+            "phi_images", [batch, configuration.channels, configuration.height, configuration.width])
+        let features = try model.features(graph.patchify(images, patch: configuration.patch), scope)
+        graph.output(features)
+        return (graph, images, features)
+    }
 }
 
 /// The quarters of a grid of positions. Of an odd number of rows the middle one is in both halves, so that none is empty.

@@ -103,7 +103,7 @@ public struct FittedClassifier: Sendable {
     // MARK: Use
 
     /// Features [N, D] and logits [N, classes] of a data set's images.
-    public func answers(to data: Dataset, on device: Device, batch: Int = 128) throws -> (features: [Float], logits: [Float]) {
+    public func answers(to data: Dataset, on device: Device, batch: Int = Self.batch) throws -> (features: [Float], logits: [Float]) {
         let shape = classifier.shape
         guard data.shape[1...] == [shape.channels, shape.height, shape.width] else {
             throw DataError(
@@ -112,11 +112,7 @@ public struct FittedClassifier: Sendable {
         }
         let memory = DeviceMemory(device)
         try memory.write(parameters, to: classifier.layout.storage("parameters"))
-        let graph = Graph()
-        let images = try graph.input("images", [batch, shape.channels, shape.height, shape.width])
-        let (features, logits) = try classifier(images, ParameterScope(graph, classifier.layout))
-        graph.output(features)
-        graph.output(logits)
+        let (graph, images, features, logits) = try Self.graph(classifier, batch: batch)
         let executor = try memory.executor(graph)
         var result: (features: [Float], logits: [Float]) = ([], [])
         try data.forEachBatch(of: batch) { block, count in
@@ -126,6 +122,22 @@ public struct FittedClassifier: Sendable {
             result.logits += try executor.read(logits).prefix(count * shape.classes)
         }
         return result
+    }
+
+    /// Images at a time.
+    public static let batch = 128
+
+    /// The graph that classifies a batch.
+    static func graph(
+        _ classifier: ImageClassifier, batch: Int
+    ) throws -> (graph: Graph, images: Tensor, features: Tensor, logits: Tensor) {
+        let graph = Graph()
+        let shape = classifier.shape
+        let images = try graph.input("images", [batch, shape.channels, shape.height, shape.width])
+        let (features, logits) = try classifier(images, ParameterScope(graph, classifier.layout))
+        graph.output(features)
+        graph.output(logits)
+        return (graph, images, features, logits)
     }
 
     /// Part of the images that get their own label.

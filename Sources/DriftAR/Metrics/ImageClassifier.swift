@@ -29,7 +29,11 @@ public struct ImageClassifier: Sendable {
         /// The shape for images like those of a data set, in the smallest patches (2 or more pixels wide where the sides allow)
         /// that leave at most 64 positions.
         public init(for data: Dataset) throws {
-            let (height, width) = (data.height, data.width)
+            try self.init(channels: data.channels, height: data.height, width: data.width, classes: data.classCount)
+        }
+
+        /// The same from the images' sizes.
+        init(channels: Int, height: Int, width: Int, classes: Int) throws {
             let patches = (1...max(1, min(height, width))).filter {
                 height.isMultiple(of: $0) && width.isMultiple(of: $0) && height / $0 * (width / $0) <= Self.positionLimit
             }
@@ -38,7 +42,7 @@ public struct ImageClassifier: Sendable {
                     "images of \(height) x \(width) do not divide into \(Self.positionLimit) squares or fewer", at: "classifier",
                     fix: "use images whose sides have a common divisor")
             }
-            self.init(channels: data.channels, height: height, width: width, patch: patch, classes: data.classCount)
+            self.init(channels: channels, height: height, width: width, patch: patch, classes: classes)
         }
 
         private static let positionLimit = 64

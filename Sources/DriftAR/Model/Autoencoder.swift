@@ -105,11 +105,35 @@ public final class Autoencoder {
     private func bound(
         _ stage: Stage, _ shape: [Int], _ build: (Tensor, ParameterScope) throws -> Tensor
     ) throws -> (input: Tensor, output: Tensor, executor: Executor) {
-        let graph = Graph()
-        let scope = ParameterScope(graph, stage.layout, storage: stage.storage)
-        let input = try graph.input("\(stage.storage)_input", shape, grows: true)
-        let output = try build(input, scope)
-        graph.output(output)
+        let (graph, input, output) = try Self.graph(stage.layout, storage: stage.storage, shape, build)
         return (input, output, try memory.executor(graph))
+    }
+
+    /// The graph of one of the halves, with its parameters in the flat buffer `storage`.
+    private static func graph(
+        _ layout: ParameterLayout, storage: String, _ shape: [Int], _ build: (Tensor, ParameterScope) throws -> Tensor
+    ) throws -> (graph: Graph, input: Tensor, output: Tensor) {
+        let graph = Graph()
+        let input = try graph.input("\(storage)_input", shape, grows: true)
+        let output = try build(input, ParameterScope(graph, layout, storage: storage))
+        graph.output(output)
+        return (graph, input, output)
+    }
+
+    /// The graphs that encode and decode `count` images.
+    static func graphs(_ vae: VAE, count: Int, height: Int, width: Int) throws -> [Graph] {
+        func layout(_ declarations: [ParameterDeclaration]) throws -> ParameterLayout {
+            try ParameterLayout(declarations.map { ($0.name, $0.shape) })
+        }
+        let (shape, factor) = (vae.shape, vae.shape.factor)
+        return [
+            try graph(
+                layout(vae.encoderDeclarations), storage: "vae_encoder", [count, shape.imageChannels, height, width], vae.encode
+            ).graph,
+            try graph(
+                layout(vae.decoderDeclarations), storage: "vae_decoder",
+                [count, shape.latentChannels, height / factor, width / factor], vae.decode
+            ).graph,
+        ]
     }
 }

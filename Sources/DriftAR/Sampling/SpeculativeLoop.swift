@@ -139,37 +139,61 @@ package final class SpeculativeLoop {
     }
 
     private func makeProposer(_ key: Proposal) throws -> Proposer {
-        let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
-        let storage = ConditionStorage(labels: key.labels, model.shape)
-        let z = try storage.features(storage.z, in: graph)
-        let draft = try model.propose(z: z, scope)
-        let verdict = try graph.verifyDraft(
-            draft.features, against: z, threshold: key.threshold, shift: key.shift)
-        try graph.place(verdict.merged, in: storage.merged, at: 0)
-        try graph.place(verdict.prefix, in: storage.prefix, at: 0)
-        try graph.place(draft.entropy, in: storage.draftEntropy, at: 0)
-        try graph.place(verdict.distance, in: storage.distance, at: 0)
-        try graph.place(verdict.accepted, in: storage.accepted, at: 0)
-        graph.output(verdict.total)
+        let (graph, verdict) = try Self.proposal(model, weights: weights, labels: key.labels, threshold: key.threshold, shift: key.shift)
         let proposer = Proposer(verdict: verdict, executor: try memory.executor(graph))
         proposers[key] = proposer
         return proposer
     }
 
     private func makeDecider(_ key: Decision) throws -> Decider {
-        let graph = Graph()
-        let storage = ConditionStorage(labels: key.labels, model.shape)
-        let result = try graph.speculativeRounds(
-            key.rounds, entropy: storage.map(storage.entropy, in: graph),
-            draftEntropy: storage.map(storage.draftEntropy, in: graph),
-            prefix: graph.stored([key.labels], in: storage.prefix),
-            state: graph.stored([EntropyTracker.stateCount], in: Self.tracker),
-            EntropyTracker(gamma: key.gamma, group: key.perLabel))
-        try graph.place(result.state, in: Self.tracker, at: 0)
-        graph.output(result.figures)
-        let decider = Decider(figures: result.figures, executor: try memory.executor(graph))
+        let (graph, figures) = try Self.decision(
+            model, labels: key.labels, perLabel: key.perLabel, gamma: key.gamma, rounds: key.rounds)
+        let decider = Decider(figures: figures, executor: try memory.executor(graph))
         deciders[key] = decider
         return decider
+    }
+
+    /// The graph that runs the draft on the conditions of `labels` labels and merges what is accepted.
+    private static func proposal(
+        _ model: DriftARModel, weights: String, labels: Int, threshold: Float, shift: Int
+    ) throws -> (graph: Graph, verdict: DraftVerdict) {
+        let graph = Graph()
+        let scope = ParameterScope(graph, model.layout, storage: weights)
+        let storage = ConditionStorage(labels: labels, model.shape)
+        let z = try storage.features(storage.z, in: graph)
+        let draft = try model.propose(z: z, scope)
+        let verdict = try graph.verifyDraft(draft.features, against: z, threshold: threshold, shift: shift)
+        try graph.place(verdict.merged, in: storage.merged, at: 0)
+        try graph.place(verdict.prefix, in: storage.prefix, at: 0)
+        try graph.place(draft.entropy, in: storage.draftEntropy, at: 0)
+        try graph.place(verdict.distance, in: storage.distance, at: 0)
+        try graph.place(verdict.accepted, in: storage.accepted, at: 0)
+        graph.output(verdict.total)
+        return (graph, verdict)
+    }
+
+    /// The graph that decides after which round to end.
+    private static func decision(
+        _ model: DriftARModel, labels: Int, perLabel: Int, gamma: Float, rounds: Int
+    ) throws -> (graph: Graph, figures: Tensor) {
+        let graph = Graph()
+        let storage = ConditionStorage(labels: labels, model.shape)
+        let result = try graph.speculativeRounds(
+            rounds, entropy: storage.map(storage.entropy, in: graph),
+            draftEntropy: storage.map(storage.draftEntropy, in: graph), prefix: graph.stored([labels], in: storage.prefix),
+            state: graph.stored([EntropyTracker.stateCount], in: tracker), EntropyTracker(gamma: gamma, group: perLabel))
+        try graph.place(result.state, in: tracker, at: 0)
+        graph.output(result.figures)
+        return (graph, result.figures)
+    }
+
+    /// The graphs of a loop over `labels` labels with `perLabel` images each.
+    static func graphs(
+        _ model: DriftARModel, weights: String, labels: Int, perLabel: Int, _ settings: Speculation
+    ) throws -> [Graph] {
+        [
+            try proposal(model, weights: weights, labels: labels, threshold: settings.threshold, shift: settings.shift).graph,
+            try decision(model, labels: labels, perLabel: perLabel, gamma: settings.gamma, rounds: settings.iterations).graph,
+        ]
     }
 }

@@ -60,12 +60,8 @@ public final class Device {
         self.about = about
         sources = try KernelSource(folder: options.kernels)
         traits = try DeviceTraits(about, team: options.team, lanes: options.lanes)
-        switch options.gemm {
-        case "native": gemm = NativeGEMM()
-        case "clblast": gemm = CLBlastGEMM()
-        case nil: gemm = about.kind == .gpu && traits.isGPUShape ? CLBlastGEMM() : NativeGEMM()
-        case let other?: throw DeviceError("--gemm \(other): unknown; use native or clblast")
-        }
+        gemm = try GEMMChoice.provider(
+            options.gemm, otherwise: about.kind == .gpu && traits.isGPUShape ? "clblast" : "native")
         if let tensor = options.tensor, tensor != "emulate" {
             throw DeviceError("DRIFTGPU_TENSOR=\(tensor): unknown; use emulate, or unset it")
         }
@@ -151,8 +147,7 @@ public final class Device {
     }
 
     private func buildOptions(_ defines: [String: String]) -> String {
-        var options = "-cl-std=CL1.2 -DTEAM_SIZE=\(traits.teamSize) -DLANES=\(traits.lanes)"
-        if traits.isGPUShape { options += " -DTEAM_GPU=1" }
+        var options = (["-cl-std=CL1.2"] + traits.definitions).joined(separator: " ")
         for (name, value) in defines.sorted(by: { $0.key < $1.key }) { options += " -D\(name)=\(value)" }
         return options
     }

@@ -44,7 +44,8 @@ extension Device {
     private func run(
         _ check: TensorCoreCheck, defines: [String: String]
     ) throws -> (products: [Float], rows: [Float]) {
-        let kernel = try makeKernel("mma_check", family: "mma", defines: defines)
+        let launch = TensorCoreCheck.launch(defines)
+        let kernel = try makeKernel(launch.kernel, family: launch.family, defines: launch.defines)
         defer { clReleaseKernel(kernel) }
         var products = [Float](repeating: .nan, count: check.products.count)
         var rows = [Float](repeating: .nan, count: check.rows.count)
@@ -58,9 +59,8 @@ extension Device {
             try OpenCLError.check(
                 clSetKernelArg(kernel, cl_uint(position), MemoryLayout<cl_mem?>.size, &handle), "kernel mma_check")
         }
-        let items = TensorCoreCheck.warps * 32
         try OpenCLError.check(
-            clEnqueueNDRangeKernel(queue, kernel, 1, nil, [items], [items], 0, nil, nil), "kernel mma_check")
+            clEnqueueNDRangeKernel(queue, kernel, 1, nil, launch.global, launch.local, 0, nil, nil), "kernel mma_check")
         try products.withUnsafeMutableBytes { try read(buffers[3], at: 0, into: $0) }
         try rows.withUnsafeMutableBytes { try read(buffers[4], at: 0, into: $0) }
         try finish()
@@ -74,6 +74,13 @@ extension Device {
 /// right or wrong to the bit, in any order of summation.
 struct TensorCoreCheck {
     static let warps = 4
+
+    /// Its launch; the arguments are the buffers of a, b, c, products and rows.
+    static func launch(_ defines: [String: String]) -> Launch {
+        Launch(
+            kernel: "mma_check", family: "mma", defines: defines, arguments: [], global: [warps * 32], local: [warps * 32])
+    }
+
     let a: [Float]
     let b: [Float]
     let c: [Float]
