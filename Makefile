@@ -18,6 +18,7 @@ digits: build
 
 test:
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
+	@Scripts/kernel-table
 	swift build $(FLAGS) --build-tests
 	Scripts/test-suites
 	Scripts/test-launcher
@@ -29,6 +30,7 @@ bundle:
 	Scripts/bundle
 
 build: setup
+	@Scripts/kernel-table
 	swift build $(FLAGS) --product driftgpu
 
 setup:

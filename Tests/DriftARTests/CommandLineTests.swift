@@ -133,7 +133,7 @@ import Testing
         let right = try folder.run("selftest --filter operation/add/")
         #expect(right.code == 0 && right.output.contains("all 4 cases passed"), "\(right.output) \(right.errors)")
         let kernels = try copyOfKernels(in: folder)
-        try folder.write(folder.text("kernels/add.cl").replacingOccurrences(of: ") + lanes", with: ") - lanes"), to: "kernels/add.cl")
+        try folder.write(folder.text("kernels/elementwise/add.cl").replacingOccurrences(of: ") + lanes", with: ") - lanes"), to: "kernels/elementwise/add.cl")
         let wrong = try folder.run("selftest --filter operation/add/", environment: ["DRIFTGPU_KERNELS": kernels])
         #expect(wrong.code == 1 && wrong.output.contains("4 of 4 cases FAILED") && wrong.output.contains("expected"), "\(wrong.output)")
         try folder.expectError("selftest --filter nothing", says: "--filter nothing")
@@ -179,7 +179,7 @@ import Testing
     func failedBuild() throws {
         let folder = try TestFolder()
         let kernels = try copyOfKernels(in: folder)
-        try folder.write("__kernel void broken(__global float *x) { x[0] = undeclared; }\n", to: "kernels/add.cl")
+        try folder.write("__kernel void broken(__global float *x) { x[0] = undeclared; }\n", to: "kernels/elementwise/add.cl")
         let (code, _, errors) = try folder.run(
             "train --output run " + Program.tiny, environment: ["DRIFTGPU_KERNELS": kernels])
         #expect(code == 1 && errors.contains("add.cl does not build on") && errors.contains("'undeclared'"), "\(errors)")

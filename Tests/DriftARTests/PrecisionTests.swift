@@ -85,10 +85,10 @@ import Testing
         let devices = try folder.run("devices", environment: environment)
         #expect(devices.output.contains("tf32 (emulated), bf16 (emulated)"), "\(devices.errors)")
         // Two rows of a fragment of A change places.
-        let text = try folder.text("kernels/mma.cl")
+        let text = try folder.text("kernels/product/gpu_mma.cl")
         let wrong = text.replacingOccurrences(of: "vstore4(a, lane, left)", with: "vstore4(a.yxwz, lane, left)")
         #expect(wrong != text)
-        try folder.write(wrong, to: "kernels/mma.cl")
+        try folder.write(wrong, to: "kernels/product/gpu_mma.cl")
         let mistaken = try folder.run("devices", environment: environment)
         #expect(mistaken.code == 0 && mistaken.output.contains("no tensor cores"), "\(mistaken.errors)")
         let refused = try folder.run("train --precision tf32", environment: environment)

@@ -195,7 +195,7 @@ import Testing
                 ).attention(stream: 0)
                 let tile = AttentionTensorTile(headDim: headDim, own: 60)
                 let handle = try device.makeKernel(
-                    "attention_mma_\(kernel.rawValue)", family: "attention_mma\(kernel.familySuffix)",
+                    "attention_mma_\(kernel.rawValue)", family: "gpu_attention_mma\(kernel.familySuffix)",
                     defines: attention.tensorDefines(tile, tensor))
                 defer { clReleaseKernel(handle) }
                 var bytes: cl_ulong = 0

@@ -98,7 +98,7 @@ import Testing
             .deletingLastPathComponent().appendingPathComponent("Sources/Kernels")
         try FileManager.default.copyItem(at: sources, to: folder)
         try Data("#include \"flat.cl\"\n__kernel void add_forward(__global undeclared *x) {}\n".utf8)
-            .write(to: folder.appendingPathComponent("add.cl"))
+            .write(to: folder.appendingPathComponent("elementwise/add.cl"))
         try open(["DRIFTGPU_KERNELS": folder.path]) { device in
             func run(_ build: (Graph, Tensor) throws -> Tensor) throws -> [Float] {
                 let graph = Graph()

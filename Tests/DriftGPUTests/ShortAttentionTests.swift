@@ -32,12 +32,12 @@ import Testing
         let cpu = DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2)
         let gpu = DeviceTraits(teamSize: 256, lanes: 4, computeUnits: 2)
         for (queries, keys, headDim) in [(1, 1, 16), (16, 16, 16), (20, 32, 64)] {
-            #expect(try Self.family(queries, keys, headDim: headDim, cpu).contains("attention_short"))
-            #expect(try Self.family(queries, keys, headDim: headDim, cpu).contains("attention_short_backward"))
-            #expect(try Self.family(queries, keys, headDim: headDim, gpu).allSatisfy { !$0.hasPrefix("attention_short") })
+            #expect(try Self.family(queries, keys, headDim: headDim, cpu).contains("cpu_attention_short"))
+            #expect(try Self.family(queries, keys, headDim: headDim, cpu).contains("cpu_attention_short_backward"))
+            #expect(try Self.family(queries, keys, headDim: headDim, gpu).allSatisfy { !$0.hasPrefix("cpu_attention_short") })
         }
         for (queries, keys, headDim) in [(16, 33, 16), (33, 16, 16), (16, 16, 12), (16, 16, 80)] {
-            #expect(try Self.family(queries, keys, headDim: headDim, cpu).allSatisfy { !$0.hasPrefix("attention_short") })
+            #expect(try Self.family(queries, keys, headDim: headDim, cpu).allSatisfy { !$0.hasPrefix("cpu_attention_short") })
         }
     }
 }

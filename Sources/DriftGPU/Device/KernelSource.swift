@@ -21,15 +21,24 @@ public struct KernelSource: Sendable {
             }
         }
         if let folder, !folder.isEmpty {
+            let paths = Self.paths(in: folder)
             for name in files.keys where name != "kernels.cl" {
-                let path = folder + "/" + name
-                guard let data = FileManager.default.contents(atPath: path) else {
-                    throw DeviceError("DRIFTGPU_KERNELS: cannot read \(path); name the folder that holds the .cl files")
+                guard let data = paths[name].flatMap({ FileManager.default.contents(atPath: $0) }) else {
+                    throw DeviceError("DRIFTGPU_KERNELS: \(folder) holds no \(name) to read; name the folder of the .cl files")
                 }
                 files[name] = String(decoding: data, as: UTF8.self)
             }
         }
         self.files = files
+    }
+
+    /// The .cl files in `folder` and its subfolders by name; the families lie in folders by subject.
+    private static func paths(in folder: String) -> [String: String] {
+        var paths: [String: String] = [:]
+        for case let path as String in FileManager.default.enumerator(atPath: folder) ?? .init() where path.hasSuffix(".cl") {
+            paths[(path as NSString).lastPathComponent] = folder + "/" + path
+        }
+        return paths
     }
 
     /// The text of `file` with every `#include "…"` replaced by the file's text, each file once.

@@ -1,13 +1,13 @@
 import COpenCL
 
-/// How a device carries out the products of mma.cl.
+/// How a device carries out the products of gpu_mma.cl.
 public enum TensorCores: Sendable {
     /// By the device's own matrix instructions.
     case instructions
     /// In portable OpenCL C with the same layout and roundings, slow; for tests, on request (DRIFTGPU_TENSOR=emulate).
     case emulation
 
-    /// -D values for mma.cl.
+    /// -D values for gpu_mma.cl.
     func defines(_ precision: Precision) -> [String: String] {
         var defines: [String: String] = self == .instructions ? ["MMA_PTX": "1"] : [:]
         if precision == .bf16 { defines["MMA_BF16"] = "1" }

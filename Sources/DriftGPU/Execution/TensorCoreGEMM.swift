@@ -1,6 +1,6 @@
 import COpenCL
 
-/// Matrix products of rounded inputs by the kernel of gemm_mma.cl, which runs on tensor cores. Those too small for it are
+/// Matrix products of rounded inputs by the kernel of gpu_gemm_mma.cl, which runs on tensor cores. Those too small for it are
 /// left to another provider.
 struct TensorCoreGEMM: LibraryGEMM {
     let precision: Precision
@@ -35,7 +35,7 @@ struct TensorCoreGEMM: LibraryGEMM {
         defines["MMA_TILE_N"] = "\(tiling.tile.n)"
         let product = Command.kernel(
             Launch(
-                kernel: "gemm_mma_forward", family: "gemm_mma", defines: defines,
+                kernel: "gemm_mma_forward", family: "gpu_gemm_mma", defines: defines,
                 arguments: [
                     a.argument, b.argument, c.argument, .int(gemm.m), .int(gemm.n), .int(tiling.splitK),
                     .int(gemm.batch * gemm.k), .int(a.leadingDimension), .int(b.leadingDimension),

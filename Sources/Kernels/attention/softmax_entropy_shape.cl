@@ -1,0 +1,18 @@
+// softmax_entropy_shape: arguments and addresses that softmax_entropy.cl and its backward share.
+#ifndef SOFTMAX_ENTROPY_SHAPE_CL
+#define SOFTMAX_ENTROPY_SHAPE_CL
+#include "attention_shape.cl"
+#include "gpu_attention_tile.cl"
+
+#define ENTROPY_SHAPE                                                                                                      \
+  int batch, int heads, int buffer_length, int content, int query_stride, int query_column, int key_stride,                \
+      int key_column, int value_column, float scale
+#define SEQUENCE_ROWS(p, stride, column, b, h, row)                                                                        \
+  (p + ((size_t)(b) * (buffer_length + content) + (row)) * stride + column + (h) * HEAD_DIM)
+#define CONTENT_ROWS(p, b, h, row) (p + ((size_t)(b) * heads + (h)) * content + (row))
+#define SLOPE(b, c, row) (slope + ((size_t)(b) * content + (c)) * content + (row))
+#define FLOOR 1e-8f
+// -1e-8 log 1e-8, what a column at the floor adds to the sum.
+#define FLOOR_ENTROPY 1.842068e-7f
+
+#endif
