@@ -78,7 +78,7 @@ struct TensorCoreCheck {
     /// Its launch; the arguments are the buffers of a, b, c, products and rows.
     static func launch(_ defines: [String: String]) -> Launch {
         Launch(
-            kernel: "mma_check", family: "mma", defines: defines, arguments: [], global: [warps * 32], local: [warps * 32])
+            kernel: "mma_check", family: "gpu_mma", defines: defines, arguments: [], global: [warps * 32], local: [warps * 32])
     }
 
     let a: [Float]
