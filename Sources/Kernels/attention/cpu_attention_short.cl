@@ -12,7 +12,7 @@
 #if defined(HEAD_DIM) && defined(KEYS) && !TEAM_GPU
 #include "cpu_attention_rows.cl"
 
-INLINE void attention_short_head(__global const float *query, __global const float *key, __global const float *value,
+CALLED void attention_short_head(__global const float *query, __global const float *key, __global const float *value,
                                  __global float *out, __global float *logsumexp, int prefix, float scale,
                                  ulong drop_block TAKE_DROPOUT) {
   floatL columns[COLUMN_VECTORS], weights[KEYS * QUERY_VECTORS], high[QUERY_VECTORS], total[QUERY_VECTORS];

@@ -8,7 +8,7 @@
 #if defined(HEAD_DIM) && defined(KEYS) && !TEAM_GPU
 #include "cpu_attention_rows.cl"
 
-INLINE void attention_short_backward_head(__global const float *query, __global const float *key,
+CALLED void attention_short_backward_head(__global const float *query, __global const float *key,
                                           __global const float *value, __global const float *dout,
                                           __global const float *logsumexp, __global float *dquery, __global float *dkey,
                                           __global float *dvalue, int prefix, float scale, ulong drop_block TAKE_DROPOUT) {

@@ -4,7 +4,7 @@
 #if defined(HEAD_DIM) && !TEAM_GPU
 
 // Adds w of one head to slope (sets it for the first head) and stores the head's divisors.
-INLINE void entropy_head(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
+CALLED void entropy_head(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
                          __global float *mean, __global float *statistics, size_t statistic, int first_head, int first,
                          int rows, int buffer_length, int content, float scale, float share) {
   floatL columns[COLUMN_VECTORS], scores[KEY_TILE * QUERY_VECTORS];

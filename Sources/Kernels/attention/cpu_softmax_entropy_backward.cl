@@ -3,7 +3,7 @@
 
 #if defined(HEAD_DIM) && !TEAM_GPU
 
-INLINE void entropy_backward_block(__global const float *query, __global const float *key, __global const float *dentropy,
+CALLED void entropy_backward_block(__global const float *query, __global const float *key, __global const float *dentropy,
                                    __global const float *entropy, __global const float *slope, __global const float *statistics,
                                    size_t statistic, __global float *dquery, __global float *dkey,
                                    size_t query_stride, size_t key_stride, int first, int rows, int buffer_length,

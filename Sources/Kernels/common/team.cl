@@ -43,12 +43,31 @@
 #define as_intL TEAM_PASTE(as_int, LANES)
 #define as_uintL TEAM_PASTE(as_uint, LANES)
 
+// A function that is called. On a CPU, PoCL compiles what it inlines into a kernel three times, once for each way to start
+// it, and that is most of a first start: the large parts of CPU kernels are functions of this kind, which it compiles once.
+// They take what they need of the work-item's place as arguments: only kernels know it.
+#if TEAM_SIZE == 1
+#define CALLED static __attribute__((noinline))
+#else
+#define CALLED static inline
+#endif
+
 // A tensor argument is a buffer and an offset in elements: all tensors live in a few large buffers, and an offset, unlike
 // a sub-buffer, has no alignment rule of the device's own.
 #define IN(T, name) __global const T *name##_buffer, const ulong name##_offset
 #define OUT(T, name) __global T *name##_buffer, const ulong name##_offset
+// In the CPU shape a kernel returns where a tensor is null: so it can be launched, and with that compiled, ahead of its first use.
+#if TEAM_SIZE == 1
+#define USE_IN(T, name)                                       \
+  __global const T *name = name##_buffer + name##_offset;     \
+  if (!name##_buffer) return
+#define USE_OUT(T, name)                                      \
+  __global T *name = name##_buffer + name##_offset;           \
+  if (!name##_buffer) return
+#else
 #define USE_IN(T, name) __global const T *name = name##_buffer + name##_offset
 #define USE_OUT(T, name) __global T *name = name##_buffer + name##_offset
+#endif
 
 #if LANES == 16
 #define LANE_INDEX ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
@@ -123,24 +142,30 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #define PREFETCH(p)
 #endif
 
-// LANES values from p[i], `fill` from index n on; never reads at or past n.
-static inline floatL lanes_load_or(__global const float *p, int i, int n, float fill) {
-  if (i + LANES <= n) return LOAD_PACKED(p + i);
+// The ends of rows, lane by lane.
+CALLED floatL lanes_load_tail(__global const float *p, int i, int n, float fill) {
   float tail[LANES];
   for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
   return vloadL(0, tail);
+}
+CALLED void lanes_store_tail(__global float *p, int i, int n, floatL v) {
+  float tail[LANES];
+  vstoreL(v, 0, tail);
+  for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
+}
+
+// LANES values from p[i], `fill` from index n on; never reads at or past n.
+static inline floatL lanes_load_or(__global const float *p, int i, int n, float fill) {
+  return i + LANES <= n ? LOAD_PACKED(p + i) : lanes_load_tail(p, i, n, fill);
 }
 static inline floatL lanes_load(__global const float *p, int i, int n) { return lanes_load_or(p, i, n, 0.0f); }
 
 // Writes the lanes whose index is below n, nothing at or past n.
 static inline void lanes_store(__global float *p, int i, int n, floatL v) {
-  if (i + LANES <= n) {
+  if (i + LANES <= n)
     STORE_PACKED(v, p + i);
-    return;
-  }
-  float tail[LANES];
-  vstoreL(v, 0, tail);
-  for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
+  else
+    lanes_store_tail(p, i, n, v);
 }
 
 // v where the lane's index is below n, else `fill`: for reductions that must not see the tail.
@@ -148,7 +173,11 @@ static inline floatL lanes_keep(floatL v, int i, int n, float fill) {
   return i + LANES <= n ? v : select((floatL)(fill), v, (LANE_INDEX + i) < n);
 }
 
+#if TEAM_SIZE == 1
+#define TEAM_RANK 0
+#else
 #define TEAM_RANK ((int)get_local_id(0))
+#endif
 #define TEAM_INDEX ((int)get_group_id(0))
 #define TEAM_COUNT ((int)get_num_groups(0))
 // Rows of a kernel, dealt to teams round robin.

@@ -50,24 +50,26 @@ static inline floatL field_target(__global const float *row, int s, int width, i
   return narrow ? lanes_load(row, s, width) : vloadL(0, row + s);
 }
 
-// sum[l][v] += coefficient[l][k] * row k [start[v] ..], over `count` rows that follow each other. The tile is held in
-// `tile`, which only constants index, so that it stays in registers.
-#define FIELD_ACCUMULATE(vectors, narrow)                                                                \
-  {                                                                                                      \
-    floatL tile[FIELD_LINES * vectors];                                                                  \
-    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                              \
-        _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] = sum[l * 2 + v];      \
-    for (int k = 0; k < count; ++k, row += width, ++c) {                                                 \
-      floatL t[vectors];                                                                                 \
-      _Pragma("unroll") for (int v = 0; v < vectors; ++v)                                                \
-          t[v] = field_target(row, start[v], width, narrow);                                             \
-      _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                            \
-          _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] =                    \
-          fma((floatL)(c[l * FIELD_LINE]), t[v], tile[l * vectors + v]);                                \
-    }                                                                                                    \
-    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                              \
-        _Pragma("unroll") for (int v = 0; v < vectors; ++v) sum[l * 2 + v] = tile[l * vectors + v];      \
+// sum[l][v] += c[l][k] * row k [start[v] ..], over `count` rows that follow each other. The tile is held in `tile`, which only
+// constants index, so that it stays in registers.
+#define FIELD_ACCUMULATE(name, vectors, narrow)                                                                        \
+  CALLED void name(floatL *sum, __global const float *row, const float *c, int count, int width, const int *start) {   \
+    floatL tile[FIELD_LINES * vectors];                                                                                \
+    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                                            \
+        _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] = sum[l * 2 + v];                    \
+    for (int k = 0; k < count; ++k, row += width, ++c) {                                                               \
+      floatL t[vectors];                                                                                               \
+      _Pragma("unroll") for (int v = 0; v < vectors; ++v) t[v] = field_target(row, start[v], width, narrow);           \
+      _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                                          \
+          _Pragma("unroll") for (int v = 0; v < vectors; ++v) tile[l * vectors + v] =                                  \
+          fma((floatL)(c[l * FIELD_LINE]), t[v], tile[l * vectors + v]);                                               \
+    }                                                                                                                  \
+    _Pragma("unroll") for (int l = 0; l < FIELD_LINES; ++l)                                                            \
+        _Pragma("unroll") for (int v = 0; v < vectors; ++v) sum[l * 2 + v] = tile[l * vectors + v];                    \
   }
+FIELD_ACCUMULATE(field_accumulate_two, 2, 0)
+FIELD_ACCUMULATE(field_accumulate_one, 1, 0)
+FIELD_ACCUMULATE(field_accumulate_narrow, 1, 1)
 #endif
 
 // gen [B, G, S], negative [B, N, S], positive [B, P, S], weights [B, G], [B, N], [B, P] (read when `weighted`),
@@ -319,13 +321,12 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
           __global const float *row =
               target_row(gen, negative, positive, b, low, samples, self, negatives, positives, width);
           const float *c = coefficient + (low - from);
-          if (v + 1 < vectors) {
-            FIELD_ACCUMULATE(2, 0)
-          } else if (!narrow) {
-            FIELD_ACCUMULATE(1, 0)
-          } else {
-            FIELD_ACCUMULATE(1, 1)
-          }
+          if (v + 1 < vectors)
+            field_accumulate_two(sum, row, c, count, width, start);
+          else if (!narrow)
+            field_accumulate_one(sum, row, c, count, width, start);
+          else
+            field_accumulate_narrow(sum, row, c, count, width, start);
         }
         for (int k = 0; k < 2 && v + k < vectors; ++k) {
           const intL keep = (LANE_INDEX + start[k] >= own[k]) & (LANE_INDEX + start[k] < width);

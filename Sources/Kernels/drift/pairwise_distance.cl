@@ -60,7 +60,7 @@ static inline floatL lanes_sum_each(floatL *v) {
 }
 
 // Squared distances of DISTANCE_BLOCK samples to 4 targets, samples outermost.
-static inline floatL distance_block(__global const float *const *x, __global const float *const *y, int width) {
+CALLED floatL distance_block(__global const float *const *x, __global const float *const *y, int width) {
   floatL sum[LANES];
 #pragma unroll
   for (int p = 0; p < LANES; ++p) sum[p] = (floatL)(0.0f);

@@ -111,6 +111,8 @@ __kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias
 // The eight values summed over the team.
 #if TEAM_SIZE > 1
 #define LAYER_NORM_LOCAL __local float8 layer_norm_scratch[TEAM_SIZE]
+#define LAYER_NORM_TAKE_LOCAL , __local float8 *layer_norm_scratch
+#define LAYER_NORM_PASS_LOCAL , layer_norm_scratch
 #define layer_norm_sums(v) layer_norm_reduce(layer_norm_scratch, v)
 static inline float8 layer_norm_reduce(__local float8 *scratch, float8 v) {
   barrier(CLK_LOCAL_MEM_FENCE);
@@ -124,6 +126,8 @@ static inline float8 layer_norm_reduce(__local float8 *scratch, float8 v) {
 }
 #else
 #define LAYER_NORM_LOCAL
+#define LAYER_NORM_TAKE_LOCAL
+#define LAYER_NORM_PASS_LOCAL
 #define layer_norm_sums(v) (v)
 #endif
 
@@ -183,13 +187,28 @@ static inline void layer_norm_gradient(__global const float *dy, __global const 
   })
 }
 
-// One step of the kernel below: `count` rows from row k of the group on.
+// One step of what follows: `count` rows from row k of the group on.
 #define LAYER_NORM_GRADIENT(count)                                                                                   \
   const int row = row_of_group(group, k, span, inner);                                                               \
   const float8 means = layer_norm_sums(layer_norm_gradient_sums(dy, x, mean, rstd, weight, scale_row, n, modulated,  \
                                                                 row, inner, count)) / (float)n;                      \
-  layer_norm_gradient(dy, x, mean, rstd, weight, scale_row, residual, dx, sums, n, modulated, adds, row, inner, count, \
+  layer_norm_gradient(dy, x, mean, rstd, weight, scale_row, residual, dx, partial, n, modulated, adds, row, inner, count, \
                       k == first, means)
+
+// Rows first..<last of a group: their dx, and in `partial` their sums of dy normal and dy.
+CALLED void layer_norm_backward_rows(__global const float *dy, __global const float *x, __global const float *mean,
+                                     __global const float *rstd, __global const float *weight,
+                                     __global const float *scale_row, __global const float *residual, __global float *dx,
+                                     __global float *partial, int n, int modulated, int adds, int group, int span, int inner,
+                                     int first, int last LAYER_NORM_TAKE_LOCAL) {
+  int k = first;
+  for (; k + LAYER_NORM_ROWS <= last; k += LAYER_NORM_ROWS) {
+    LAYER_NORM_GRADIENT(LAYER_NORM_ROWS);
+  }
+  for (; k < last; ++k) {
+    LAYER_NORM_GRADIENT(1);
+  }
+}
 
 // dx, and for layer_norm_backward_parameters the sums over each chunk of rows (row_groups.cl) of dy normal and dy:
 // partial [chunks, 2, n]. Where `adds` is not 0, residual [rows, n] is added to dx; else any tensor may stand for it. dx may
@@ -213,14 +232,8 @@ __kernel void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), 
   SHARE_FOR(c, rows / span * inner * per_group) {
     const int group = c / per_group, first = c % per_group * chunk, last = min(first + chunk, span / inner);
     __global const float *scale_row = scale + (modulated ? (size_t)group * scale_stride : 0);
-    __global float *sums = partial + (size_t)c * 2 * n;
-    int k = first;
-    for (; k + LAYER_NORM_ROWS <= last; k += LAYER_NORM_ROWS) {
-      LAYER_NORM_GRADIENT(LAYER_NORM_ROWS);
-    }
-    for (; k < last; ++k) {
-      LAYER_NORM_GRADIENT(1);
-    }
+    layer_norm_backward_rows(dy, x, mean, rstd, weight, scale_row, residual, dx, partial + (size_t)c * 2 * n, n, modulated,
+                             adds, group, span, inner, first, last LAYER_NORM_PASS_LOCAL);
   }
 }
 

@@ -29,8 +29,8 @@
 
 // packed[step, 0..GEMM_TILE_N) = op(B)[step, p * GEMM_TILE_N + ...] for the k values of some chunks of LANES, zero beyond
 // column n.
-static inline void gemm_pack_panel(__global const float *b, GEMM_SPACE float *packed, int p, int n, int k, int ldb,
-                                   int first_chunk, int last_chunk) {
+CALLED void gemm_pack_panel(__global const float *b, GEMM_SPACE float *packed, int p, int n, int k, int ldb, int first_chunk,
+                            int last_chunk) {
   for (int v = 0; v < GEMM_VECTORS; ++v) {
     const int column = p * GEMM_TILE_N + v * LANES;
     for (int chunk = first_chunk; chunk < last_chunk; ++chunk) {
@@ -73,8 +73,10 @@ static inline void gemm_pack_panel(__global const float *b, GEMM_SPACE float *pa
 
 #ifdef GEMM_ROW_SUM
 #define GEMM_ROW_SUM_PARAMETER , OUT(float, row_sum)
+#define GEMM_ROW_SUM_ARGUMENT , row_sum_buffer, row_sum_offset
 #else
 #define GEMM_ROW_SUM_PARAMETER
+#define GEMM_ROW_SUM_ARGUMENT
 #endif
 
 #ifndef GEMM_PACKED
@@ -94,54 +96,33 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
 }
 #endif
 
-// One work-item a group. It computes tiles of GEMM_TILE_M rows and GEMM_TILE_N columns with all sums in registers: a
-// step of k is GEMM_VECTORS loads of B and GEMM_TILE_M broadcasts of A for GEMM_TILE_M * GEMM_VECTORS multiply-adds.
-// B is read in column panels: panel p starts at p * panel, its rows are ldb apart. A matrix as it stands has panel =
-// GEMM_TILE_N and its own ldb (n a multiple of GEMM_TILE_N); one that gemm_pack has copied has panel = k_total *
-// GEMM_TILE_N and ldb = GEMM_TILE_N. With GEMM_PACKED, the panels of a group are copied first: that spares a launch, and
-// costs little where a group has several tiles of rows.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
-    IN(float, a), IN(float, b), OUT(float, c), const int m, const int n, const int k, const int k_total, const int lda,
-    const int ldb, const int panel, const int ldc, const int stride_a, const int stride_b, const int stride_c,
-    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS
-        GEMM_ROW_SUM_PARAMETER) {
-  USE_IN(float, a);
-  USE_IN(float, b);
-  USE_OUT(float, c);
+#ifdef GEMM_PACKED
+#define GEMM_COLUMN_STEP GEMM_TILE_N
+#else
+#define GEMM_COLUMN_STEP ldb
+#endif
+
+// Tiles first_tile..<last_tile of GEMM_TILE_M rows in panels first_panel..<last_panel of GEMM_TILE_N columns, with all sums of a
+// tile in registers: a step of k is GEMM_VECTORS loads of B and GEMM_TILE_M broadcasts of A for GEMM_TILE_M * GEMM_VECTORS
+// multiply-adds. `a` is the batch entry's op(A), `columns` the first panel of op(B), and entry_c where the entry's C begins.
+CALLED void gemm_tiles(__global const float *a, GEMM_SPACE const float *columns, __global float *c, int m, int n, int steps,
+                       int lda, int ldb, int panel, int ldc, size_t entry_c, int first_tile, int last_tile, int first_panel,
+                       int last_panel, float alpha EPILOGUE_PARAMETERS GEMM_ROW_SUM_PARAMETER) {
   EPILOGUE_USE
 #ifdef GEMM_ROW_SUM
   USE_OUT(float, row_sum);
 #endif
-  const size_t entry = get_group_id(2);
-  const int steps = (int)min((size_t)k, (size_t)k_total - entry * k);
-  const int panels = (n + GEMM_TILE_N - 1) / GEMM_TILE_N;
-  const int first_panel = get_group_id(1) * panels_per_group;
-  const int last_panel = min(panels, first_panel + panels_per_group);
-  b += entry * stride_b;
-#ifdef GEMM_PACKED
-  __local float packed[GEMM_PACKED];
-  for (int p = first_panel; p < last_panel; ++p)
-    gemm_pack_panel(b, packed + (p - first_panel) * k * GEMM_TILE_N, p, n, k, ldb, 0, (k + LANES - 1) / LANES);
-#define GEMM_COLUMN(p) (packed + ((p) - first_panel) * k * GEMM_TILE_N)
-#define GEMM_COLUMN_STEP GEMM_TILE_N
-#else
-#define GEMM_COLUMN(p) (b + (size_t)(p) * panel)
-#define GEMM_COLUMN_STEP ldb
-#endif
-  const int tiles = (m + GEMM_TILE_M - 1) / GEMM_TILE_M;
-  const int first_tile = get_group_id(0) * tiles_per_group, last_tile = min(tiles, first_tile + tiles_per_group);
-
   for (int work = 0; work < (last_tile - first_tile) * (last_panel - first_panel); ++work) {
     const int p = first_panel + work % (last_panel - first_panel);
     const int first_row = (first_tile + work / (last_panel - first_panel)) * GEMM_TILE_M;
     // The last tile starts early enough to be full; it does not write the rows of its neighbour a second time.
     const int tile_row = min(first_row, m - GEMM_TILE_M);
-    __global const float *row = a + entry * stride_a + GEMM_A_AT(tile_row, 0);
-    GEMM_SPACE const float *column = GEMM_COLUMN(p);
+    __global const float *row = a + GEMM_A_AT(tile_row, 0);
+    GEMM_SPACE const float *column = columns + (size_t)(p - first_panel) * panel;
     floatL sum[GEMM_TILE_M][GEMM_VECTORS];
 #pragma unroll
     for (int r = 0; r < GEMM_TILE_M; ++r) {
-      const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N;
+      const size_t at = entry_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N;
 #pragma unroll
       for (int v = 0; v < GEMM_VECTORS; ++v) {
         EPILOGUE_AHEAD(at + v * LANES);
@@ -186,7 +167,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     if (tile_row == first_row && (p + 1) * GEMM_TILE_N <= n) {
 #pragma unroll
       for (int r = 0; r < GEMM_TILE_M; ++r) {
-        const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
+        const size_t at = entry_c + (size_t)(tile_row + r) * ldc;
 #pragma unroll
         for (int v = 0; v < GEMM_VECTORS; ++v) {
           const int j = p * GEMM_TILE_N + v * LANES;
@@ -206,7 +187,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     if ((p + 1) * GEMM_TILE_N <= n) {
       for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
         const int i = tile_row + r;
-        const size_t at = entry * stride_c + (size_t)i * ldc;
+        const size_t at = entry_c + (size_t)i * ldc;
 #pragma unroll
         for (int v = 0; v < GEMM_VECTORS; ++v) {
           const int j = p * GEMM_TILE_N + v * LANES;
@@ -217,11 +198,46 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
     }
     for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
       const int i = tile_row + r;
-      const size_t at = entry * stride_c + (size_t)i * ldc;
+      const size_t at = entry_c + (size_t)i * ldc;
       for (int j = p * GEMM_TILE_N, v = 0; v < GEMM_VECTORS && j < n; ++v, j += LANES)
         EPILOGUE_STORE(tile[r * GEMM_VECTORS + v], i, at, j, n);
     }
   }
+}
+
+// One work-item a group, which computes tiles_per_group times panels_per_group tiles.
+// B is read in column panels: panel p starts at p * panel, its rows are ldb apart. A matrix as it stands has panel =
+// GEMM_TILE_N and its own ldb (n a multiple of GEMM_TILE_N); one that gemm_pack has copied has panel = k_total *
+// GEMM_TILE_N and ldb = GEMM_TILE_N. With GEMM_PACKED, the panels of a group are copied first: that spares a launch, and
+// costs little where a group has several tiles of rows.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
+    IN(float, a), IN(float, b), OUT(float, c), const int m, const int n, const int k, const int k_total, const int lda,
+    const int ldb, const int panel, const int ldc, const int stride_a, const int stride_b, const int stride_c,
+    const int tiles_per_group, const int panels_per_group, const float alpha EPILOGUE_PARAMETERS
+        GEMM_ROW_SUM_PARAMETER) {
+  USE_IN(float, a);
+  USE_IN(float, b);
+  USE_OUT(float, c);
+  const size_t entry = get_group_id(2);
+  const int steps = (int)min((size_t)k, (size_t)k_total - entry * k);
+  const int panels = (n + GEMM_TILE_N - 1) / GEMM_TILE_N;
+  const int first_panel = get_group_id(1) * panels_per_group;
+  const int last_panel = min(panels, first_panel + panels_per_group);
+  const int tiles = (m + GEMM_TILE_M - 1) / GEMM_TILE_M;
+  const int first_tile = get_group_id(0) * tiles_per_group, last_tile = min(tiles, first_tile + tiles_per_group);
+  b += entry * stride_b;
+#ifdef GEMM_PACKED
+  __local float packed[GEMM_PACKED];
+  for (int p = first_panel; p < last_panel; ++p)
+    gemm_pack_panel(b, packed + (p - first_panel) * k * GEMM_TILE_N, p, n, k, ldb, 0, (k + LANES - 1) / LANES);
+  // `panel` is GEMM_TILE_N: an address that is no constant. A constant one is carried into the function, and PoCL gives memory
+  // to local arrays where the kernel itself names them, nowhere else.
+  gemm_tiles(a + entry * stride_a, packed + (panel - GEMM_TILE_N), c, m, n, steps, lda, ldb, k * GEMM_TILE_N, ldc, entry * stride_c, first_tile,
+             last_tile, first_panel, last_panel, alpha EPILOGUE_ARGUMENTS GEMM_ROW_SUM_ARGUMENT);
+#else
+  gemm_tiles(a + entry * stride_a, b + (size_t)first_panel * panel, c, m, n, steps, lda, ldb, panel, ldc, entry * stride_c,
+             first_tile, last_tile, first_panel, last_panel, alpha EPILOGUE_ARGUMENTS GEMM_ROW_SUM_ARGUMENT);
+#endif
 }
 
 #endif

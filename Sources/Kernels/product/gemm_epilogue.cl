@@ -23,20 +23,24 @@
 
 #ifdef BIAS
 #define BIAS_PARAMETER , IN(float, bias)
+#define BIAS_ARGUMENT , bias_buffer, bias_offset
 #define BIAS_USE USE_IN(float, bias);
 #define APPLY_BIAS(j, n) value_ += lanes_load(bias, j, n);
 #else
 #define BIAS_PARAMETER
+#define BIAS_ARGUMENT
 #define BIAS_USE
 #define APPLY_BIAS(j, n)
 #endif
 
 #ifdef INTERMEDIATE
 #define INTERMEDIATE_PARAMETER , OUT(float, intermediate)
+#define INTERMEDIATE_ARGUMENT , intermediate_buffer, intermediate_offset
 #define INTERMEDIATE_USE USE_OUT(float, intermediate);
 #define APPLY_INTERMEDIATE(at, j, n) lanes_store(intermediate + (at), j, n, value_);
 #else
 #define INTERMEDIATE_PARAMETER
+#define INTERMEDIATE_ARGUMENT
 #define INTERMEDIATE_USE
 #define APPLY_INTERMEDIATE(at, j, n)
 #endif
@@ -49,40 +53,47 @@
 
 #ifdef GELU_DERIVATIVE
 #define AUX_PARAMETER , IN(float, aux)
+#define AUX_ARGUMENT , aux_buffer, aux_offset
 #define AUX_USE USE_IN(float, aux);
 #define APPLY_AUX(at, j, n) value_ *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
 #define AHEAD_AUX(at) PREFETCH(aux + (at));
 #else
 #define AHEAD_AUX(at)
 #define AUX_PARAMETER
+#define AUX_ARGUMENT
 #define AUX_USE
 #define APPLY_AUX(at, j, n)
 #endif
 
 #ifdef RESIDUAL
 #define RESIDUAL_PARAMETER , IN(float, residual)
+#define RESIDUAL_ARGUMENT , residual_buffer, residual_offset
 #define RESIDUAL_USE USE_IN(float, residual);
 #define APPLY_RESIDUAL(at, j, n) value_ += lanes_load(residual + (at), j, n);
 #define AHEAD_RESIDUAL(at) PREFETCH(residual + (at));
 #else
 #define AHEAD_RESIDUAL(at)
 #define RESIDUAL_PARAMETER
+#define RESIDUAL_ARGUMENT
 #define RESIDUAL_USE
 #define APPLY_RESIDUAL(at, j, n)
 #endif
 
 #ifdef GATE
 #define GATE_PARAMETER , IN(float, gate), const int gate_stride, const int span, const int inner
+#define GATE_ARGUMENT , gate_buffer, gate_offset, gate_stride, span, inner
 #define GATE_USE USE_IN(float, gate);
 #define APPLY_GATE(i, j, n) \
   value_ *= lanes_load(gate + (size_t)(((i) / span) * inner + (i) % inner) * gate_stride, j, n);
 #else
 #define GATE_PARAMETER
+#define GATE_ARGUMENT
 #define GATE_USE
 #define APPLY_GATE(i, j, n)
 #endif
 
 #define EPILOGUE_PARAMETERS BIAS_PARAMETER INTERMEDIATE_PARAMETER AUX_PARAMETER RESIDUAL_PARAMETER GATE_PARAMETER
+#define EPILOGUE_ARGUMENTS BIAS_ARGUMENT INTERMEDIATE_ARGUMENT AUX_ARGUMENT RESIDUAL_ARGUMENT GATE_ARGUMENT
 #define EPILOGUE_USE BIAS_USE INTERMEDIATE_USE AUX_USE RESIDUAL_USE GATE_USE
 
 // Asks for what EPILOGUE_STORE will read at element `at` of C's layout.
