@@ -37,6 +37,9 @@ struct DeviceOptions: ParsableArguments {
         options.gemm = forTuning ? gemm ?? "clblast" : gemm
         if forTuning { options.tuning = nil }
         options.precision = precision ?? usual
+        options.compilers = CompileKernels.command
+        let line = CompilationLine()
+        options.compiling = { line.show($0, of: $1) }
         return try Device(DeviceDescription.choose(device), options: options)
     }
 }

@@ -9,7 +9,7 @@ struct Driftgpu: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Train.self, Sample.self, Eval.self, Analyze.self, Toy.self, Cache.self, Autoencode.self, Import.self, Export.self,
-            Inspect.self, Bench.self, Devices.self, Selftest.self, Tune.self,
+            Inspect.self, Bench.self, Devices.self, Selftest.self, Tune.self, CompileKernels.self,
         ])
 
     /// Parses and runs. Wrong usage is one line on standard error, as every error is; help is output as any other.

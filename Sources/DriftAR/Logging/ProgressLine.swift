@@ -103,6 +103,14 @@ public final class ProgressLine {
         }
     }
 
+    /// Shows a line in the place of the progress, when it is time.
+    public func status(_ line: String) {
+        let now = clock()
+        guard now - lastShown >= interval else { return pending = line }
+        lastShown = now
+        show(line)
+    }
+
     /// Prints a line of its own, above the progress.
     public func message(_ line: String) {
         if columns() != nil {

@@ -1,6 +1,7 @@
 import COpenCL
 import Foundation
 import Logging
+import Synchronization
 
 /// An open device: context, one in-order queue, built programs. All of a device's work is issued from one thread at a time.
 public final class Device {
@@ -23,6 +24,10 @@ public final class Device {
         public var allocation: String?
         /// A folder of .cl files to take instead of the embedded ones (DRIFTGPU_KERNELS).
         public var kernels: String?
+        /// A command, path and arguments, that runs `CompilerProcess.serve`; nil compiles kernels in this process alone.
+        public var compilers: [String]?
+        /// Is told how many of how many kernels are compiled, when that takes longer than a moment.
+        public var compiling: (@Sendable (_ done: Int, _ count: Int) -> Void)?
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
@@ -46,6 +51,11 @@ public final class Device {
     private let sources: KernelSource
     let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
+    /// What has been compiled ahead, and what that takes; see `ProgramBuild`.
+    var compiled: Set<KernelCompilation.Key> = []
+    let compilers: [String]?
+    let compiling: (@Sendable (_ done: Int, _ count: Int) -> Void)?
+    let kernelFolder: String?
     /// Whether kernels.cl as one program did not build.
     private var isWholeRefused = false
     /// Bytes of all live buffers.
@@ -58,6 +68,7 @@ public final class Device {
     /// Opens `about`. Throws an `OpenCLError` or `DeviceError` naming the device.
     public init(_ about: DeviceDescription, options: Options = Options()) throws {
         self.about = about
+        (compilers, compiling, kernelFolder) = (options.compilers, options.compiling, options.kernels)
         sources = try KernelSource(folder: options.kernels)
         traits = try DeviceTraits(about, team: options.team, lanes: options.lanes)
         gemm = try GEMMChoice.provider(
@@ -144,6 +155,31 @@ public final class Device {
         log.debug("built \(file) in \(clock.now - start) with \(options)")
         programs[key] = program
         return program
+    }
+
+    /// Builds the programs of the launches on several threads. One that does not build is left to whoever needs it.
+    func buildPrograms(of launches: [Launch]) {
+        var missing: [String: (file: String, source: String, options: String)] = [:]
+        for launch in launches {
+            let (file, options) = (launch.family + ".cl", buildOptions(launch.defines))
+            guard programs[file + options] == nil, let source = try? sources.expanded(file) else { continue }
+            missing[file + options] = (file, source, options)
+        }
+        let jobs = missing.sorted { $0.key < $1.key }
+        let built = Mutex<[String: UInt]>([:])
+        let start = ContinuousClock.now
+        nonisolated(unsafe) let device = self
+        DispatchQueue.concurrentPerform(iterations: jobs.count) { index in
+            let (key, job) = jobs[index]
+            guard let program = try? device.build(job.source, file: job.file, options: job.options) else { return }
+            let count = built.withLock {
+                $0[key] = UInt(bitPattern: program)
+                return $0.count
+            }
+            if ProgramBuild.seconds(since: start) > ProgramBuild.silence { device.compiling?(count, jobs.count) }
+        }
+        for (key, program) in built.withLock({ $0 }) { programs[key] = OpaquePointer(bitPattern: program) }
+        log.debug("built \(jobs.count) programs in \(ContinuousClock.now - start)")
     }
 
     private func buildOptions(_ defines: [String: String]) -> String {

@@ -65,6 +65,8 @@ public final class Executor {
             guard isNew, let bytes = schedule.constants[storage.name] else { continue }
             try bytes.withUnsafeBytes { try device.write($0, to: memory.buffer(storage), at: memory.guardBytes) }
         }
+        try ProgramBuild(device).run(
+            schedule.steps.flatMap(\.commands).compactMap { if case .kernel(let launch) = $0 { launch } else { nil } })
         for (index, step) in schedule.steps.enumerated() {
             for command in step.commands {
                 switch command {

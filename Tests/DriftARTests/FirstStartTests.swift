@@ -1,0 +1,51 @@
+import Foundation
+import Testing
+
+@testable import DriftAR
+
+/// What a start does that finds no kernels in the driver's cache: with PoCL, which the tests run on.
+@Suite struct FirstStartTests {
+    private static let train = "train --device cpu --steps 1 \(Program.tiny) --output run"
+
+    private static func environment(_ folder: TestFolder) -> [String: String] {
+        ["POCL_CACHE_DIR": folder.file("kernels"), "DRIFTGPU_TEAM": "cpu"]
+    }
+
+    private static func saysProgress(_ errors: String) -> Bool {
+        errors.contains(/compiling kernels, once for this device: [0-9]+ of [0-9]+/)
+    }
+
+    /// Processes of any parent that were started with the folder's environment.
+    private static func processes(_ folder: TestFolder) -> [String] {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return numbers.filter { number in
+            guard Int32(number) != nil, let text = FileManager.default.contents(atPath: "/proc/\(number)/environ") else { return false }
+            return String(decoding: text, as: UTF8.self).contains(folder.file("kernels"))
+        }
+    }
+
+    @Test("a first start says what it does, the next one has nothing to say, and both train the same")
+    func firstAndSecond() throws {
+        let folder = try TestFolder()
+        func weights() throws -> Data { try Data(contentsOf: URL(fileURLWithPath: folder.file("run/checkpoints/step-00000001/ema.safetensors"))) }
+        let first = try folder.run(Self.train, environment: Self.environment(folder))
+        #expect(first.code == 0 && Self.saysProgress(first.errors), "\(first)")
+        #expect(Self.processes(folder).isEmpty)
+        let trained = try weights()
+        let second = try folder.run(Self.train + " --overwrite", environment: Self.environment(folder))
+        #expect(second.code == 0 && !Self.saysProgress(second.errors), "\(second)")
+        #expect(try weights() == trained)
+    }
+
+    @Test("an interrupt ends the processes that compile, too")
+    func interrupt() throws {
+        let folder = try TestFolder()
+        let program = try Program(Self.train, in: folder, environment: Self.environment(folder))
+        #expect(try program.wait { Self.saysProgress(program.errors) })
+        program.send(SIGINT)
+        let (code, _, _) = try program.finish()
+        #expect(code == 75)
+        for _ in 0..<50 where !Self.processes(folder).isEmpty { Thread.sleep(forTimeInterval: 0.1) }
+        #expect(Self.processes(folder).isEmpty)
+    }
+}
