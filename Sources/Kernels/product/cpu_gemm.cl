@@ -17,14 +17,13 @@
 #define GEMM_VECTORS 2
 #endif
 #define GEMM_TILE_N (GEMM_VECTORS * LANES)
-// Steps of k from a prefetch to its use.
-#define GEMM_AHEAD 12
 
 #ifdef GEMM_PACKED
 #define GEMM_SPACE __local
 #else
 #define GEMM_SPACE __global
 #endif
+#define GEMM_LOAD(p) (*(GEMM_SPACE const float_packed *)(p))
 #define GEMM_STORE(value, p) (*(GEMM_SPACE float_packed *)(p) = (value))
 
 // packed[step, 0..GEMM_TILE_N) = op(B)[step, p * GEMM_TILE_N + ...] for the k values of some chunks of LANES, zero beyond
@@ -94,6 +93,47 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
 }
 #endif
 
+#ifdef TRANSPOSE_A
+#define GEMM_PREFETCH(p) PREFETCH_FAR(p)
+// Steps of k that all tiles of a group take before any takes more, so that what they read of A and B stays near, although a
+// tile uses a part of A's lines only: in the first-level cache or, where a step has more to do, in the second-level cache.
+// The sums are kept in the meantime: GEMM_KEPT floats at most.
+#if LANES == 16
+#define GEMM_CHUNK 256
+#else
+#define GEMM_CHUNK 64
+#endif
+#define GEMM_KEPT 5120
+#define GEMM_AHEAD_LINES(count) (((count) + 15) / 16)
+#else
+#define GEMM_PREFETCH(p) PREFETCH(p)
+#endif
+
+#ifdef GEMM_ROW_SUM
+// Adds the sums over `count` steps of rows first_row to last_row of op(A) to row_sum, or writes them if these are the first
+// steps. Two vectors side by side hide some of the latency of an addition.
+static inline void gemm_sum_rows(__global const float *a, __global float *row_sum, int first_row, int last_row, int lda,
+                                 int count, bool is_first) {
+  int row = first_row;
+  for (; row + 2 * LANES <= last_row; row += 2 * LANES) {
+    floatL sum[2];
+#pragma unroll
+    for (int v = 0; v < 2; ++v) sum[v] = is_first ? (floatL)(0.0f) : LOAD_PACKED(row_sum + row + v * LANES);
+    for (int step = 0; step < count; ++step) {
+#pragma unroll
+      for (int v = 0; v < 2; ++v) sum[v] += LOAD_PACKED(a + (size_t)step * lda + row + v * LANES);
+    }
+#pragma unroll
+    for (int v = 0; v < 2; ++v) STORE_PACKED(sum[v], row_sum + row + v * LANES);
+  }
+  for (; row < last_row; row += LANES) {
+    floatL sum = is_first ? (floatL)(0.0f) : lanes_load(row_sum, row, last_row);
+    for (int step = 0; step < count; ++step) sum += lanes_load(a + (size_t)step * lda, row, last_row);
+    lanes_store(row_sum, row, last_row, sum);
+  }
+}
+#endif
+
 // One work-item a group. It computes tiles of GEMM_TILE_M rows and GEMM_TILE_N columns with all sums in registers: a
 // step of k is GEMM_VECTORS loads of B and GEMM_TILE_M broadcasts of A for GEMM_TILE_M * GEMM_VECTORS multiply-adds.
 // B is read in column panels: panel p starts at p * panel, its rows are ldb apart. A matrix as it stands has panel =
@@ -117,6 +157,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
   const int panels = (n + GEMM_TILE_N - 1) / GEMM_TILE_N;
   const int first_panel = get_group_id(1) * panels_per_group;
   const int last_panel = min(panels, first_panel + panels_per_group);
+  a += entry * stride_a;
   b += entry * stride_b;
 #ifdef GEMM_PACKED
   __local float packed[GEMM_PACKED];
@@ -131,95 +172,133 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
   const int tiles = (m + GEMM_TILE_M - 1) / GEMM_TILE_M;
   const int first_tile = get_group_id(0) * tiles_per_group, last_tile = min(tiles, first_tile + tiles_per_group);
 
-  for (int work = 0; work < (last_tile - first_tile) * (last_panel - first_panel); ++work) {
-    const int p = first_panel + work % (last_panel - first_panel);
-    const int first_row = (first_tile + work / (last_panel - first_panel)) * GEMM_TILE_M;
-    // The last tile starts early enough to be full; it does not write the rows of its neighbour a second time.
-    const int tile_row = min(first_row, m - GEMM_TILE_M);
-    __global const float *row = a + entry * stride_a + GEMM_A_AT(tile_row, 0);
-    GEMM_SPACE const float *column = GEMM_COLUMN(p);
-    floatL sum[GEMM_TILE_M][GEMM_VECTORS];
-#pragma unroll
-    for (int r = 0; r < GEMM_TILE_M; ++r) {
-      const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N;
-#pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) {
-        EPILOGUE_AHEAD(at + v * LANES);
-        sum[r][v] = 0.0f;
-      }
-    }
-#ifdef GEMM_ROW_SUM
-    // A pass of its own leaves the registers to the product, and finds A for it.
-    if (p == 0) {
-      float total[GEMM_TILE_M];
-#pragma unroll
-      for (int r = 0; r < GEMM_TILE_M; ++r) total[r] = 0.0f;
-      for (int step = 0; step < steps; ++step) {
-        PREFETCH(row + (size_t)(step + GEMM_AHEAD) * lda);
-#pragma unroll
-        for (int r = 0; r < GEMM_TILE_M; ++r) total[r] += row[GEMM_A_AT(r, step)];
-      }
-      for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) row_sum[tile_row + r] = total[r];
-    }
-#endif
-    for (int step = 0; step < steps; ++step) {
-      // Short rows give a hardware prefetcher nothing to go by. Transposed, the rows ahead; else, a piece of the next tile.
 #ifdef TRANSPOSE_A
-      PREFETCH(row + (size_t)(step + GEMM_AHEAD) * lda);
-#pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) PREFETCH(column + (size_t)(step + GEMM_AHEAD) * GEMM_COLUMN_STEP + v * LANES);
+  __local floatL kept_sums[GEMM_KEPT / LANES];
+  for (int first = 0; first < steps; first += GEMM_CHUNK) {
+    const int count = min(GEMM_CHUNK, steps - first);
+    __local floatL *kept = kept_sums;
+#ifdef GEMM_ROW_SUM
+    if (first_panel == 0) {
+      const int vectors = (m + LANES - 1) / LANES, part = get_group_id(0), parts = get_num_groups(0);
+      gemm_sum_rows(a + (size_t)first * lda, row_sum, (int)((long)vectors * part / parts) * LANES,
+                    min(m, (int)((long)vectors * (part + 1) / parts) * LANES), lda, count, first == 0);
+    }
+#endif
+    // Each tile asks for one line of every row that the next chunk will read.
+    __global const float *next_a = a + (size_t)(first + count) * lda + first_tile * GEMM_TILE_M;
+    __global const float *next_b = b + (size_t)(first + count) * ldb + (size_t)first_panel * panel;
+    const int lines_a = first + count < steps ? GEMM_AHEAD_LINES((last_tile - first_tile) * GEMM_TILE_M) : 0;
+    const int lines_b = first + count < steps ? GEMM_AHEAD_LINES((last_panel - first_panel) * GEMM_TILE_N) : 0;
+    int line = 0;
 #else
-      PREFETCH(row + (size_t)GEMM_TILE_M * lda + step * GEMM_TILE_M);
+  {
+    const int first = 0, count = steps;
 #endif
-      floatL right[GEMM_VECTORS];
+    for (int tile = first_tile; tile < last_tile; ++tile) {
+      const int first_row = tile * GEMM_TILE_M;
+      // The last tile starts early enough to be full; it does not write the rows of its neighbour a second time.
+      const int tile_row = min(first_row, m - GEMM_TILE_M);
+      __global const float *row = a + GEMM_A_AT(tile_row, first);
+      EPILOGUE_ROWS(tile_row, GEMM_TILE_M)
+      for (int p = first_panel; p < last_panel; ++p) {
+        GEMM_SPACE const float *column = GEMM_COLUMN(p) + (size_t)first * GEMM_COLUMN_STEP;
+        floatL sum[GEMM_TILE_M][GEMM_VECTORS];
+#ifdef TRANSPOSE_A
+        __global const float *ahead = line < lines_a ? next_a + line * 16 : next_b + (line - lines_a) * 16;
+        const int ahead_step = line < lines_a ? lda : line < lines_a + lines_b ? ldb : 0;
+        line += 1;
+        if (first > 0) {
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) right[v] = vloadL(v, column + (size_t)step * GEMM_COLUMN_STEP);
+          for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
-      for (int r = 0; r < GEMM_TILE_M; ++r) {
-        const float left = row[GEMM_A_AT(r, step)];
+            for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] = kept[r * GEMM_VECTORS + v];
+        } else
+#else
+        // Short rows give a hardware prefetcher nothing to go by: a piece of the next tile at each step.
+        __global const float *ahead = row + (size_t)GEMM_TILE_M * lda;
+        const int ahead_step = GEMM_TILE_M;
+#endif
+        {
 #pragma unroll
-        for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] += left * right[v];
-      }
-    }
+          for (int r = 0; r < GEMM_TILE_M; ++r)
+#pragma unroll
+            for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] = 0.0f;
+        }
+        if (first + count == steps) {
+#pragma unroll
+          for (int r = 0; r < GEMM_TILE_M; ++r)
+#pragma unroll
+            for (int v = 0; v < GEMM_VECTORS; ++v)
+              EPILOGUE_AHEAD(entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N + v * LANES);
+        }
+        for (int step = 0; step < count; ++step) {
+          GEMM_PREFETCH(ahead + (size_t)step * ahead_step);
+          floatL right[GEMM_VECTORS];
+#pragma unroll
+          for (int v = 0; v < GEMM_VECTORS; ++v) right[v] = GEMM_LOAD(column + (size_t)step * GEMM_COLUMN_STEP + v * LANES);
+#pragma unroll
+          for (int r = 0; r < GEMM_TILE_M; ++r) {
+            const float left = row[GEMM_A_AT(r, step)];
+#pragma unroll
+            for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] += left * right[v];
+          }
+        }
+#ifdef TRANSPOSE_A
+        if (first + count < steps) {
+#pragma unroll
+          for (int r = 0; r < GEMM_TILE_M; ++r)
+#pragma unroll
+            for (int v = 0; v < GEMM_VECTORS; ++v) kept[r * GEMM_VECTORS + v] = sum[r][v];
+          kept += GEMM_TILE_M * GEMM_VECTORS;
+          continue;
+        }
+        kept += GEMM_TILE_M * GEMM_VECTORS;
+#endif
+        if (alpha != 1.0f) {
+#pragma unroll
+          for (int r = 0; r < GEMM_TILE_M; ++r)
+#pragma unroll
+            for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] *= alpha;
+        }
 #if !defined(GELU) && !defined(GELU_DERIVATIVE)
-    // A full tile with little to do to it is finished from the registers.
-    if (tile_row == first_row && (p + 1) * GEMM_TILE_N <= n) {
+        // A full tile with little to do to it is finished from the registers.
+        if (tile_row == first_row && (p + 1) * GEMM_TILE_N <= n) {
 #pragma unroll
-      for (int r = 0; r < GEMM_TILE_M; ++r) {
-        const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
+          for (int r = 0; r < GEMM_TILE_M; ++r) {
+            const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
 #pragma unroll
-        for (int v = 0; v < GEMM_VECTORS; ++v) {
-          const int j = p * GEMM_TILE_N + v * LANES;
-          EPILOGUE_STORE(alpha * sum[r][v], tile_row + r, at, j, j + LANES);
+            for (int v = 0; v < GEMM_VECTORS; ++v) {
+              const int j = p * GEMM_TILE_N + v * LANES;
+              EPILOGUE_STORE(sum[r][v], EPILOGUE_ROW(r), at, j, j + LANES);
+            }
+          }
+          continue;
         }
-      }
-      continue;
-    }
 #endif
-    // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
-    // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it. A row's GELUs are side by side to hide their latency.
-    floatL tile[GEMM_TILE_M * GEMM_VECTORS];
+        // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
+        // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it.
+        floatL finished[GEMM_TILE_M * GEMM_VECTORS];
 #pragma unroll
-    for (int r = 0; r < GEMM_TILE_M; ++r)
+        for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
-      for (int v = 0; v < GEMM_VECTORS; ++v) tile[r * GEMM_VECTORS + v] = alpha * sum[r][v];
-    if ((p + 1) * GEMM_TILE_N <= n) {
-      for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
-        const int i = tile_row + r;
-        const size_t at = entry * stride_c + (size_t)i * ldc;
+          for (int v = 0; v < GEMM_VECTORS; ++v) finished[r * GEMM_VECTORS + v] = sum[r][v];
+        if ((p + 1) * GEMM_TILE_N <= n) {
+          for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
+            const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
 #pragma unroll
-        for (int v = 0; v < GEMM_VECTORS; ++v) {
-          const int j = p * GEMM_TILE_N + v * LANES;
-          EPILOGUE_STORE(tile[r * GEMM_VECTORS + v], i, at, j, j + LANES);
+            for (int v = 0; v < GEMM_VECTORS; ++v) {
+              const int j = p * GEMM_TILE_N + v * LANES;
+              EPILOGUE_STORE(finished[r * GEMM_VECTORS + v], EPILOGUE_ROW(r), at, j, j + LANES);
+            }
+          }
+          continue;
+        }
+        for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
+          const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
+          for (int j = p * GEMM_TILE_N, v = 0; v < GEMM_VECTORS && j < n; ++v, j += LANES)
+            EPILOGUE_STORE(finished[r * GEMM_VECTORS + v], EPILOGUE_ROW(r), at, j, n);
         }
       }
-      continue;
-    }
-    for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
-      const int i = tile_row + r;
-      const size_t at = entry * stride_c + (size_t)i * ldc;
-      for (int j = p * GEMM_TILE_N, v = 0; v < GEMM_VECTORS && j < n; ++v, j += LANES)
-        EPILOGUE_STORE(tile[r * GEMM_VECTORS + v], i, at, j, n);
     }
   }
 }

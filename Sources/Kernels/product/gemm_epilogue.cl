@@ -35,10 +35,12 @@
 #define INTERMEDIATE_PARAMETER , OUT(float, intermediate)
 #define INTERMEDIATE_USE USE_OUT(float, intermediate);
 #define APPLY_INTERMEDIATE(at, j, n) lanes_store(intermediate + (at), j, n, value_);
+#define AHEAD_INTERMEDIATE(at) PREFETCH_WRITE(intermediate + (at));
 #else
 #define INTERMEDIATE_PARAMETER
 #define INTERMEDIATE_USE
 #define APPLY_INTERMEDIATE(at, j, n)
+#define AHEAD_INTERMEDIATE(at)
 #endif
 
 #ifdef GELU
@@ -74,27 +76,42 @@
 #ifdef GATE
 #define GATE_PARAMETER , IN(float, gate), const int gate_stride, const int span, const int inner
 #define GATE_USE USE_IN(float, gate);
-#define APPLY_GATE(i, j, n) \
-  value_ *= lanes_load(gate + (size_t)(((i) / span) * inner + (i) % inner) * gate_stride, j, n);
+#define APPLY_GATE(row, j, n) value_ *= lanes_load(gate + (size_t)(row)*gate_stride, j, n);
+// The gate's row for row i of C, and for rows of a tile that starts at row i: two divisions for all of them.
+#define EPILOGUE_ROW_OF(i) (((i) / span) * inner + (i) % inner)
+#define EPILOGUE_ROWS(i, count)                                                          \
+  int gate_rows_[count];                                                                 \
+  int block_ = (i) / span, in_block_ = (i) % span, in_inner_ = (i) % inner;              \
+  for (int r_ = 0; r_ < (count); ++r_) {                                                 \
+    gate_rows_[r_] = block_ * inner + in_inner_;                                         \
+    if (++in_block_ == span) in_block_ = 0, ++block_;                                    \
+    if (++in_inner_ == inner) in_inner_ = 0;                                             \
+  }
+#define EPILOGUE_ROW(r) gate_rows_[r]
 #else
+#define EPILOGUE_ROW_OF(i) 0
+#define EPILOGUE_ROWS(i, count)
+#define EPILOGUE_ROW(r) 0
 #define GATE_PARAMETER
 #define GATE_USE
-#define APPLY_GATE(i, j, n)
+#define APPLY_GATE(row, j, n)
 #endif
 
 #define EPILOGUE_PARAMETERS BIAS_PARAMETER INTERMEDIATE_PARAMETER AUX_PARAMETER RESIDUAL_PARAMETER GATE_PARAMETER
 #define EPILOGUE_USE BIAS_USE INTERMEDIATE_USE AUX_USE RESIDUAL_USE GATE_USE
 
-// Asks for what EPILOGUE_STORE will read at element `at` of C's layout.
-#define EPILOGUE_AHEAD(at)  \
-  do {                      \
-    AHEAD_ACCUMULATE(at)    \
-    AHEAD_AUX(at)           \
-    AHEAD_RESIDUAL(at)      \
+// Asks for what EPILOGUE_STORE will read and write at element `at` of C's layout.
+#define EPILOGUE_AHEAD(at)     \
+  do {                         \
+    PREFETCH_WRITE(c + (at));  \
+    AHEAD_INTERMEDIATE(at)     \
+    AHEAD_ACCUMULATE(at)       \
+    AHEAD_AUX(at)              \
+    AHEAD_RESIDUAL(at)         \
   } while (0)
 
-// Finishes and writes LANES values of row i from column j on; `at` is the row's first element in C.
-#define EPILOGUE_STORE(sum, i, at, j, n)  \
+// Finishes and writes LANES values of a row from column j on; `at` is the row's first element in C, `row` the gate's row.
+#define EPILOGUE_STORE(sum, row, at, j, n)  \
   do {                                    \
     floatL value_ = (sum);                \
     APPLY_ACCUMULATE(at, j, n)            \
@@ -102,7 +119,7 @@
     APPLY_INTERMEDIATE(at, j, n)          \
     APPLY_GELU                            \
     APPLY_AUX(at, j, n)                   \
-    APPLY_GATE(i, j, n)                   \
+    APPLY_GATE(row, j, n)                 \
     APPLY_RESIDUAL(at, j, n)              \
     lanes_store(c + (at), j, n, value_);  \
   } while (0)
@@ -124,7 +141,7 @@ __kernel void gemm_epilogue_forward(
     TEAM_FOR(j, n) {
       floatL sum = lanes_load(part + from, j, n);
       for (int s = 1; s < parts; ++s) sum += lanes_load(part + from + (size_t)s * part_stride, j, n);
-      EPILOGUE_STORE(alpha * sum, i, at, j, n);
+      EPILOGUE_STORE(alpha * sum, EPILOGUE_ROW_OF(i), at, j, n);
     }
   }
 }
