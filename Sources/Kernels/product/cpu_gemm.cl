@@ -17,6 +17,8 @@
 #define GEMM_VECTORS 2
 #endif
 #define GEMM_TILE_N (GEMM_VECTORS * LANES)
+// GELUs side by side, to hide their latency where registers are wide enough to pay for what moves.
+#define GEMM_GELUS (LANES > 4 && GEMM_TILE_M * GEMM_VECTORS % 4 == 0 ? 4 : 1)
 
 #ifdef GEMM_PACKED
 #define GEMM_SPACE __local
@@ -260,43 +262,55 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
 #pragma unroll
             for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] *= alpha;
         }
-#if !defined(GELU) && !defined(GELU_DERIVATIVE)
-        // A full tile with little to do to it is finished from the registers.
+        // A full tile is finished from the registers.
         if (tile_row == first_row && (p + 1) * GEMM_TILE_N <= n) {
+          const size_t corner = entry * stride_c + (size_t)tile_row * ldc;
+#ifdef EPILOGUE_GELU
+          // GELU's turn comes in a loop over vectors in memory: unrolled, it would be GEMM_TILE_M * GEMM_VECTORS copies.
+          floatL begun[GEMM_TILE_M * GEMM_VECTORS];
+#endif
 #pragma unroll
           for (int r = 0; r < GEMM_TILE_M; ++r) {
-            const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
+            const size_t at = corner + (size_t)r * ldc;
 #pragma unroll
             for (int v = 0; v < GEMM_VECTORS; ++v) {
               const int j = p * GEMM_TILE_N + v * LANES;
+#ifdef EPILOGUE_GELU
+              EPILOGUE_BEGIN(begun[r * GEMM_VECTORS + v], sum[r][v], at, j, j + LANES);
+#else
               EPILOGUE_STORE(sum[r][v], EPILOGUE_ROW(r), at, j, j + LANES);
+#endif
             }
           }
+#ifdef EPILOGUE_GELU
+          for (int first_vector = 0; first_vector < GEMM_TILE_M * GEMM_VECTORS; first_vector += GEMM_GELUS) {
+            floatL x[GEMM_GELUS];
+#pragma unroll
+            for (int i = 0; i < GEMM_GELUS; ++i) {
+              const int r = (first_vector + i) / GEMM_VECTORS, v = (first_vector + i) % GEMM_VECTORS;
+              x[i] = EPILOGUE_GELU_INPUT(begun[first_vector + i], corner + (size_t)r * ldc, p * GEMM_TILE_N + v * LANES);
+            }
+            EPILOGUE_GELU(x, GEMM_GELUS);
+#pragma unroll
+            for (int i = 0; i < GEMM_GELUS; ++i) {
+              const int r = (first_vector + i) / GEMM_VECTORS, j = p * GEMM_TILE_N + (first_vector + i) % GEMM_VECTORS * LANES;
+              EPILOGUE_FINISH(EPILOGUE_GELU_OUTPUT(begun[first_vector + i], x[i]), EPILOGUE_ROW(r), corner + (size_t)r * ldc, j,
+                              j + LANES);
+            }
+          }
+#endif
           continue;
         }
-#endif
-        // Others pass through memory: a loop over the sums would keep them from registers while they are summed, and an
-        // unrolled GELU would be GEMM_TILE_M * GEMM_VECTORS copies of it.
-        floatL finished[GEMM_TILE_M * GEMM_VECTORS];
+        // Another passes through memory: a loop over the sums would keep them from registers while they are summed.
+        floatL kept_tile[GEMM_TILE_M * GEMM_VECTORS];
 #pragma unroll
         for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
-          for (int v = 0; v < GEMM_VECTORS; ++v) finished[r * GEMM_VECTORS + v] = sum[r][v];
-        if ((p + 1) * GEMM_TILE_N <= n) {
-          for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
-            const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
-#pragma unroll
-            for (int v = 0; v < GEMM_VECTORS; ++v) {
-              const int j = p * GEMM_TILE_N + v * LANES;
-              EPILOGUE_STORE(finished[r * GEMM_VECTORS + v], EPILOGUE_ROW(r), at, j, j + LANES);
-            }
-          }
-          continue;
-        }
+          for (int v = 0; v < GEMM_VECTORS; ++v) kept_tile[r * GEMM_VECTORS + v] = sum[r][v];
         for (int r = first_row - tile_row; r < GEMM_TILE_M; ++r) {
           const size_t at = entry * stride_c + (size_t)(tile_row + r) * ldc;
           for (int j = p * GEMM_TILE_N, v = 0; v < GEMM_VECTORS && j < n; ++v, j += LANES)
-            EPILOGUE_STORE(finished[r * GEMM_VECTORS + v], EPILOGUE_ROW(r), at, j, n);
+            EPILOGUE_STORE(kept_tile[r * GEMM_VECTORS + v], EPILOGUE_ROW(r), at, j, n);
         }
       }
     }

@@ -43,22 +43,14 @@
 #define AHEAD_INTERMEDIATE(at)
 #endif
 
-#ifdef GELU
-#define APPLY_GELU value_ = gelu_lanes(value_);
-#else
-#define APPLY_GELU
-#endif
-
 #ifdef GELU_DERIVATIVE
 #define AUX_PARAMETER , IN(float, aux)
 #define AUX_USE USE_IN(float, aux);
-#define APPLY_AUX(at, j, n) value_ *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
 #define AHEAD_AUX(at) PREFETCH(aux + (at));
 #else
 #define AHEAD_AUX(at)
 #define AUX_PARAMETER
 #define AUX_USE
-#define APPLY_AUX(at, j, n)
 #endif
 
 #ifdef RESIDUAL
@@ -111,18 +103,44 @@
   } while (0)
 
 // Finishes and writes LANES values of a row from column j on; `at` is the row's first element in C, `row` the gate's row.
-#define EPILOGUE_STORE(sum, row, at, j, n)  \
-  do {                                    \
-    floatL value_ = (sum);                \
-    APPLY_ACCUMULATE(at, j, n)            \
-    APPLY_BIAS(j, n)                      \
-    APPLY_INTERMEDIATE(at, j, n)          \
-    APPLY_GELU                            \
-    APPLY_AUX(at, j, n)                   \
-    APPLY_GATE(row, j, n)                 \
-    APPLY_RESIDUAL(at, j, n)              \
-    lanes_store(c + (at), j, n, value_);  \
+#define EPILOGUE_STORE(sum, row, at, j, n)    \
+  do {                                        \
+    floatL begun_;                            \
+    EPILOGUE_BEGIN(begun_, sum, at, j, n);    \
+    EPILOGUE_APPLY_GELU(begun_, at, j, n)     \
+    EPILOGUE_FINISH(begun_, row, at, j, n);   \
   } while (0)
+
+// The same in parts: what comes before GELU or its derivative, and what comes after.
+#define EPILOGUE_BEGIN(target, sum, at, j, n) \
+  do {                                        \
+    floatL value_ = (sum);                    \
+    APPLY_ACCUMULATE(at, j, n)                \
+    APPLY_BIAS(j, n)                          \
+    APPLY_INTERMEDIATE(at, j, n)              \
+    target = value_;                          \
+  } while (0)
+#define EPILOGUE_FINISH(begun, row, at, j, n) \
+  do {                                        \
+    floatL value_ = (begun);                  \
+    APPLY_GATE(row, j, n)                     \
+    APPLY_RESIDUAL(at, j, n)                  \
+    lanes_store(c + (at), j, n, value_);      \
+  } while (0)
+// Between them, x = EPILOGUE_GELU_INPUT for some whole vectors, EPILOGUE_GELU of them all, EPILOGUE_GELU_OUTPUT for each.
+#if defined(GELU)
+#define EPILOGUE_GELU(x, count) gelu_vectors(x, count)
+#define EPILOGUE_GELU_INPUT(begun, at, j) (begun)
+#define EPILOGUE_GELU_OUTPUT(begun, x) (x)
+#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun = gelu_lanes(begun);
+#elif defined(GELU_DERIVATIVE)
+#define EPILOGUE_GELU(x, count) gelu_derivative_vectors(x, count)
+#define EPILOGUE_GELU_INPUT(begun, at, j) LOAD_PACKED(aux + (at) + (j))
+#define EPILOGUE_GELU_OUTPUT(begun, x) ((begun) * (x))
+#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
+#else
+#define EPILOGUE_APPLY_GELU(begun, at, j, n)
+#endif
 
 // sum = alpha * sum over s < parts of part[s, b, i, j], added in the order of s, then the epilogue into C.
 // part [parts, batch, m, n] dense, or C itself (parts = 1, ld = ldc) in place; C [batch, m, n] with ldc, stride_c.
