@@ -227,11 +227,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
             for (int v = 0; v < GEMM_VECTORS; ++v) sum[r][v] = 0.0f;
         }
         if (first + count == steps) {
-#pragma unroll
+#pragma unroll 1
           for (int r = 0; r < GEMM_TILE_M; ++r)
 #pragma unroll
-            for (int v = 0; v < GEMM_VECTORS; ++v)
-              EPILOGUE_AHEAD(entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N + v * LANES);
+            for (int j = 0; j < GEMM_TILE_N; j += 16)
+              EPILOGUE_AHEAD(entry * stride_c + (size_t)(tile_row + r) * ldc + p * GEMM_TILE_N + j);
         }
         for (int step = 0; step < count; ++step) {
           GEMM_PREFETCH(ahead + (size_t)step * ahead_step);
