@@ -1,9 +1,9 @@
 import DriftGPU
 
-/// Chains of multiply-adds that never leave the registers (peak.cl): what arithmetic costs without memory.
+/// Chains of multiply-adds that never leave the registers (multiply_add.cl): what arithmetic costs without memory.
 struct MultiplyAdd: Operation {
     let rounds: Int
-    private static let chains = 16
+    private static let chains = 12
 
     init(rounds: Int) { self.rounds = rounds }
 

@@ -11,7 +11,7 @@ public enum LinearCases {
         return y
     }
 
-    static let plain = [(6, 4, 5), (50, 33, 7), (26, 64, 16), (300, 4, 3)].flatMap { rows, n, k in
+    static let plain = [(6, 4, 5), (50, 33, 7), (26, 64, 16), (300, 4, 3), (300, 36, 2)].flatMap { rows, n, k in
         [true, false].map { hasBias in
             OperationCase(
                 name: "linear \(rows) x \(n) x \(k)\(hasBias ? " with bias" : "")",

@@ -3,7 +3,7 @@ import DriftGPU
 /// Matrix products.
 public enum MatrixMultiplyCases {
     /// Every case.
-    public static let all = single + [long] + batches
+    public static let all = single + [long, blocks] + batches
 
     /// C = alpha op(A) op(B) in double precision, row-major and dense, `batch` times.
     static func product(
@@ -57,6 +57,15 @@ public enum MatrixMultiplyCases {
         ],
         build: { graph, x in [try graph.matrixMultiply(x[0], x[1], transposeA: true)] },
         reference: { x in [product(x[0], x[1], m: 5, n: 256, k: 2050, transposeA: true)] })
+
+    /// Rows and columns for several work-groups, and a K that each of them reads in parts while it keeps its sums.
+    static let blocks = OperationCase(
+        name: "100 x 70 x 530 A^T",
+        inputs: [
+            .init(shape: [530, 100], isDifferentiable: false), .init(shape: [530, 70], isDifferentiable: false),
+        ],
+        build: { graph, x in [try graph.matrixMultiply(x[0], x[1], transposeA: true)] },
+        reference: { x in [product(x[0], x[1], m: 100, n: 70, k: 530, transposeA: true)] })
 
     static let batches = [(3, 13, 17, 9), (1, 5, 4, 3)].flatMap { batch, m, n, k in
         [(false, false), (false, true), (true, true)].map { transposeA, transposeB in

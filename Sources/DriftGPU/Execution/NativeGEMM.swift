@@ -130,6 +130,8 @@ struct NativeGEMM: GEMMProvider {
 
         /// Floats of B that a group copies at most: with a tile of A they stay in the first-level cache.
         static let groupCapacity = 8 << 10
+        /// Floats of sums that a group keeps between parts of K (GEMM_KEPT in gemm.cl).
+        static let keptCapacity = 5 << 10
         var tileGroups: Int { (tilesOfM + tilesPerGroup - 1) / tilesPerGroup }
         var panelGroups: Int { (panels + panelsPerGroup - 1) / panelsPerGroup }
         var packedTotal: Int { packs ? packedCount * packedEntries : 0 }
@@ -137,7 +139,7 @@ struct NativeGEMM: GEMMProvider {
 
         init(_ gemm: GEMM, _ traits: DeviceTraits) {
             let lanes = traits.lanes
-            tileM = Self.tileRows(gemm.m, lanes: lanes)
+            tileM = Self.tileRows(gemm.m, isThin: gemm.n <= lanes, lanes: lanes)
             vectors = Self.tileVectors(gemm.n, lanes: lanes, tileM: tileM)
             tileN = vectors * lanes
             tilesOfM = (gemm.m + tileM - 1) / tileM
@@ -165,12 +167,12 @@ struct NativeGEMM: GEMMProvider {
             splits = (gemm.k + splitK - 1) / splitK
             partialCount = splits > 1 ? splits * gemm.m * gemm.n : 0
 
-            if packsInGroup {
-                // As many panels as a group holds, unless that leaves compute units idle; at least four tiles pay for them.
-                let fitting = Self.groupCapacity / (gemm.k * tileN)
-                panelsPerGroup = max(1, min(fitting, panels, panels * gemm.batch * max(1, tilesOfM / 4) / wanted))
-                let groups = (panels + panelsPerGroup - 1) / panelsPerGroup * gemm.batch
-                tilesPerGroup = max(min(tilesOfM, 4), tilesOfM * groups / (2 * wanted))
+            if packsInGroup || gemm.transposeA {
+                (tilesPerGroup, panelsPerGroup) = Self.block(
+                    tiles: tilesOfM, panels: panels, tileM: tileM, tileN: tileN,
+                    count: 4 * traits.computeUnits / (gemm.batch * splits),
+                    panelLimit: packsInGroup ? Self.groupCapacity / (gemm.k * tileN) : panels,
+                    areaLimit: gemm.transposeA ? Self.keptCapacity : .max)
             } else {
                 // Consecutive panels keep the rows of A close; together they stay within the first-level cache.
                 let fitting = max(1, (32 << 10) / (splitK * tileN * 4))
@@ -181,13 +183,34 @@ struct NativeGEMM: GEMMProvider {
             }
         }
 
+        /// The block of C that a group computes, in tiles and panels: at least `count` blocks, nearly square, because each group
+        /// fetches its rows of op(A) and packs its columns of op(B) for itself.
+        private static func block(
+            tiles: Int, panels: Int, tileM: Int, tileN: Int, count: Int, panelLimit: Int, areaLimit: Int
+        ) -> (tiles: Int, panels: Int) {
+            var rows = 1
+            var columns = (panels + panelLimit - 1) / panelLimit
+            while true {
+                let block = (tiles: (tiles + rows - 1) / rows, panels: (panels + columns - 1) / columns)
+                let (height, width) = (block.tiles * tileM, block.panels * tileN)
+                if rows * columns >= count && height * width <= areaLimit { return block }
+                if block.tiles > 1 && (height >= width || block.panels == 1) {
+                    rows = min(2 * rows, tiles)
+                } else if block.panels > 1 {
+                    columns = min(2 * columns, panels)
+                } else {
+                    return block
+                }
+            }
+        }
+
         /// The tallest tile whose sums fit the registers, or a lower one where the last tile would repeat many rows.
-        private static func tileRows(_ m: Int, lanes: Int) -> Int {
+        private static func tileRows(_ m: Int, isThin: Bool, lanes: Int) -> Int {
             let (tall, low) = lanes == 16 ? (12, 8) : lanes == 8 ? (6, 4) : (4, 4)
             if m <= tall { return m }
             func computed(_ rows: Int) -> Int { (m + rows - 1) / rows * rows }
-            // A low tile does its work about 3% slower.
-            return Double(computed(low)) * 1.03 < Double(computed(tall)) ? low : tall
+            // A low tile does its work about 3% slower; 4 x 2 vectors are too few sums for the latency of some CPUs.
+            return Double(computed(low)) * (lanes == 8 && !isThin ? 1.1 : 1.03) < Double(computed(tall)) ? low : tall
         }
 
         private static func tileVectors(_ n: Int, lanes: Int, tileM: Int) -> Int {

@@ -132,14 +132,19 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #define STORE_PACKED(v, p) vstoreL(v, 0, p)
 #endif
 
-// Asks for the cache line of an address that need not exist. A GPU hides latency by other means.
+// Asks for the cache line of an address that need not exist: to read it soon, to read it later (for the second-level cache),
+// to write it. A GPU hides latency by other means.
 #if TEAM_SIZE == 1 && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
+#define PREFETCH_FAR(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+#define PREFETCH_WRITE(p) __builtin_prefetch((const void *)(size_t)(p), 1, 3)
 #endif
 #endif
 #ifndef PREFETCH
 #define PREFETCH(p)
+#define PREFETCH_FAR(p)
+#define PREFETCH_WRITE(p)
 #endif
 
 // The ends of rows, lane by lane.

@@ -38,31 +38,25 @@
 #define INTERMEDIATE_ARGUMENT , intermediate_buffer, intermediate_offset
 #define INTERMEDIATE_USE USE_OUT(float, intermediate);
 #define APPLY_INTERMEDIATE(at, j, n) lanes_store(intermediate + (at), j, n, value_);
+#define AHEAD_INTERMEDIATE(at) PREFETCH_WRITE(intermediate + (at));
 #else
 #define INTERMEDIATE_PARAMETER
 #define INTERMEDIATE_ARGUMENT
 #define INTERMEDIATE_USE
 #define APPLY_INTERMEDIATE(at, j, n)
-#endif
-
-#ifdef GELU
-#define APPLY_GELU value_ = gelu_lanes(value_);
-#else
-#define APPLY_GELU
+#define AHEAD_INTERMEDIATE(at)
 #endif
 
 #ifdef GELU_DERIVATIVE
 #define AUX_PARAMETER , IN(float, aux)
 #define AUX_ARGUMENT , aux_buffer, aux_offset
 #define AUX_USE USE_IN(float, aux);
-#define APPLY_AUX(at, j, n) value_ *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
 #define AHEAD_AUX(at) PREFETCH(aux + (at));
 #else
 #define AHEAD_AUX(at)
 #define AUX_PARAMETER
 #define AUX_ARGUMENT
 #define AUX_USE
-#define APPLY_AUX(at, j, n)
 #endif
 
 #ifdef RESIDUAL
@@ -83,40 +77,81 @@
 #define GATE_PARAMETER , IN(float, gate), const int gate_stride, const int span, const int inner
 #define GATE_ARGUMENT , gate_buffer, gate_offset, gate_stride, span, inner
 #define GATE_USE USE_IN(float, gate);
-#define APPLY_GATE(i, j, n) \
-  value_ *= lanes_load(gate + (size_t)(((i) / span) * inner + (i) % inner) * gate_stride, j, n);
+#define APPLY_GATE(row, j, n) value_ *= lanes_load(gate + (size_t)(row)*gate_stride, j, n);
+// The gate's row for row i of C, and for rows of a tile that starts at row i: two divisions for all of them.
+#define EPILOGUE_ROW_OF(i) (((i) / span) * inner + (i) % inner)
+#define EPILOGUE_ROWS(i, count)                                                          \
+  int gate_rows_[count];                                                                 \
+  int block_ = (i) / span, in_block_ = (i) % span, in_inner_ = (i) % inner;              \
+  for (int r_ = 0; r_ < (count); ++r_) {                                                 \
+    gate_rows_[r_] = block_ * inner + in_inner_;                                         \
+    if (++in_block_ == span) in_block_ = 0, ++block_;                                    \
+    if (++in_inner_ == inner) in_inner_ = 0;                                             \
+  }
+#define EPILOGUE_ROW(r) gate_rows_[r]
 #else
+#define EPILOGUE_ROW_OF(i) 0
+#define EPILOGUE_ROWS(i, count)
+#define EPILOGUE_ROW(r) 0
 #define GATE_PARAMETER
 #define GATE_ARGUMENT
 #define GATE_USE
-#define APPLY_GATE(i, j, n)
+#define APPLY_GATE(row, j, n)
 #endif
 
 #define EPILOGUE_PARAMETERS BIAS_PARAMETER INTERMEDIATE_PARAMETER AUX_PARAMETER RESIDUAL_PARAMETER GATE_PARAMETER
 #define EPILOGUE_ARGUMENTS BIAS_ARGUMENT INTERMEDIATE_ARGUMENT AUX_ARGUMENT RESIDUAL_ARGUMENT GATE_ARGUMENT
 #define EPILOGUE_USE BIAS_USE INTERMEDIATE_USE AUX_USE RESIDUAL_USE GATE_USE
 
-// Asks for what EPILOGUE_STORE will read at element `at` of C's layout.
-#define EPILOGUE_AHEAD(at)  \
-  do {                      \
-    AHEAD_ACCUMULATE(at)    \
-    AHEAD_AUX(at)           \
-    AHEAD_RESIDUAL(at)      \
+// Asks for what EPILOGUE_STORE will read and write at element `at` of C's layout.
+#define EPILOGUE_AHEAD(at)     \
+  do {                         \
+    PREFETCH_WRITE(c + (at));  \
+    AHEAD_INTERMEDIATE(at)     \
+    AHEAD_ACCUMULATE(at)       \
+    AHEAD_AUX(at)              \
+    AHEAD_RESIDUAL(at)         \
   } while (0)
 
-// Finishes and writes LANES values of row i from column j on; `at` is the row's first element in C.
-#define EPILOGUE_STORE(sum, i, at, j, n)  \
-  do {                                    \
-    floatL value_ = (sum);                \
-    APPLY_ACCUMULATE(at, j, n)            \
-    APPLY_BIAS(j, n)                      \
-    APPLY_INTERMEDIATE(at, j, n)          \
-    APPLY_GELU                            \
-    APPLY_AUX(at, j, n)                   \
-    APPLY_GATE(i, j, n)                   \
-    APPLY_RESIDUAL(at, j, n)              \
-    lanes_store(c + (at), j, n, value_);  \
+// Finishes and writes LANES values of a row from column j on; `at` is the row's first element in C, `row` the gate's row.
+#define EPILOGUE_STORE(sum, row, at, j, n)    \
+  do {                                        \
+    floatL begun_;                            \
+    EPILOGUE_BEGIN(begun_, sum, at, j, n);    \
+    EPILOGUE_APPLY_GELU(begun_, at, j, n)     \
+    EPILOGUE_FINISH(begun_, row, at, j, n);   \
   } while (0)
+
+// The same in parts: what comes before GELU or its derivative, and what comes after.
+#define EPILOGUE_BEGIN(target, sum, at, j, n) \
+  do {                                        \
+    floatL value_ = (sum);                    \
+    APPLY_ACCUMULATE(at, j, n)                \
+    APPLY_BIAS(j, n)                          \
+    APPLY_INTERMEDIATE(at, j, n)              \
+    target = value_;                          \
+  } while (0)
+#define EPILOGUE_FINISH(begun, row, at, j, n) \
+  do {                                        \
+    floatL value_ = (begun);                  \
+    APPLY_GATE(row, j, n)                     \
+    APPLY_RESIDUAL(at, j, n)                  \
+    lanes_store(c + (at), j, n, value_);      \
+  } while (0)
+// Between them, x = EPILOGUE_GELU_INPUT for some whole vectors, EPILOGUE_GELU of them all, EPILOGUE_GELU_OUTPUT for each.
+#if defined(GELU)
+#define EPILOGUE_GELU(x, count) gelu_vectors(x, count)
+#define EPILOGUE_GELU_INPUT(begun, at, j) (begun)
+#define EPILOGUE_GELU_OUTPUT(begun, x) (x)
+#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun = gelu_lanes(begun);
+#elif defined(GELU_DERIVATIVE)
+#define EPILOGUE_GELU(x, count) gelu_derivative_vectors(x, count)
+#define EPILOGUE_GELU_INPUT(begun, at, j) LOAD_PACKED(aux + (at) + (j))
+#define EPILOGUE_GELU_OUTPUT(begun, x) ((begun) * (x))
+#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
+#else
+#define EPILOGUE_APPLY_GELU(begun, at, j, n)
+#endif
 
 // sum = alpha * sum over s < parts of part[s, b, i, j], added in the order of s, then the epilogue into C.
 // part [parts, batch, m, n] dense, or C itself (parts = 1, ld = ldc) in place; C [batch, m, n] with ldc, stride_c.
@@ -135,7 +170,7 @@ __kernel void gemm_epilogue_forward(
     TEAM_FOR(j, n) {
       floatL sum = lanes_load(part + from, j, n);
       for (int s = 1; s < parts; ++s) sum += lanes_load(part + from + (size_t)s * part_stride, j, n);
-      EPILOGUE_STORE(alpha * sum, i, at, j, n);
+      EPILOGUE_STORE(alpha * sum, EPILOGUE_ROW_OF(i), at, j, n);
     }
   }
 }

@@ -77,7 +77,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gemm_forward(
   for (int r = 0; r < 4; ++r) {
     const int i = tile_row + row + r;
     const size_t at = entry * stride_c + (size_t)i * ldc;
-    if (i < m && j < n) EPILOGUE_STORE(alpha * sum[r], i, at, j, n);
+    if (i < m && j < n) EPILOGUE_STORE(alpha * sum[r], EPILOGUE_ROW_OF(i), at, j, n);
   }
 }
 

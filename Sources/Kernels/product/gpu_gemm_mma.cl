@@ -208,7 +208,7 @@ __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) void gemm_mma_fo
       const int row = tile_row + r / MMA_M * MMA_WARP_M + i * MMA_M + r % MMA_M;
       const float4 value = *(__local const float4 *)(rows + r * MMA_SUM_ROW + column);
       const size_t at = entry * stride_c + (size_t)row * ldc;
-      if (row < m && tile_column + column < n) EPILOGUE_STORE(alpha * value, row, at, tile_column + column, n);
+      if (row < m && tile_column + column < n) EPILOGUE_STORE(alpha * value, EPILOGUE_ROW_OF(row), at, tile_column + column, n);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }

@@ -1,9 +1,10 @@
 #include "team.cl"
 
-// What the device's multiply-adds reach in registers: independent chains hide the latency of one.
+// What the device's multiply-adds reach in registers: independent chains hide the latency of one. Twelve, a factor and a term
+// fit the sixteen vector registers of AVX2; a chain in memory would be timed for its loads and stores.
 // y [1] is written if a sum is NaN, which none is: the compiler cannot know. Traffic: none;
 // 2 * MULTIPLY_ADD_CHAINS * LANES * rounds operations an item.
-#define MULTIPLY_ADD_CHAINS 16
+#define MULTIPLY_ADD_CHAINS 12
 __kernel void multiply_add(OUT(float, y), const int rounds) {
   USE_OUT(float, y);
   floatL sum[MULTIPLY_ADD_CHAINS];
