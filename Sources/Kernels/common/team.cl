@@ -123,11 +123,18 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #define PREFETCH(p)
 #endif
 
+// On a GPU an array is in registers only where constants index it.
+#if TEAM_SIZE > 1
+#define TAIL_UNROLL _Pragma("unroll")
+#else
+#define TAIL_UNROLL
+#endif
+
 // LANES values from p[i], `fill` from index n on; never reads at or past n.
 static inline floatL lanes_load_or(__global const float *p, int i, int n, float fill) {
   if (i + LANES <= n) return LOAD_PACKED(p + i);
   float tail[LANES];
-  for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
+  TAIL_UNROLL for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
   return vloadL(0, tail);
 }
 static inline floatL lanes_load(__global const float *p, int i, int n) { return lanes_load_or(p, i, n, 0.0f); }
@@ -140,7 +147,7 @@ static inline void lanes_store(__global float *p, int i, int n, floatL v) {
   }
   float tail[LANES];
   vstoreL(v, 0, tail);
-  for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
+  TAIL_UNROLL for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
 }
 
 // v where the lane's index is below n, else `fill`: for reductions that must not see the tail.
