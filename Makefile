@@ -1,15 +1,17 @@
-# make digits   train on handwritten digits and look at the result
-# make test     build and run every test
-# make bundle   dist/driftgpu-linux-x86_64.tar.xz: the program for machines without Swift
+# make digits      train on handwritten digits and look at the result
+# make test        build and run every test
+# make check-amd   put every kernel through the compiler for AMD's GPUs; see Documentation/devices.md for NVIDIA's
+# make bundle      dist/driftgpu-linux-x86_64.tar.xz: the program for machines without Swift
 # All install what is missing first; a second run neither installs nor builds anything again.
 
 PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev libjpeg-dev libwebp-dev zlib1g-dev liblapacke-dev
 TEST_PACKAGES = oclgrind
+COMPILER_PACKAGES = clang-19 libclc-19 llvm-19
 BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.
 FLAGS = -c release -Xswiftc -enable-testing
 
-.PHONY: digits test bundle build setup clean
+.PHONY: digits test check-amd bundle build setup clean
 
 digits: build
 	.build/release/driftgpu train --auto-resume
@@ -24,6 +26,10 @@ test:
 	Scripts/test-launcher
 	Scripts/test-oclgrind
 	Scripts/fuzz all 20
+
+check-amd: build
+	@Scripts/setup $(COMPILER_PACKAGES)
+	Scripts/check-gpu-compilers --check amd
 
 bundle:
 	@Scripts/setup $(PACKAGES) $(BUNDLE_PACKAGES)

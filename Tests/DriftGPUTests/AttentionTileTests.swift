@@ -9,7 +9,7 @@ import Testing
         _ kernel: AttentionTile.Kernel, _ headDim: Int, own: Int = 300, other: Int = 300, local: Int = 32 << 10
     ) -> AttentionTile {
         let traits = DeviceTraits(teamSize: 64, lanes: 4, computeUnits: 2, localMemory: local)
-        return AttentionTile(kernel, headDim: headDim, own: own, other: other, isDropping: false, traits: traits)
+        return AttentionTile(kernel, headDim: headDim, own: own, other: other, traits: traits)
     }
 
     @Test(arguments: AttentionTile.Kernel.allCases) func fitsLocalMemory(_ kernel: AttentionTile.Kernel) {
@@ -35,7 +35,7 @@ import Testing
         try TestDevice.with(.gpu) { device in
             for (headDim, own, other) in [(64, 300, 300), (80, 35, 35), (12, 5, 5)] {
                 let tile = AttentionTile(
-                    kernel, headDim: headDim, own: own, other: other, isDropping: true, traits: device.traits)
+                    kernel, headDim: headDim, own: own, other: other, traits: device.traits)
                 let defines = tile.defines.merging(["HEAD_DIM": "\(headDim)", "DROPOUT": "1"]) { $1 }
                 let handle = try device.makeKernel(
                     "attention_\(kernel.rawValue)", family: "attention\(kernel.familySuffix)", defines: defines)

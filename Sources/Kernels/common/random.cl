@@ -92,32 +92,20 @@ static inline uint8 dropout_words(uint4 clock, int stream, ulong block) {
 }
 #endif
 
-// Factors 0 or 1/(1-p) of the LANES elements from `element` on. Fast where `element` is a multiple of LANES: give each row
-// a stride in the element numbering that is one (nothing is stored, so the gaps cost nothing).
+// Factors 0 or 1/(1-p) of the LANES elements from `element` on, a multiple of LANES: rows have a stride in the element
+// numbering that is one (nothing is stored, so the gaps cost nothing).
 static inline floatL dropout_lanes(uint4 clock, int stream, ulong element, float probability) {
   uint threshold = dropout_threshold(probability);
   float kept = threshold < 65536u ? 1.0f / (1.0f - probability) : 0.0f;
-  uintL bits;
-  if ((element & (LANES - 1)) == 0) {
 #if LANES == 16
-    bits = convert_uint16(as_ushort16(dropout_words(clock, stream, element >> 3)));
+  const uintL bits = convert_uint16(as_ushort16(dropout_words(clock, stream, element >> 3)));
 #elif LANES == 8
-    bits = convert_uint8(as_ushort8(philox_block(clock, stream, element >> 3)));
+  const uintL bits = convert_uint8(as_ushort8(philox_block(clock, stream, element >> 3)));
 #else
-    uint4 w = philox_block(clock, stream, element >> 3);
-    bits = convert_uint4(as_ushort4((element & 4) ? w.hi : w.lo));
+  const uint4 w = philox_block(clock, stream, element >> 3);
+  const int high = (element & 4) != 0;
+  const uintL bits = convert_uint4(as_ushort4((uint2)(high ? w.z : w.x, high ? w.w : w.y)));
 #endif
-  } else {
-    uint pick[LANES];
-    uint4 w = philox_block(clock, stream, element >> 3);
-    for (int lane = 0; lane < LANES; ++lane) {
-      int k = (int)((element + lane) & 7);
-      if (k == 0) w = philox_block(clock, stream, (element + lane) >> 3);
-      uint word = k < 4 ? (k < 2 ? w.x : w.y) : (k < 6 ? w.z : w.w);
-      pick[lane] = (k & 1) ? word >> 16 : word & 0xFFFFu;
-    }
-    bits = vloadL(0, pick);
-  }
   return select((floatL)(0.0f), (floatL)(kept), bits >= (uintL)(threshold));
 }
 

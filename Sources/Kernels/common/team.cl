@@ -147,16 +147,23 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #define PREFETCH_WRITE(p)
 #endif
 
+// On a GPU an array is in registers only where constants index it.
+#if TEAM_SIZE > 1
+#define TAIL_UNROLL _Pragma("unroll")
+#else
+#define TAIL_UNROLL
+#endif
+
 // The ends of rows, lane by lane.
 CALLED floatL lanes_load_tail(__global const float *p, int i, int n, float fill) {
   float tail[LANES];
-  for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
+  TAIL_UNROLL for (int k = 0; k < LANES; ++k) tail[k] = i + k < n ? p[i + k] : fill;
   return vloadL(0, tail);
 }
 CALLED void lanes_store_tail(__global float *p, int i, int n, floatL v) {
   float tail[LANES];
   vstoreL(v, 0, tail);
-  for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
+  TAIL_UNROLL for (int k = 0; k < LANES && i + k < n; ++k) p[i + k] = tail[k];
 }
 
 // LANES values from p[i], `fill` from index n on; never reads at or past n.

@@ -154,6 +154,7 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
     }
 
     float4 products[DRIFT_PAIRS];
+#pragma unroll
     for (int k = 0; k < DRIFT_PAIRS; ++k) products[k] = (float4)(0.0f);
     for (int s = 0; s < width; s += FIELD_COLUMNS) {
       float4 sum[TEMPERATURES][4];
@@ -226,18 +227,25 @@ __kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float,
           products[pair] += (float4)(dot(sum[q][0], sum[r][0]), dot(sum[q][1], sum[r][1]), dot(sum[q][2], sum[r][2]),
                                      dot(sum[q][3], sum[r][3]));
     }
-    for (int pair = 0; pair < DRIFT_PAIRS; ++pair) {
+    // Four samples of a pair at a time, through the memory of the targets. Unrolled, so that the products are registers.
 #pragma unroll
-      for (int r = 0; r < 4; ++r) {
-        const float4 p = products[pair];
-        TEAM_BARRIER;
-        scratch[TEAM_RANK] = r == 0 ? p.x : r == 1 ? p.y : r == 2 ? p.z : p.w;
-        TEAM_BARRIER;
-        const int i = first + item_row + r;
-        if (item_column == 0 && i < samples) {
-          float total = 0.0f;
-          for (int k = 0; k < FIELD_COLUMN_ITEMS; ++k) total += scratch[TEAM_RANK + k];
-          product[((size_t)pair * groups + b) * samples + i] = total;
+    for (int pair = 0; pair < DRIFT_PAIRS; ++pair) {
+      TEAM_BARRIER;
+      vstore4(products[pair], TEAM_RANK, target_tile);
+      TEAM_BARRIER;
+      if (item_column == 0) {
+        float total[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        for (int k = 0; k < FIELD_COLUMN_ITEMS; ++k) {
+          const float4 p = vload4(TEAM_RANK + k, target_tile);
+          total[0] += p.x;
+          total[1] += p.y;
+          total[2] += p.z;
+          total[3] += p.w;
+        }
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+          const int i = first + item_row + r;
+          if (i < samples) product[((size_t)pair * groups + b) * samples + i] = total[r];
         }
       }
     }

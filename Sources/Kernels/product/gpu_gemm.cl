@@ -74,6 +74,8 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gemm_forward(
     barrier(CLK_LOCAL_MEM_FENCE);
   }
   const int j = tile_column + column;
+  // Unrolled, so that the sums are registers.
+#pragma unroll
   for (int r = 0; r < 4; ++r) {
     const int i = tile_row + row + r;
     const size_t at = entry * stride_c + (size_t)i * ldc;

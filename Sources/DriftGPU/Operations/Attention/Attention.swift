@@ -176,7 +176,7 @@ struct Attention: Operation {
                     local: [tile.items], traffic: traffic))
         }
         let tile = AttentionTile(
-            kernel, headDim: headDim, own: own, other: other, isDropping: dropout != nil, traits: context.traits)
+            kernel, headDim: headDim, own: own, other: other, traits: context.traits)
         return context.teamLaunch(
             "attention_\(kernel.rawValue)", family: "attention\(kernel.familySuffix)",
             defines: defines(context).merging(tile.defines) { $1 }, teams: groups(tile.ownRows), arguments: arguments,

@@ -18,14 +18,15 @@ struct AttentionTile: Sendable, Hashable {
     let headDim: Int
 
     /// Blocks for heads of `headDim` columns where the own side has `own` rows and the other `other`: the largest that fit
-    /// 255 registers of an item (seen with ptxas for sm_90) and the device's local memory, and no larger than the sides.
-    init(_ kernel: Kernel, headDim: Int, own: Int, other: Int, isDropping: Bool, traits: DeviceTraits) {
+    /// 255 registers of an item (Scripts/check-gpu-compilers) and the device's local memory, and no larger than the sides.
+    init(_ kernel: Kernel, headDim: Int, own: Int, other: Int, traits: DeviceTraits) {
         teamSize = traits.teamSize
         self.headDim = headDim
         switch kernel {
         case .forward: (ownPerItem, tilePerItem) = (8, headDim <= 80 ? 8 : 4)
         case .backwardQuery: (ownPerItem, tilePerItem) = (headDim <= 96 ? 8 : 4, 4)
-        case .backwardKey: (ownPerItem, tilePerItem) = (headDim <= (isDropping ? 48 : 64) ? 8 : 4, 4)
+        // Two sums for each own row.
+        case .backwardKey: (ownPerItem, tilePerItem) = headDim <= 32 ? (8, 4) : (4, headDim <= 64 ? 8 : 4)
         }
         while ownRows / 2 >= own, canHalveOwn { ownPerItem /= 2 }
         while tileRows / 2 >= other, tilePerItem > 2 { tilePerItem /= 2 }
@@ -35,7 +36,7 @@ struct AttentionTile: Sendable, Hashable {
 
     /// Blocks of the softmax entropy, whose forward has few units: all heads of a row belong to one. Its rows are small therefore.
     static func entropy(isForward: Bool, headDim: Int, own: Int, other: Int, traits: DeviceTraits) -> AttentionTile {
-        var tile = AttentionTile(.backwardQuery, headDim: headDim, own: own, other: other, isDropping: false, traits: traits)
+        var tile = AttentionTile(.backwardQuery, headDim: headDim, own: own, other: other, traits: traits)
         let most = isForward ? 2 : 4
         while tile.ownPerItem > most, tile.canHalveOwn { tile.ownPerItem /= 2 }
         return tile
