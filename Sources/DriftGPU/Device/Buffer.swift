@@ -29,7 +29,7 @@ final class Buffer {
         var filled = device.commands.fill(handle, with: fill, byteCount: size)
         // Drivers allocate when memory is first used: what they did not promise is tried at once.
         if filled == CL_SUCCESS, device.about.maxAllocation > 0, size > device.about.maxAllocation {
-            filled = device.commands.driver.finish(device.queue)
+            filled = device.commands.drain()
         }
         guard filled == CL_SUCCESS else {
             clReleaseMemObject(handle)

@@ -112,7 +112,7 @@ public final class Device {
     }
 
     deinit {
-        clFinish(queue)
+        commands.drain()
         for program in programs.values { clReleaseProgram(program) }
         clReleaseContext(context)
     }

@@ -80,7 +80,7 @@ public final class Executor {
     }
 
     deinit {
-        clFinish(device.queue)
+        device.commands.drain()
         for case .kernel(let kernel) in entries { clReleaseKernel(kernel.handle) }
     }
 

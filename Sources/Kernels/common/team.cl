@@ -133,8 +133,9 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 #endif
 
 // Asks for the cache line of an address that need not exist: to read it soon, to read it later (for the second-level cache),
-// to write it. A GPU hides latency by other means.
-#if TEAM_SIZE == 1 && defined(__has_builtin)
+// to write it. A GPU hides latency by other means. SPIR-V has no word for it: a driver that translates to SPIR-V may end the
+// process over it.
+#if TEAM_SIZE == 1 && defined(__has_builtin) && !defined(__SPIR__) && !defined(__SPIRV__)
 #if __has_builtin(__builtin_prefetch)
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
 #define PREFETCH_FAR(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
