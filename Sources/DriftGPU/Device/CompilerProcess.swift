@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Both hold an end of a socket, the compiler its standard input: a line of JSON there and a line back. It ends when its end is
 /// closed, so it outlives nobody.
-final class CompilerProcess: Sendable {
+package final class CompilerProcess: Sendable {
     /// The device it opens, and how.
     struct Setting: Codable {
         let index: Int
