@@ -43,7 +43,7 @@ import Testing
         let graph = Graph()
         graph.output(try graph.matrixMultiply(graph.input("x", [64, 64]), graph.input("w", [64, 64])))
         let programs = try PlannedDevice(.largeGPU, precision: .bf16).programs([graph])
-        #expect(programs.map(\.family) == ["gemm_mma", "mma"])
+        #expect(programs.map(\.family) == ["gpu_gemm_mma", "gpu_mma"])
         #expect(programs.allSatisfy { $0.defines["MMA_PTX"] == "1" && $0.defines["MMA_BF16"] == "1" })
         #expect(programs[1].kernels == [.init(name: "mma_check", groups: [.init(items: 128, localBytes: 0)])])
         let emulated = try PlannedDevice(.largeGPU, precision: .tf32, cores: .emulation).programs([graph])
