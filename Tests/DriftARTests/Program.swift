@@ -37,10 +37,16 @@ struct Program {
     func finish() throws -> Result {
         process.waitUntilExit()
         let code = process.terminationReason == .exit ? process.terminationStatus : nil
-        return (code, try folder.text(name + "out"), try folder.text(name + "err"))
+        return (code, try folder.text(name + "out"), Self.withoutCompilation(try folder.text(name + "err")))
     }
 
-    /// What it has printed on standard error so far.
+    /// Whether kernels are compiled depends on which tests came before, and so do the lines that tell of it.
+    private static func withoutCompilation(_ errors: String) -> String {
+        errors.split(separator: "\n", omittingEmptySubsequences: false)
+            .filter { !$0.hasPrefix("compiling kernels, once for this device: ") }.joined(separator: "\n")
+    }
+
+    /// What it has printed on standard error so far, the progress of compiling included.
     var errors: String { (try? folder.text(name + "err")) ?? "" }
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
