@@ -25,6 +25,7 @@ test:
 	Scripts/test-suites
 	Scripts/test-launcher
 	Scripts/test-oclgrind
+	Scripts/gpu-visit --dry-run --program .build/release/driftgpu .build/visit
 	Scripts/fuzz all 20
 
 check-amd: build

@@ -3,16 +3,21 @@
 
     bench/compare_pytorch.py --driftgpu .build/release/driftgpu --size digits
     bench/compare_pytorch.py --check Tests/Fixtures/golden
+    bench/compare_pytorch.py --alone --seconds 120 --size base,digits --json pytorch.json
 
 bench/README.md says what is compared and how to read the table.
 """
 
 import argparse
+import gc
 import itertools
 import os
 import platform
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,66 +33,133 @@ from workloads import MODES, PRECISIONS, Sampling, TrainingStep
 def compare(options: argparse.Namespace) -> Report:
     device = torch.device(options.device)
     kind = "cpu" if device.type == "cpu" else "gpu"
-    driftgpu = Driftgpu(options.driftgpu, kind, options.threads, options.repetitions)
+    driftgpu = Driftgpu(
+        options.driftgpu, options.driftgpu_device or kind, options.threads, options.repetitions, options.labels_per_step, options.batch
+    )
     stopwatch = Stopwatch(device, options.repetitions)
     report = Report(describe(device, options))
     others = OtherLoad()
-    for size in options.size:
+    deadline = time.monotonic() + options.seconds
+    for size, work_kind in itertools.product(options.size, options.work):
         recipe = Recipe.from_config(driftgpu.config(size))
-        for work_kind in options.work:
-            works = prepare(options, recipe, work_kind, size, stopwatch, report)
+        if options.alone:
+            # One after the other: what there is when time is up has its figures.
+            for entry in kinds_of_work(options, recipe, work_kind, size):
+                call = warmed_up(entry, recipe, stopwatch, report, deadline)
+                if call and not options.warm_up:
+                    report.add_pytorch(entry.work, entry.variant, stopwatch(call))
+                # Memory of this model is the next one's.
+                del call
+                free(device)
+                keep(report, options)
+            continue
+        works = {
+            (entry.work, entry.variant): call
+            for entry in kinds_of_work(options, recipe, work_kind, size)
+            if (call := warmed_up(entry, recipe, stopwatch, report, deadline))
+        }
 
-            def time_driftgpu() -> None:
-                if work_kind == "step":
-                    report.add_driftgpu(driftgpu.steps(size))
+        def time_driftgpu() -> None:
+            for precision in options.precision:
+                try:
+                    if work_kind == "step":
+                        timings = driftgpu.steps(size, precision)
+                    else:
+                        timings = driftgpu.samples(size, options.labels, options.per_label, precision)
+                except DriftgpuError as error:
+                    # Devices without tensor cores have single precision alone.
+                    if precision == "fp32":
+                        raise
+                    report.leave_out(f"driftgpu, {work_kind} {size} {precision}: {error}")
                 else:
-                    report.add_driftgpu(driftgpu.samples(size, options.labels, options.per_label))
+                    report.add_driftgpu(timings, precision)
 
-            def time_pytorch() -> None:
-                for (work, variant), call in works.items():
-                    report.add_pytorch(work, variant, stopwatch(call))
+        def time_pytorch() -> None:
+            for (work, variant), call in works.items():
+                report.add_pytorch(work, variant, stopwatch(call))
 
-            for number in range(options.rounds):
-                progress(f"{work_kind} {size}: round {number + 1} of {options.rounds}")
-                # Each goes first as often as the other: what grows warm or slow over a round favours neither.
-                sides = [time_driftgpu, time_pytorch]
-                for side in sides if number % 2 == 0 else reversed(sides):
-                    with others:
-                        side()
-            report.about["driftgpu"] = driftgpu.about
-            report.about["cores_used_by_others"] = others.cores
-            # A run takes long; what there is so far survives its end.
-            if options.json:
-                report.write(options.json)
+        for number in range(options.rounds):
+            progress(f"{work_kind} {size}: round {number + 1} of {options.rounds}")
+            # Each goes first as often as the other: what grows warm or slow over a round favours neither.
+            sides = [time_driftgpu, time_pytorch]
+            for side in sides if number % 2 == 0 else reversed(sides):
+                with others:
+                    side()
+        report.about["driftgpu"] = driftgpu.about
+        report.about["cores_used_by_others"] = others.cores
+        # A run takes long; what there is so far survives its end.
+        keep(report, options)
+        works.clear()
+        free(device)
     return report
 
 
-def prepare(
-    options: argparse.Namespace, recipe: Recipe, kind: str, size: str, stopwatch: Stopwatch, report: Report
-) -> dict[tuple[Work, Variant], Callable[[], object]]:
-    """Every work of a kind in every way to run it, warmed up. What does not run is named in the report."""
-    device, labels, per_label = stopwatch.device, options.labels, options.per_label
-    works: dict[tuple[Work, Variant], Callable[[], object]] = {}
-    for is_guided, encode_once, precision, mode in itertools.product(
-        (False,) if kind == "step" else (False, True), (True, False), options.precision, options.mode
+@dataclass(frozen=True)
+class Entry:
+    """A piece of work in one way to run it, not yet made."""
+
+    work: Work
+    variant: Variant
+    make: Callable[[Recipe, torch.device], Callable[[], object]]
+
+
+def kinds_of_work(options: argparse.Namespace, recipe: Recipe, kind: str, size: str) -> Iterator[Entry]:
+    """Every work of a kind in every way to run it: what is worth the most first, where time may end early."""
+    labels, per_label = options.labels, options.per_label
+    encodings = {"once": [True], "each": [False], "both": [True, False]}[options.encode]
+    for mode, precision, is_guided, encode_once in itertools.product(
+        options.mode, options.precision, (False,) if kind == "step" or options.plain else (False, True), encodings
     ):
-        if kind == "step":
-            work = Work(kind, size, encode_once)
-            call = TrainingStep(recipe, encode_once, device, precision, mode)
-        else:
-            work = Work(kind, size, encode_once, is_guided, labels, per_label)
-            call = Sampling(recipe, encode_once, is_guided, labels, per_label, device, precision, mode)
         variant = Variant(mode, precision)
-        progress(f"{work.name}: {variant.name} warms up")
-        try:
-            stopwatch.warm_up(call)
-        # Compilers fail in many ways (no g++, too little memory); the other ways to run remain.
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            report.about.setdefault("left_out", []).append(f"{work.name}, {variant.name}: {reason}")
+        if kind == "step":
+            work = Work(kind, size, encode_once, images=recipe.labels * recipe.samples)
+            yield Entry(work, variant, partial(make_step, work=work, variant=variant))
         else:
-            works[work, variant] = call
-    return works
+            work = Work(kind, size, encode_once, is_guided, labels, per_label, images=labels * per_label)
+            yield Entry(work, variant, partial(make_sampling, work=work, variant=variant))
+
+
+def make_step(recipe: Recipe, device: torch.device, work: Work, variant: Variant) -> Callable[[], object]:
+    return TrainingStep(recipe, work.encode_once, device, variant.precision, variant.mode)
+
+
+def make_sampling(recipe: Recipe, device: torch.device, work: Work, variant: Variant) -> Callable[[], object]:
+    return Sampling(
+        recipe, work.encode_once, work.is_guided, work.labels, work.per_label, device, variant.precision, variant.mode
+    )
+
+
+def warmed_up(
+    entry: Entry, recipe: Recipe, stopwatch: Stopwatch, report: Report, deadline: float
+) -> Callable[[], object] | None:
+    """The work after its first runs; None where it does not run or time is up, which is named in the report."""
+    name = f"{entry.work.name}, {entry.variant.name}"
+    if time.monotonic() >= deadline:
+        report.leave_out(f"{name}: no time left")
+        return None
+    progress(f"{name}: warms up")
+    try:
+        call = entry.make(recipe, stopwatch.device)
+        stopwatch.warm_up(call)
+    # Compilers fail in many ways (no g++, too little memory); the other ways to run remain.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        report.leave_out(f"{name}: {reason}")
+        return None
+    return call
+
+
+def free(device: torch.device) -> None:
+    """Gives back what models that are gone held."""
+    torch.compiler.reset()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def keep(report: Report, options: argparse.Namespace) -> None:
+    if options.json:
+        report.write(options.json)
 
 
 def describe(device: torch.device, options: argparse.Namespace) -> dict[str, object]:
@@ -136,6 +208,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=positive, default=5, help="measurements of each work in a round")
     parser.add_argument("--labels", type=positive, default=10, help="labels in sampling")
     parser.add_argument("--per-label", type=positive, default=16, help="images of each label in sampling")
+    parser.add_argument("--labels-per-step", type=positive, help="labels in a step, instead of the size's own")
+    parser.add_argument("--batch", type=positive, help="images in a step, instead of the size's own")
+    parser.add_argument("--encode", choices=("once", "each", "both"), default="both", help="labels once or every image")
+    parser.add_argument("--plain", action="store_true", help="no guidance in sampling")
+    parser.add_argument("--driftgpu-device", metavar="NAME", help="driftgpu's device, where it is not the kind PyTorch uses")
+    parser.add_argument("--alone", action="store_true", help="time PyTorch only, each work once, what matters most first")
+    parser.add_argument("--warm-up", action="store_true", help="with --alone: compile, which fills the caches, and time nothing")
+    parser.add_argument(
+        "--seconds", type=positive, default=1 << 30, help="begin no further work after as many; what is left out is named"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything that was measured")
     parser.add_argument(
         "--check", type=Path, metavar="FOLDER", help="only compare the model with recorded results of the reference"
@@ -171,7 +253,7 @@ def main() -> int:
     report.print()
     # Threads that wait for each other lose far more than their share when another program takes a core from one.
     spare = len(os.sched_getaffinity(0)) - (options.threads if options.device == "cpu" else 1)
-    others = report.about["cores_used_by_others"]
+    others = report.about.get("cores_used_by_others")
     if others is not None and others > spare + 0.1:
         print("Other programs took cores from these: the ratios do not hold. Repeat when the machine is idle.")
     return 0

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Work:
     is_guided: bool = False
     labels: int = 0
     per_label: int = 0
+    images: int = field(default=0, compare=False)
 
     @property
     def name(self) -> str:
@@ -41,24 +42,30 @@ class Timing:
 
 
 class Driftgpu:
-    """The program at `path`, on the kind of device PyTorch uses and, on a CPU, with as many threads."""
+    """The program at `path`, on a device and, on a CPU, with as many threads as PyTorch."""
 
-    def __init__(self, path: Path, device: str, threads: int, repetitions: int) -> None:
+    def __init__(
+        self, path: Path, device: str, threads: int, repetitions: int, labels_per_step: int | None = None, batch: int | None = None
+    ) -> None:
         self.path, self.device, self.repetitions = path, device, repetitions
         # PoCL's name for it up to version 4, and from 5 on.
         limits = {"POCL_MAX_PTHREAD_COUNT": str(threads), "POCL_CPU_MAX_CU_COUNT": str(threads)}
         self.environment = os.environ | (limits if device == "cpu" else {})
+        options = {"--labels-per-step": labels_per_step, "--batch": batch}
+        self.batch_options = [word for name, value in options.items() if value for word in (name, str(value))]
         self.about = ""
 
     def config(self, size: str) -> dict[str, Any]:
-        return self._parse(self._run("bench", "step", "--size", size, "--print-config"), "--print-config")
+        return self._parse(
+            self._run("bench", "step", "--size", size, "--print-config", *self.batch_options), "--print-config"
+        )
 
-    def steps(self, size: str) -> dict[Work, Timing]:
-        report = self._bench("step", size)
+    def steps(self, size: str, precision: str) -> dict[Work, Timing]:
+        report = self._bench("step", size, precision, *self.batch_options)
         return {Work("step", size, entry["encodeOnce"]): self._timing(entry) for entry in report["step"]}
 
-    def samples(self, size: str, labels: int, per_label: int) -> dict[Work, Timing]:
-        report = self._bench("sample", size, "--labels", str(labels), "--per-label", str(per_label))
+    def samples(self, size: str, labels: int, per_label: int, precision: str) -> dict[Work, Timing]:
+        report = self._bench("sample", size, precision, "--labels", str(labels), "--per-label", str(per_label))
         return {
             Work("sample", size, entry["encodeOnce"], entry["isGuided"], entry["labels"], entry["perLabel"]):
                 self._timing(entry)
@@ -69,15 +76,15 @@ class Driftgpu:
     def _timing(self, entry: dict[str, Any]) -> Timing:
         return Timing(entry["timing"]["median"], entry["timing"]["minimum"])
 
-    def _bench(self, kind: str, size: str, *arguments: str) -> dict[str, Any]:
+    def _bench(self, kind: str, size: str, precision: str, *arguments: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "report.json"
             self._run(
                 "bench", kind, "--size", size, "--json", str(file), "--repetitions", str(self.repetitions),
-                "--device", self.device, *arguments,
+                "--device", self.device, "--precision", precision, *arguments,
             )  # fmt: skip
             report = self._parse(file.read_text() if file.exists() else "", f"bench {kind} --json")
-        self.about = f"{report['device']}, driver {report['driver']}, {report['precision']}"
+        self.about = f"{report['device']}, driver {report['driver']}"
         return report
 
     def _run(self, *arguments: str) -> str:

@@ -53,12 +53,18 @@ class Variant:
 @dataclass
 class Report:
     about: dict[str, Any]
-    driftgpu: dict[Work, Series] = field(default_factory=dict)
+    driftgpu: dict[tuple[Work, str], Series] = field(default_factory=dict)
     pytorch: dict[Work, dict[Variant, Series]] = field(default_factory=dict)
 
-    def add_driftgpu(self, timings: dict[Work, Timing]) -> None:
+    def add_driftgpu(self, timings: dict[Work, Timing], precision: str) -> None:
         for work, timing in timings.items():
-            self.driftgpu.setdefault(work, Series()).rounds.append(timing)
+            self.driftgpu.setdefault((work, precision), Series()).rounds.append(timing)
+
+    def leave_out(self, what: str) -> None:
+        """Names what has no figures, once."""
+        named = self.about.setdefault("left_out", [])
+        if what not in named:
+            named.append(what)
 
     def add_pytorch(self, work: Work, variant: Variant, timing: Timing) -> None:
         self.pytorch.setdefault(work, {}).setdefault(variant, Series()).rounds.append(timing)
@@ -68,11 +74,11 @@ class Report:
         return min(variants, key=lambda variant: variants[variant].median)
 
     def rows(self) -> list[list[str]]:
-        """One row for each way to run PyTorch; the fastest of its precision has a star."""
+        """One row for each way to run PyTorch, beside driftgpu at the same precision; the fastest of its precision has a star."""
         rows = [["work", "PyTorch", "ms", "minimum", "driftgpu ms", "minimum", "PyTorch / driftgpu"]]
         for work, variants in self.pytorch.items():
-            own = self.driftgpu.get(work)
             for variant, series in variants.items():
+                own = self.driftgpu.get((work, variant.precision))
                 star = "*" if variant == self.fastest(work, variant.precision) else ""
                 row = [work.name, variant.name + star, f"{series.median * 1e3:.2f}", f"{series.minimum * 1e3:.2f}"]
                 if own:
@@ -92,8 +98,8 @@ class Report:
     def write(self, path: Path) -> None:
         entries = []
         for work, variants in self.pytorch.items():
-            own = self.driftgpu.get(work)
             for variant, series in variants.items():
+                own = self.driftgpu.get((work, variant.precision))
                 entries.append(
                     vars(work)
                     | {
@@ -105,4 +111,7 @@ class Report:
                         "ratio": round(series.ratio(own), 4) if own else None,
                     }
                 )
-        path.write_text(json.dumps({"about": self.about, "comparisons": entries}, indent=2) + "\n")
+        # Under its name only when it is whole: a run may be ended at any time.
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps({"about": self.about, "comparisons": entries}, indent=2) + "\n")
+        part.replace(path)

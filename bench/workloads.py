@@ -30,6 +30,12 @@ def compiled(function: Callable[..., Tensor], mode: str) -> Callable[..., Tensor
     return torch.compile(function, mode=name, dynamic=False, fullgraph=True)
 
 
+def begin_step(mode: str) -> None:
+    """Says that what the last step gave is not needed any more: a CUDA graph may write there."""
+    if mode == "cudagraphs":
+        torch.compiler.cudagraph_mark_step_begin()
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """Also sets whether float32 products may be computed in tf32, which is global."""
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
@@ -87,9 +93,11 @@ class TrainingStep:
         ) * 2 - 1
         self.radii = torch.tensor(recipe.radii, device=device)
         self.alpha = torch.tensor(recipe.alpha, device=device)
+        self.mode = mode
         self.run = compiled(self.loss, mode)
 
     def __call__(self) -> None:
+        begin_step(self.mode)
         recipe = self.recipe
         labels = torch.randperm(recipe.shape.classes, device=self.device)[: recipe.labels]
         is_dropped = torch.rand(recipe.labels, device=self.device) < recipe.label_drop
@@ -138,9 +146,11 @@ class Sampling:
         self.model = DriftAR(recipe.shape).to(device).eval()
         self.labels = torch.arange(labels, device=device) % recipe.shape.classes
         self.per_label = per_label
+        self.mode = mode
         self.run = compiled(self.sample, mode)
 
     def __call__(self) -> Tensor:
+        begin_step(self.mode)
         with torch.inference_mode():
             noise = torch.randn(
                 len(self.labels), self.per_label, self.shape.tokens, self.shape.token_width, device=self.device

@@ -1,4 +1,5 @@
 import DriftGPU
+import Foundation
 
 /// How far a check of an operation goes.
 public enum CheckDepth: Sendable {
@@ -12,6 +13,15 @@ extension OperationCase {
     /// Most input elements of a case that is checked at depth `.values`: what a device with an interpreter does in a second
     /// or so.
     static let mostElementsOfValues = 4096
+
+    /// What the products of a schedule on tensor cores may be off by, in units of the largest value. Each of a product's two inputs is
+    /// rounded to half a unit of its last place, and attention multiplies what a product gave once more.
+    static func rounding(of schedule: Schedule, _ precision: Precision) -> Double {
+        let isRounded = schedule.steps.flatMap(\.commands).contains { command in
+            if case .kernel(let launch) = command { launch.family.contains("mma") } else { false }
+        }
+        return isRounded ? 4 * exp2(-Double(precision.significantBits)) : 0
+    }
 
     /// Runs the case between sentinels and compares every output with `reference`, and the gradient of
     /// sum(output * random weights) with central differences of `reference`. At depth `.values` a large case is skipped, which
@@ -49,6 +59,7 @@ extension OperationCase {
         var options = Schedule.Options()
         options.guardBytes = 256
         let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
+        let rounding = Self.rounding(of: schedule, device.precision)
         let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: 256))
         try write(values, to: tensors, of: executor)
         for (index, pair) in zip(through, seeds) {
@@ -59,7 +70,7 @@ extension OperationCase {
         for (index, output) in outputs.enumerated() {
             let got = try executor.read(output).map { Double($0) }
             let scale = expected[index].reduce(1e-12) { max($0, abs($1)) }
-            report.compare(got, expected[index], allowed: tolerance * scale, "output \(index)")
+            report.compare(got, expected[index], allowed: (tolerance + rounding) * scale, "output \(index)")
         }
         for (position, target) in targets.enumerated() where depth == .full {
             guard let gradient = gradients[position] else {
@@ -83,7 +94,8 @@ extension OperationCase {
             }
             let scale = (got + numeric).reduce(1e-12) { max($0, abs($1)) }
             report.compare(
-                elements.map { got[$0] }, numeric, allowed: gradientTolerance * scale, "gradient of input \(target)")
+                elements.map { got[$0] }, numeric, allowed: (gradientTolerance + rounding) * scale,
+                "gradient of input \(target)")
         }
         let damage = try executor.damage()
         report.expect(damage.isEmpty, "written outside the tensors: \(damage.joined(separator: ", "))")

@@ -10,6 +10,10 @@ public struct BenchmarkReport: Codable, Sendable {
     public var kernels: [KernelBenchmark] = []
     public var step: [StepBenchmark] = []
     public var sample: [SampleBenchmark] = []
+    /// What a driver does that nobody says; a report may lack it.
+    public var probes: ProbeReport?
+    /// What its compiler made of the programs; a report may lack it.
+    public var programs: [CompilerReport]?
 
     public init(_ device: Device) {
         self.device = device.about.name

@@ -41,7 +41,11 @@ public struct KernelBenchmark: Codable, Sendable {
     }
 
     public let size: String
-    public let cases: [Case]
+    public private(set) var cases: [Case]
+
+    /// The cases of a model or part of that name; `add` brings more.
+    public init(size: String, cases: [Case] = []) { (self.size, self.cases) = (size, cases) }
+    public mutating func add(_ entry: Case) { cases.append(entry) }
 }
 
 extension KernelBenchmark {
@@ -52,7 +56,7 @@ extension KernelBenchmark {
     ///   - progress: is told each case as it is done.
     public init(
         _ configuration: Configuration, device: Device, peaks: Peaks, repetitions: Int, filter: String = "",
-        progress: (Case) -> Void
+        progress: (Case) throws -> Void
     ) throws {
         // A few blocks have every shape that many have: what is counted is the whole model's step, what is run is not.
         let whole = try Trainer.plannedSchedule(configuration, traits: device.traits, gemm: device.gemm)
@@ -80,7 +84,7 @@ extension KernelBenchmark {
     /// Times the cases of an autoencoder in the shape of kl16, with random weights, that encodes and decodes an image of `side`
     /// pixels each way.
     public init(
-        autoencoder side: Int, device: Device, peaks: Peaks, repetitions: Int, filter: String = "", progress: (Case) -> Void
+        autoencoder side: Int, device: Device, peaks: Peaks, repetitions: Int, filter: String = "", progress: (Case) throws -> Void
     ) throws {
         let weights = try VAEWeights(random: VAE.Shape(), seed: 1)
         let autoencoder = Autoencoder(weights, device: device, batchLimit: 1)
@@ -100,7 +104,7 @@ extension KernelBenchmark {
     /// not how often the executor does it.
     static func time(
         _ executor: Executor, counts: [String: Int] = [:], peaks: Peaks, repetitions: Int, filter: String,
-        progress: (Case) -> Void
+        progress: (Case) throws -> Void
     ) throws -> [Case] {
         let device = executor.memory.device
         // Each step finds the inputs that a run gives it.
@@ -145,7 +149,7 @@ extension KernelBenchmark {
                 bytes: traffic.bytes, flops: traffic.flops,
                 limit: least < 3 * peaks.launch
                     ? .launch : multiplyAddTime.median > copyTime.median ? .arithmetic : .memory)
-            progress(result)
+            try progress(result)
             cases.append(result)
         }
         return cases

@@ -8,7 +8,7 @@ extension KernelBenchmark {
     ///   - filter: part of the names of the cases to time.
     ///   - progress: is told each case as it is done.
     public init(
-        rows: Int, width: Int, device: Device, peaks: Peaks, repetitions: Int, filter: String = "", progress: (Case) -> Void
+        rows: Int, width: Int, device: Device, peaks: Peaks, repetitions: Int, filter: String = "", progress: (Case) throws -> Void
     ) throws {
         let graph = Graph()
         let table = try graph.input("table", [rows, width])

@@ -10,7 +10,9 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Time kernels, training steps and sampling against the device's own peaks.",
         discussion: "Every figure is wall clock around a finished queue. Peaks are measured first in the same run.",
-        subcommands: [Kernels.self, Step.self, Sample.self, Peak.self, Programs.self])
+        subcommands: [
+            Kernels.self, Step.self, Sample.self, Peak.self, Probes.self, Programs.self, Builds.self, Summary.self,
+        ])
 
     /// What all of them take.
     struct Common: ParsableArguments {
@@ -28,32 +30,55 @@ struct Bench: ParsableCommand {
 
         func sizes() throws -> [BenchmarkSize] { try Bench.list(size, "--size") }
 
-        /// Runs `body` on an open device, then keeps and compares what it put into the report.
-        func report(_ body: (Device, inout BenchmarkReport) throws -> Void) throws {
+        /// Runs `body` on an open device, keeps what it records as it goes, and compares it.
+        func report(_ body: (Device, Recording) throws -> Void) throws {
             try reporting {
                 let before = try compare.map { try BenchmarkReport(file: $0) }
                 let device = try deviceOptions.open()
-                var report = BenchmarkReport(device)
-                Output.line("\(report.device), driver \(report.driver), GEMM \(device.gemm.name)")
-                try body(device, &report)
-                if let json { try AtomicFile.write([UInt8](report.json()), to: json) }
+                let recording = try Recording(BenchmarkReport(device), file: json)
+                Output.line("\(recording.report.device), driver \(recording.report.driver), GEMM \(device.gemm.name)")
+                try body(device, recording)
+                try recording.finish()
                 guard let before else { return }
                 Output.line("against \(compare ?? ""): time now over time then")
-                for line in report.compared(with: before) {
+                for line in recording.report.compared(with: before) {
                     let mark = line.isRegression ? "  SLOWER" : line.isGain ? "  faster" : ""
                     Output.line(String(format: "%8.2f  ", line.ratio) + line.name + mark)
                 }
             }
         }
 
-        static func measurePeaks(_ device: Device, _ report: inout BenchmarkReport) throws -> Peaks {
+        static func measurePeaks(_ device: Device, _ recording: Recording) throws -> Peaks {
             let peaks = try Peaks(device)
-            report.peaks = peaks
+            try recording.add { $0.peaks = peaks }
             Output.line(
                 String(
                     format: "peaks: copy %.1f GB/s, multiply-add %.1f GFLOP/s, GEMM %.1f GFLOP/s, launch %.1f us",
                     peaks.copyBandwidth / 1e9, peaks.multiplyAdd / 1e9, peaks.gemm / 1e9, peaks.launch * 1e6))
             return peaks
+        }
+    }
+
+    /// A report that is kept in a file as it grows: what a run that is stopped has measured stays.
+    final class Recording {
+        private(set) var report: BenchmarkReport
+        private let file: String?
+
+        /// Throws where the file cannot be written: now, and not after the measurements.
+        init(_ report: BenchmarkReport, file: String?) throws {
+            (self.report, self.file) = (report, file)
+            try keep(synced: false)
+        }
+
+        func add(_ change: (inout BenchmarkReport) -> Void) throws {
+            change(&report)
+            try keep(synced: false)
+        }
+
+        func finish() throws { try keep(synced: true) }
+
+        private func keep(synced: Bool) throws {
+            if let file { try AtomicFile.write([UInt8](report.json()), to: file, synced: synced) }
         }
     }
 
@@ -66,6 +91,7 @@ struct Bench: ParsableCommand {
         var autoencoder = false
         @Flag(help: "Gathers and slices of 4096 rows of 256 and their gradients, instead of a training step.")
         var rows = false
+        @OptionGroup var batchOptions: BatchOptions
         @OptionGroup var common: Common
 
         func validate() throws {
@@ -73,32 +99,39 @@ struct Bench: ParsableCommand {
         }
 
         func run() throws {
-            try common.report { device, report in
-                let peaks = try Common.measurePeaks(device, &report)
+            try common.report { device, recording in
+                let peaks = try Common.measurePeaks(device, recording)
+                /// Times what is called `name`, and keeps every case as soon as it is known.
+                func time(_ name: String, _ benchmark: (_ progress: (KernelBenchmark.Case) throws -> Void) throws -> KernelBenchmark) throws {
+                    Self.head(name)
+                    try recording.add { $0.kernels.append(KernelBenchmark(size: name)) }
+                    let last = recording.report.kernels.count - 1
+                    _ = try benchmark { entry in
+                        Output.line(Self.line(entry))
+                        try recording.add { $0.kernels[last].add(entry) }
+                    }
+                }
+                let repetitions = common.repetitions
                 if autoencoder {
-                    Self.head("autoencoder")
-                    report.kernels.append(
+                    return try time("autoencoder") {
                         try KernelBenchmark(
-                            autoencoder: 256, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
-                        ) { Output.line(Self.line($0)) })
-                    return
+                            autoencoder: 256, device: device, peaks: peaks, repetitions: repetitions, filter: filter, progress: $0)
+                    }
                 }
                 if rows {
-                    Self.head("rows")
-                    report.kernels.append(
+                    return try time("rows") {
                         try KernelBenchmark(
-                            rows: 4096, width: 256, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
-                        ) { Output.line(Self.line($0)) })
-                    return
+                            rows: 4096, width: 256, device: device, peaks: peaks, repetitions: repetitions, filter: filter, progress: $0)
+                    }
                 }
                 for size in try common.sizes() {
                     var configuration = size.configuration
                     configuration.encodeOnce = !everyImage
-                    Self.head(size.rawValue)
-                    report.kernels.append(
+                    try batchOptions.apply(to: &configuration)
+                    try time(size.rawValue) {
                         try KernelBenchmark(
-                            configuration, device: device, peaks: peaks, repetitions: common.repetitions, filter: filter
-                        ) { Output.line(Self.line($0)) })
+                            configuration, device: device, peaks: peaks, repetitions: repetitions, filter: filter, progress: $0)
+                    }
                 }
             }
         }
@@ -122,36 +155,32 @@ struct Bench: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Whole training steps.")
         @Option(help: ArgumentHelp("Encode each distinct label once (true) or every image (false); both when not given.", valueName: "bool"))
         var encodeOnce: Bool?
-        @Option(help: ArgumentHelp("Generated images in a step; a multiple of the labels in a step.", valueName: "n")) var batch: Int?
         @Flag(help: "Print the settings of the size as JSON and stop.") var printConfig = false
+        @OptionGroup var batchOptions: BatchOptions
         @OptionGroup var common: Common
 
         func run() throws {
             if printConfig {
                 try reporting {
                     for size in try common.sizes() {
-                        Output.line(String(decoding: try size.configuration.json().dropLast(), as: UTF8.self))
+                        var configuration = size.configuration
+                        try batchOptions.apply(to: &configuration)
+                        Output.line(String(decoding: try configuration.json().dropLast(), as: UTF8.self))
                     }
                 }
                 return
             }
-            try common.report { _, report in
+            try common.report { _, recording in
                 Output.line("  median ms  spread  images/s  GFLOP/s  in kernels  outside  launches  arena MB  case")
                 for size in try common.sizes() {
                     for once in encodeOnce.map({ [$0] }) ?? (size.hasEncoder ? [true, false] : [true]) {
                         var configuration = size.configuration
                         configuration.encodeOnce = once
-                        if let batch {
-                            guard batch > 0, batch.isMultiple(of: configuration.labelsInStep) else {
-                                throw ConfigurationError("--batch \(batch): must be a multiple of the \(configuration.labelsInStep) labels of \(size.rawValue)")
-                            }
-                            configuration.samplesPerLabel = batch / configuration.labelsInStep
-                        }
-                        try configuration.validate()
+                        try batchOptions.apply(to: &configuration)
                         let step = try StepBenchmark(configuration, repetitions: common.repetitions) {
                             try common.deviceOptions.open(profiling: $0)
                         }
-                        report.step.append(step)
+                        try recording.add { $0.step.append(step) }
                         Output.line(Self.line(step))
                     }
                 }
@@ -182,7 +211,7 @@ struct Bench: ParsableCommand {
         }
 
         func run() throws {
-            try common.report { device, report in
+            try common.report { device, recording in
                 Output.line("  median ms  spread  images/s  case")
                 for size in try common.sizes() {
                     for kind in SampleBenchmark.Kind.all where size.hasEncoder || kind.encodeOnce && !kind.isSpeculative {
@@ -191,7 +220,7 @@ struct Bench: ParsableCommand {
                         let sample = try SampleBenchmark(
                             size.configuration, labels: labels, perLabel: perLabel, kind: kind,
                             repetitions: common.repetitions, device: device)
-                        report.sample.append(sample)
+                        try recording.add { $0.sample.append(sample) }
                         Output.line(
                             String(
                                 format: "%11.2f  %4.0f %%  %8.0f  ", sample.timing.median * 1e3, 100 * sample.timing.spread,
@@ -208,6 +237,6 @@ struct Bench: ParsableCommand {
             commandName: "devices", abstract: "The device's peaks: copy bandwidth, multiply-add, GEMM, launch.")
         @OptionGroup var common: Common
 
-        func run() throws { try common.report { _ = try Common.measurePeaks($0, &$1) } }
+        func run() throws { try common.report { _ = try Common.measurePeaks($0, $1) } }
     }
 }

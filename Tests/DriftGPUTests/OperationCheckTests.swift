@@ -33,4 +33,34 @@ import Testing
             #expect(report.failures.count == 1)
         }
     }
+
+    /// A product of two matrices, which tensor cores take, times `factor`.
+    private func product(off factor: Double = 1) -> OperationCase {
+        OperationCase(
+            name: "product", inputs: [.init(shape: [33, 40]), .init(shape: [40, 24])],
+            build: { graph, x in [try graph.matrixMultiply(x[0], x[1])] },
+            reference: { x in
+                var result = [Double](repeating: 0, count: 33 * 24)
+                for place in result.indices {
+                    let (row, column) = (place / 24, place % 24)
+                    for k in 0..<40 { result[place] += factor * x[0][row * 40 + k] * x[1][k * 24 + column] }
+                }
+                return [result]
+            })
+    }
+
+    /// Rounded inputs are allowed what they make, in products alone; an error a little larger than that fails.
+    @Test(.enabled(if: TestDevice.shapes.contains(.gpu)), arguments: [Precision.tf32, .bf16])
+    func roundedProductsAreAllowedTheirRounding(_ precision: Precision) throws {
+        let unit = 1 / Double(1 << precision.significantBits)
+        try TestDevice.with(.gpu, precision: precision) { device in
+            let (right, wrong) = try (product().check(on: device), product(off: 1 + 6 * unit).check(on: device))
+            #expect(right.failures == [] && !wrong.failures.isEmpty)
+            let sum = try sum(7, off: unit).check(on: device)
+            #expect(sum.failures.count == 1)
+        }
+        // In single precision nothing more is allowed than before.
+        let single = try TestDevice.with(.gpu) { try product(off: 1 + unit).check(on: $0) }
+        #expect(!single.failures.isEmpty)
+    }
 }

@@ -48,7 +48,7 @@ public final class Device {
     let context: cl_context
     let commands: CommandQueue
     var queue: cl_command_queue { commands.handle }
-    private let sources: KernelSource
+    let sources: KernelSource
     let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
     /// What has been compiled ahead, and what that takes; see `ProgramBuild`.
@@ -182,7 +182,8 @@ public final class Device {
         log.debug("built \(jobs.count) programs in \(ContinuousClock.now - start)")
     }
 
-    private func buildOptions(_ defines: [String: String]) -> String {
+    /// What every program is built with, and its own -D values.
+    func buildOptions(_ defines: [String: String]) -> String {
         var options = (["-cl-std=CL1.2"] + traits.definitions).joined(separator: " ")
         for (name, value) in defines.sorted(by: { $0.key < $1.key }) { options += " -D\(name)=\(value)" }
         return options

@@ -27,6 +27,9 @@ public struct PlannedDevice: Sendable {
         opening = [KernelProgram(TensorCoreCheck.launch(cores.defines(precision)))]
     }
 
+    /// What an open device is, whose opening is over.
+    public init(_ device: Device) { (traits, gemm, opening) = (device.traits, device.gemm, []) }
+
     /// `graph` scheduled for it. Throws what `Schedule` throws.
     public func schedule(_ graph: Graph, options: Schedule.Options = Schedule.Options()) throws -> Schedule {
         try Schedule(graph, traits: traits, gemm: gemm, options: options)

@@ -23,7 +23,6 @@ public final class Tuner {
     private let counts: [Int]
     private var tried = 0
     private var rejected = 0
-    private var state: UInt64 = 0x0DD1_5EED
     private let report: (String) -> Void
 
     /// Prepares the products. The device must multiply with CLBlast. `report` receives a line now and then.
@@ -73,14 +72,15 @@ public final class Tuner {
 
     private func milliseconds(_ value: Double) -> String { "\((value * 1000).rounded() / 1000) ms for all products" }
 
-    /// Tries random parameter sets and neighbours of the best in turn while `hasTime`. Returns what beats `times`.
+    /// Tries parameter sets while `hasTime`. Returns what beats `times`.
     private func search(
         _ kernel: CLBlastKernel, from times: [Double], while hasTime: () -> Bool
     ) -> (parameters: [String: Int], times: [Double])? {
         var best: (parameters: [String: Int], times: [Double])?
         var limit = total(times)
-        var seen: Set<[String: Int]> = []
-        while hasTime(), let parameters = candidate(kernel, near: tried % 2 == 0 ? nil : best?.parameters, seen: &seen) {
+        var search = ParameterSearch(
+            kernel, workGroup: device.about.maxWorkGroupSize, localMemory: device.about.localMemory)
+        while hasTime(), let parameters = search.next(best: best?.parameters) {
             guard let times = judge(kernel, parameters, limit: limit, while: hasTime), total(times) < limit else { continue }
             limit = total(times)
             best = (parameters, times)
@@ -110,29 +110,6 @@ public final class Tuner {
             }
         }
         return times
-    }
-
-    /// A legal parameter set that was not tried yet: a random one, or one that differs from `origin` in up to two values.
-    private func candidate(_ kernel: CLBlastKernel, near origin: [String: Int]?, seen: inout Set<[String: Int]>) -> [String: Int]? {
-        for _ in 0..<100_000 {
-            var parameters = origin ?? [:]
-            if origin == nil {
-                for (name, values) in kernel.values { parameters[name] = values[random(values.count)] }
-            } else {
-                for _ in 0...random(2) {
-                    let (name, values) = kernel.values[random(kernel.values.count)]
-                    parameters[name] = values[random(values.count)]
-                }
-            }
-            guard kernel.accepts(parameters, on: device.about), seen.insert(parameters).inserted else { continue }
-            return parameters
-        }
-        return nil
-    }
-
-    private func random(_ bound: Int) -> Int {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Int((state >> 33) % UInt64(max(1, bound)))
     }
 
     /// The threshold between the two ways that makes the sum least, and the times that follow.
