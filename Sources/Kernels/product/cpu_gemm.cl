@@ -1,4 +1,5 @@
-// cpu_gemm: the micro-kernel of gemm.cl for CPUs. A work-item holds a tile of C in vector registers over all of K.
+// cpu_gemm: the micro-kernel of gemm.cl for CPUs. A work-item holds a tile of C in vector registers, over all of K or,
+// where A is transposed, over a part of K at a time.
 #include "gemm_epilogue.cl"
 
 #if !defined(TEAM_GPU) && !defined(CPU_GEMM_CL)
