@@ -41,12 +41,12 @@ struct ProgramBuild {
         let start = ContinuousClock.now
         var compilers: [CompilerProcess]?
         var isChecked = false
-        var isShown = false
+        var shown: Int?
         func report() {
             let done = queue.done
             // The end of something short is not worth a line.
-            guard isShown || Self.seconds(since: start) > Self.silence && queue.count - done > 2 else { return }
-            isShown = true
+            guard shown != nil ? shown != done : Self.seconds(since: start) > Self.silence && queue.count - done > 2 else { return }
+            shown = done
             device.compiling?(done, queue.count)
         }
         defer {
