@@ -115,6 +115,29 @@ import Testing
         }
     }
 
+    @Test("waiting for the queue waits for what was flushed before")
+    func finishAfterFlush() throws {
+        try with { device, memory in
+            let graph = Graph()
+            graph.output(try graph.scale(graph.input("x", [1 << 16]), by: 2))
+            let executor = try memory.executor(graph)
+            try executor.run()
+            try device.finish()
+            for _ in 0..<20 {
+                for _ in 0..<20 { try executor.run() }
+                var event: cl_event?
+                try OpenCLError.check(clEnqueueMarkerWithWaitList(device.queue, 0, nil, &event), "marker")
+                defer { clReleaseEvent(event) }
+                try device.commands.flush()
+                try device.finish()
+                var status: cl_int = -1
+                try OpenCLError.check(
+                    clGetEventInfo(event, cl_event_info(CL_EVENT_COMMAND_EXECUTION_STATUS), 4, &status, nil), "marker")
+                #expect(status == CL_COMPLETE)
+            }
+        }
+    }
+
     @Test("buffers are filled in pieces below the limit")
     func pieces() throws {
         try with { device, _ in
