@@ -5,6 +5,8 @@ import Foundation
 public struct BenchmarkReport: Codable, Sendable {
     public var device: String
     public var driver: String
+    /// PCI address and UUID; nil where the driver says neither.
+    public var identity: String?
     public var precision: String
     public var peaks: Peaks?
     public var kernels: [KernelBenchmark] = []
@@ -18,6 +20,7 @@ public struct BenchmarkReport: Codable, Sendable {
     public init(_ device: Device) {
         self.device = device.about.name
         driver = device.about.driver
+        identity = device.about.identity.text
         precision = device.precision.rawValue
     }
 

@@ -7,7 +7,7 @@ extension Precision: ExpressibleByArgument {}
 
 /// The device a command runs on.
 struct DeviceOptions: ParsableArguments {
-    @Option(help: "Device: its number in `driftgpu devices`, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
+    @Option(help: "Device: its number in `driftgpu devices`, its PCI address, the beginning of its UUID, cpu, gpu, or part of its name. Default: the best GPU, else the CPU.")
     var device: String?
 
     @Option(help: "Matrix products: clblast or native; with --precision, those that tensor cores do not take. Default: clblast on GPUs, native on CPUs.")

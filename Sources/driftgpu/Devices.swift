@@ -17,7 +17,7 @@ struct Devices: ParsableCommand {
                         ("platform", "\(device.platform), driver \(device.driver), \(device.languageVersion)"),
                         ("kind", "\(device.kind.rawValue), \(device.computeUnits) compute units\(device.clockRate > 0 ? " at \(device.clockRate) MHz" : ""), vectors of \(device.vectorWidth) floats"),
                         ("memory", "\(device.globalMemory >> 20) MiB\(device.sharesHostMemory ? " of the host's" : ""), \(device.maxAllocation >> 20) MiB at once, \(device.localMemory >> 10) KiB local, work-groups up to \(device.maxWorkGroupSize)"),
-                    ] + Self.probes(device)
+                    ] + (device.identity.text.map { [("identity", $0)] } ?? []) + Self.probes(device)
                 for (key, value) in rows {
                     Output.line("     " + key.padding(toLength: 9, withPad: " ", startingAt: 0) + value)
                 }

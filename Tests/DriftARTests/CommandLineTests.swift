@@ -299,4 +299,14 @@ import Testing
         try Files.removeTree(folder.file("run/checkpoints/step-00000002"))
         #expect(try folder.run("train --resume --steps 3 --output run").code == 0)
     }
+
+    @Test("a run that a small device cannot hold is refused in one line, before anything is built")
+    func memoryLimit() throws {
+        let folder = try TestFolder()
+        // PoCL takes gigabytes.
+        let result = try folder.run("train --samples-per-label 640 --output run", environment: ["POCL_MEMORY_LIMIT": "1"])
+        #expect(result.code == 1 && result.errors.hasPrefix("error: the run needs "), "\(result)")
+        #expect(result.errors.contains("--samples-per-label") || result.errors.contains("--batch"), "\(result.errors)")
+        #expect(result.errors.filter { $0 == "\n" }.count == 1 && !Files.exists(folder.file("run")))
+    }
 }

@@ -115,6 +115,29 @@ import Testing
         }
     }
 
+    @Test("waiting for the queue waits for what was flushed before")
+    func finishAfterFlush() throws {
+        try with { device, memory in
+            let graph = Graph()
+            graph.output(try graph.scale(graph.input("x", [1 << 16]), by: 2))
+            let executor = try memory.executor(graph)
+            try executor.run()
+            try device.finish()
+            for _ in 0..<20 {
+                for _ in 0..<20 { try executor.run() }
+                var event: cl_event?
+                try OpenCLError.check(clEnqueueMarkerWithWaitList(device.queue, 0, nil, &event), "marker")
+                defer { clReleaseEvent(event) }
+                try device.commands.flush()
+                try device.finish()
+                var status: cl_int = -1
+                try OpenCLError.check(
+                    clGetEventInfo(event, cl_event_info(CL_EVENT_COMMAND_EXECUTION_STATUS), 4, &status, nil), "marker")
+                #expect(status == CL_COMPLETE)
+            }
+        }
+    }
+
     @Test("buffers are filled in pieces below the limit")
     func pieces() throws {
         try with { device, _ in
@@ -144,7 +167,6 @@ import Testing
     @Test("one limit says which buffers are asked for")
     func allocationLimit() throws {
         try with { device, _ in
-            #expect(device.allocationLimit == device.about.maxAllocation)
             device.allocationLimit = 4096
             let before = device.allocatedBytes
             _ = try Buffer(device, name: "small", byteCount: 4096)
@@ -156,9 +178,80 @@ import Testing
             func options(_ value: String) -> Device.Options { Device.Options(environment: ["DRIFTGPU_ALLOCATION": value]) }
             let about = try DeviceDescription.choose(TestDevice.choice)
             #expect(try Device(about, options: options("try")).allocationLimit == about.globalMemory)
-            #expect(try Device(about, options: options("")).allocationLimit == about.maxAllocation)
+            #expect(try Device(about, options: options("promised")).allocationLimit == about.maxAllocation)
+            let usual = about.kind == .gpu ? about.globalMemory : about.maxAllocation
+            #expect(try Device(about, options: options("")).allocationLimit == usual)
             let error = #expect(throws: DeviceError.self) { try Device(about, options: options("all")) }
-            #expect(error?.description == "DRIFTGPU_ALLOCATION=all: unknown; use try, or unset it")
+            #expect(error?.description == "DRIFTGPU_ALLOCATION=all: unknown; use try or promised, or unset it")
+        }
+    }
+
+    @Test("a buffer that the device does not promise is tried; where it is refused, one line says so and the limit falls")
+    func tried() throws {
+        try with { device, _ in
+            let promised = device.about.maxAllocation
+            let (large, before) = (promised + 4096, device.allocatedBytes)
+            guard promised > 0, device.about.globalMemory - before > large else { return }
+            device.allocationLimit = device.about.globalMemory
+            // The driver makes the buffer, and has no memory for it when it is first used.
+            var fills = 0
+            device.commands.driver.fill = { _, _, _, _, _ in
+                fills += 1
+                return -4
+            }
+            #expect(device.gives(promised) && fills == 0)
+            let error = #expect(throws: (any Error).self) { try Buffer(device, name: "arena", byteCount: large) }
+            let text = error.map { "\($0)" } ?? ""
+            #expect(text.hasPrefix("buffer arena: \(device.about.name) promises \(promised) bytes") && !text.contains("\n"), "\(text)")
+            #expect(!device.gives(large) && device.allocationLimit == promised)
+            #expect(!device.gives(large) && device.allocatedBytes == before)
+        }
+    }
+
+    @Test("writes through pinned memory arrive whole, and a block is used again only when the queue has passed it")
+    func pinned() throws {
+        try TestDevice.alone {
+            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: Device.Options(environment: [:]))
+            #expect(device.commands.isPinning != device.about.sharesHostMemory)
+            device.commands.isPinning = true
+            let ring = try #require(PinnedRing(device.context, device.queue, blocks: 3, blockBytes: 1024))
+            device.commands.makeRing = { _, _ in ring }
+            let memory = DeviceMemory(device)
+            let graph = Graph()
+            let (x, wide) = (try graph.input("x", [2000]), try graph.input("wide", [1 << 20]))
+            let (y, slow) = (try graph.scale(x, by: 2), try graph.scale(wide, by: 2))
+            [y, slow].forEach(graph.output)
+            let executor = try memory.executor(graph)
+            var random = TestRandom(seed: 5)
+            for count in [1, 16, 17, 255, 256, 257, 768, 1000, 2000] {
+                var written = [Float](repeating: 0, count: 2000)
+                try executor.write(written, to: x)
+                // The queue is behind: what a block holds is overwritten too early if nobody waits.
+                for _ in 0..<3 { try executor.run() }
+                for start in stride(from: 0, to: 2000, by: count) {
+                    let part = (start..<min(start + count, 2000)).map { _ in Float(random.normal()) }
+                    written.replaceSubrange(start..<(start + part.count), with: part)
+                    try memory.write(part, to: Storage("x", count: 2000), at: start)
+                }
+                try executor.run()
+                #expect(try executor.read(y) == written.map { 2 * $0 }, "pieces of \(count)")
+                #expect(device.stagedBytes == 0)
+            }
+            // 8000 bytes at once are more than three blocks.
+            #expect(ring.waits > 40, "\(ring.waits)")
+        }
+    }
+
+    @Test("a device that gives no pinned memory is written to all the same")
+    func notPinned() throws {
+        try TestDevice.alone {
+            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: Device.Options(environment: [:]))
+            device.commands.isPinning = true
+            device.commands.makeRing = { _, _ in nil }
+            let (memory, storage) = (DeviceMemory(device), Storage("x", count: 3))
+            try memory.write([1, 2, 3] as [Float], to: storage)
+            #expect(device.stagedBytes > 0 && !device.commands.isPinning)
+            #expect(try memory.read(Float.self, from: storage) == [1, 2, 3])
         }
     }
 }

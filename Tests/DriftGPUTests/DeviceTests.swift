@@ -1,4 +1,3 @@
-import Foundation
 import TestSupport
 import Testing
 
@@ -87,34 +86,6 @@ import Testing
         #expect(order([device(0, .gpu, units: 8, clock: 0), device(1, .gpu, units: 9, clock: 0)]) == [1, 0])
         #expect(order([device(0, .other, units: 1), device(1, .cpu, units: 64), device(2, .accelerator, units: 2)]) == [2, 0, 1])
         #expect(order([device(0, .gpu, units: .max, clock: .max), device(1, .gpu, units: 2)]) == [0, 1])
-    }
-
-    /// A family that does not build stops those who need it, and nobody else.
-    @Test func aBrokenFamilyStopsItselfAlone() throws {
-        if TestDevice.isSmall { return }
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("broken-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("Sources/Kernels")
-        try FileManager.default.copyItem(at: sources, to: folder)
-        try Data("#include \"flat.cl\"\n__kernel void add_forward(__global undeclared *x) {}\n".utf8)
-            .write(to: folder.appendingPathComponent("elementwise/add.cl"))
-        try open(["DRIFTGPU_KERNELS": folder.path]) { device in
-            func run(_ build: (Graph, Tensor) throws -> Tensor) throws -> [Float] {
-                let graph = Graph()
-                let y = try build(graph, graph.input("x", [3]))
-                graph.output(y)
-                let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm)
-                let executor = try Executor(schedule, memory: DeviceMemory(device))
-                try executor.run()
-                return try executor.read(y)
-            }
-            let error = #expect(throws: DeviceError.self) { try run { try $0.add($1, $1) } }
-            let text = error?.description ?? ""
-            #expect(text.contains("add.cl does not build on \(device.about.name)") && text.contains("undeclared"), "\(text)")
-            let (copied, scaled) = (try run { try $0.copy($1) }, try run { try $0.scale($1, by: 2) })
-            #expect(copied == [0, 0, 0] && scaled == [0, 0, 0])
-        }
     }
 
     /// kernels.cl, all families in one program, is built too: no two of them may clash.

@@ -12,13 +12,15 @@ final class ImageLoader {
     /// - Parameters:
     ///   - capacity: images of a step.
     ///   - first: the step that is taken first.
+    ///   - depth: steps that are held at once.
+    ///   - room: where the images of `depth` steps are put, those of a step beside each other.
     ///   - draw: the images of a step.
     init(
-        _ set: ImageSet, capacity: Int, first: Int, depth: Int = 3,
-        threads: Int = min(16, max(1, ProcessInfo.processInfo.activeProcessorCount)),
+        _ set: ImageSet, capacity: Int, first: Int, depth: Int = ImageLoader.depth,
+        threads: Int = min(16, max(1, ProcessInfo.processInfo.activeProcessorCount)), room: any ImageRoom,
         draw: @escaping @Sendable (Int) throws -> [DrawnImage]
     ) {
-        queue = StepQueue(set, capacity: capacity, first: first, depth: depth, draw: draw)
+        queue = StepQueue(set, capacity: capacity, first: first, depth: depth, room: room, draw: draw)
         for _ in 0..<threads {
             queue.threadBegins()
             let thread = Thread { [queue] in queue.work() }
@@ -30,15 +32,25 @@ final class ImageLoader {
     /// Ends the threads; waits for the images they are at.
     deinit { queue.stop() }
 
-    /// Waits for the images of `step`, hands over their values [n, valueCount], and makes room for another step. Steps are
-    /// taken in order.
-    func take<Result>(_ step: Int, _ body: (UnsafeBufferPointer<Float>) throws -> Result) throws -> Result {
+    /// Steps held at once: one on its way to the device, one that waits, and two that are read.
+    static let depth = 4
+
+    /// Waits for the images of `step` and says where in the room their values [n, valueCount] are. They stay there until the step
+    /// is released. Steps are taken in order, each after the one before was released.
+    func take(_ step: Int) throws -> Range<Int> {
         let begin = ContinuousClock.now
-        let values = try queue.wait(for: step)
+        let range = try queue.wait(for: step)
         waited += ContinuousClock.now - begin
-        defer { queue.release(step) }
-        return try body(values)
+        return range
     }
+
+    /// Makes room for another step.
+    func release(_ step: Int) { queue.release(step) }
+}
+
+/// Memory that a loader fills.
+protocol ImageRoom: AnyObject, Sendable {
+    var values: UnsafeMutableBufferPointer<Float> { get }
 }
 
 /// What the threads of a loader share.
@@ -67,25 +79,23 @@ private final class StepQueue: Sendable {
     private let depth: Int
     private let capacity: Int
     /// Room for `depth` steps; step s lies at s mod depth. A value is written by the thread that has claimed its image.
-    private let values: SharedValues
+    private let room: any ImageRoom
     private let state: Monitor<State>
 
     /// Images a thread takes at once: enough that locking costs nothing.
     private static let claim = 4
 
     init(
-        _ set: ImageSet, capacity: Int, first: Int, depth: Int, draw: @escaping @Sendable (Int) throws -> [DrawnImage]
+        _ set: ImageSet, capacity: Int, first: Int, depth: Int, room: any ImageRoom,
+        draw: @escaping @Sendable (Int) throws -> [DrawnImage]
     ) {
         self.set = set
         self.draw = draw
         self.depth = max(1, depth)
         self.capacity = capacity
+        self.room = room
         state = Monitor(State(nextStep: first))
-        values = SharedValues(.allocate(capacity: self.depth * capacity * set.valueCount))
-        values.buffer.initialize(repeating: 0)
     }
-
-    deinit { values.buffer.deallocate() }
 
     func threadBegins() { state.change { $0.threads += 1 } }
 
@@ -94,12 +104,13 @@ private final class StepQueue: Sendable {
         state.wait { $0.threads > 0 ? nil : () }
     }
 
-    func wait(for step: Int) throws -> UnsafeBufferPointer<Float> {
+    func wait(for step: Int) throws -> Range<Int> {
         try state.wait { state in
             if let failure = state.failure, failure.step <= step { throw failure.error }
             if let slot = state.slots.first, slot.step == step, slot.isComplete {
                 let count = (slot.images?.count ?? 0) * set.valueCount
-                return UnsafeBufferPointer(rebasing: room(of: step)[..<count])
+                let start = start(of: step)
+                return start..<(start + count)
             }
             guard step == (state.slots.first?.step ?? state.nextStep) else {
                 throw DataError("step \(step) asked for out of order", at: "image loader", fix: "take the steps in order")
@@ -127,8 +138,8 @@ private final class StepQueue: Sendable {
                 case .read(let first, let images):
                     let size = set.valueCount
                     for (i, image) in images.enumerated() {
-                        let start = (first + i) * size
-                        try set.read(image, to: UnsafeMutableBufferPointer(rebasing: room(of: step)[start..<(start + size)]))
+                        let start = start(of: step) + (first + i) * size
+                        try set.read(image, to: UnsafeMutableBufferPointer(rebasing: room.values[start..<(start + size)]))
                     }
                     finish(step) { $0.done += images.count }
                 }
@@ -178,9 +189,5 @@ private final class StepQueue: Sendable {
         }
     }
 
-    private func room(of step: Int) -> UnsafeMutableBufferPointer<Float> {
-        let length = capacity * set.valueCount
-        let start = step % depth * length
-        return UnsafeMutableBufferPointer(rebasing: values.buffer[start..<(start + length)])
-    }
+    private func start(of step: Int) -> Int { step % depth * capacity * set.valueCount }
 }

@@ -43,10 +43,12 @@ public struct TrainingRun {
         let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
         let latest = try folder.checkpoints.latest()
         try folder.check(existing)
-        let limits = limits ?? TrainingMemory.Limits(device)
+        let known = limits ?? TrainingMemory.Limits(device)
         memory = try TrainingMemory(
-            configuration, data: data, maxAllocation: limits.maxAllocation, traits: device.traits, gemm: device.gemm)
-        try memory.check(limits)
+            configuration, data: data, maxAllocation: known.maxAllocation, traits: device.traits, gemm: device.gemm)
+        try memory.check(known)
+        // What the driver refuses is better said with what would help than by the buffer, in the middle of it.
+        if limits == nil, !device.gives(memory.largest.bytes) { try memory.check(TrainingMemory.Limits(device)) }
         guard configuration.onlineEval == 0 || data.form == .pixels else {
             throw ConfigurationError(
                 "online-eval \(configuration.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")

@@ -3,6 +3,8 @@ import Foundation
 /// What drawing images took and where the time went, as text and as JSON.
 public struct SamplingReport: Sendable, Codable {
     public let device: String
+    /// PCI address and UUID of the device; nil where its driver says neither.
+    public let identity: String?
     public let images: Int
     /// Of all phases; the program's start and the reading of the weights are not in it.
     public let seconds: Double
@@ -35,6 +37,7 @@ public struct SamplingReport: Sendable, Codable {
     /// Of what `sampler` has drawn so far: `images` images.
     public init(_ sampler: Sampler, images: Int, cfg: Float, speculation: Speculation? = nil) {
         device = sampler.memory.device.about.name
+        identity = sampler.memory.device.about.identity.text
         self.images = images
         self.cfg = cfg
         self.speculation = speculation

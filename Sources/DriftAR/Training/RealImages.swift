@@ -10,6 +10,9 @@ final class RealImages {
     private let memory: DeviceMemory
     /// Nil where the images stay on the device.
     private var loader: ImageLoader?
+    private let room: TransferRoom?
+    /// The step whose images were sent last, and where in the room they begin.
+    private var sent: (step: Int, start: Int)?
     private let isResident: Bool
     private var waitedBefore = Duration.zero
     private var stepsSinceMetrics = 0
@@ -19,6 +22,8 @@ final class RealImages {
         let maxAllocation = memory.device.allocationLimit
         isResident = try configuration.resident.keeps(data, maxAllocation: maxAllocation)
         storedCount = try Self.storedCount(data, configuration, maxAllocation: maxAllocation)
+        let values = storedCount * data.valueCount
+        room = isResident ? nil : memory.room(ImageLoader.depth * values)
         if isResident { try send() }
     }
 
@@ -42,16 +47,22 @@ final class RealImages {
     /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay; steps
     /// then come one after the other.
     func rows(of draw: StepDraw, step: Int) throws -> [Int32] {
-        if isResident { return draw.images.map { Int32(data.residentRow($0)) } }
-        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step) { [configuration, data] step in
+        guard let room else { return draw.images.map { Int32(data.residentRow($0)) } }
+        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step, room: room) { [configuration, data] step in
             try StepDraw(configuration, data.index, data.augmentation, step: step).images
         }
         self.loader = loader
         stepsSinceMetrics += 1
-        return try loader.take(step) { values in
-            try memory.write(values, to: storage)
-            return (0..<Int32(draw.images.count)).map { $0 }
+        // The device is about to have them, if it has not: the step that takes them was issued before.
+        if let sent {
+            try room.wait(sent.start)
+            loader.release(sent.step)
         }
+        sent = nil
+        let range = try loader.take(step)
+        sent = (step, range.lowerBound)
+        try memory.send(range, of: room, to: storage)
+        return (0..<Int32(draw.images.count)).map { $0 }
     }
 
     /// `data_wait`, the milliseconds a step waited for its images, in the mean since the last call; `broken_images`, how many
@@ -68,3 +79,5 @@ final class RealImages {
         return result
     }
 }
+
+extension TransferRoom: ImageRoom {}

@@ -19,8 +19,13 @@ final class Buffer {
             throw DeviceError(
                 "buffer \(name): \(size) bytes do not fit beside the \(device.allocatedBytes) in use on \(device.about.name), which has \(total); use a smaller batch or model")
         }
-        func failure(_ code: cl_int) -> OpenCLError {
-            OpenCLError(code: code, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
+        let promised = device.about.maxAllocation
+        let isPromised = promised == 0 || size <= promised
+        func failure(_ code: cl_int) -> any Error {
+            isPromised
+                ? OpenCLError(code: code, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
+                : DeviceError(
+                    "buffer \(name): \(device.about.name) promises \(promised) bytes at once and does not give \(size) (\(OpenCLError.name(of: code))); use a smaller batch or model")
         }
         var status: cl_int = 0
         guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &status) else {
@@ -28,7 +33,7 @@ final class Buffer {
         }
         var filled = device.commands.fill(handle, with: fill, byteCount: size)
         // Drivers allocate when memory is first used: what they did not promise is tried at once.
-        if filled == CL_SUCCESS, device.about.maxAllocation > 0, size > device.about.maxAllocation {
+        if filled == CL_SUCCESS, !isPromised {
             filled = device.commands.drain()
         }
         guard filled == CL_SUCCESS else {

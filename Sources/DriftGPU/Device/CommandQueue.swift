@@ -3,7 +3,8 @@ import COpenCL
 /// The one in-order queue of a device, and the host's bytes on their way through it.
 ///
 /// A write copies its bytes and returns at once. The copies are freed as soon as the queue is known to have passed them:
-/// after a blocking transfer, which follows every earlier command, or after `finish`.
+/// after a blocking transfer, which follows every earlier command, or after `finish`. For a device with memory of its own the
+/// copies lie in a `PinnedRing`.
 final class CommandQueue {
     /// Driver calls that tests put others in the place of: failing ones, and ones that count.
     struct Driver {
@@ -31,6 +32,12 @@ final class CommandQueue {
     var stagingLimit = 256 << 20
     /// Most bytes of one fill: NVIDIA's driver hangs from 2^31 on.
     var fillLimit = 1 << 30
+    /// Whether writes go through pinned memory: a device that shares the host's gains nothing by it.
+    var isPinning: Bool
+    private var ring: PinnedRing?
+    /// What makes the ring, at the first write.
+    var makeRing: (cl_context, cl_command_queue) -> PinnedRing? = { PinnedRing($0, $1) }
+    private let context: cl_context
     /// Copies that the queue may still read.
     private var staged: [UnsafeMutableRawPointer] = []
     /// Host memory that the copies take.
@@ -48,6 +55,8 @@ final class CommandQueue {
         }
         handle = queue
         device = about.name
+        self.context = context
+        isPinning = !about.sharesHostMemory
     }
 
     deinit {
@@ -63,6 +72,7 @@ final class CommandQueue {
         for bytes in staged { bytes.deallocate() }
         staged.removeAll(keepingCapacity: staged.count < 1024)
         stagedBytes = 0
+        ring?.clear()
     }
 
     /// Has the driver begin what was issued. Some drivers report a kernel's failure here.
@@ -81,6 +91,17 @@ final class CommandQueue {
             try OpenCLError.check(
                 clEnqueueWriteBuffer(handle, buffer, cl_bool(blocking), offset, bytes.count, source, 0, nil, nil),
                 "writing buffer \(name)")
+        }
+        if isPinning, ring == nil {
+            ring = makeRing(context, handle)
+            isPinning = ring != nil
+        }
+        if isPinning, let ring {
+            return try OpenCLError.check(
+                ring.send(bytes) { place, part in
+                    clEnqueueWriteBuffer(
+                        handle, buffer, cl_bool(CL_FALSE), offset + part.lowerBound, part.count, place, 0, nil, nil)
+                }, "writing buffer \(name)")
         }
         let size = bytes.count + Self.copyOverhead
         if size > stagingLimit {

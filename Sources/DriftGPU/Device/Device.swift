@@ -7,7 +7,7 @@ import Synchronization
 public final class Device {
     /// How an open device is shaped; the default comes from the device and from DRIFTGPU_TEAM (`cpu` or `gpu`) and
     /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests. DRIFTGPU_TENSOR=emulate does without tensor cores.
-    /// DRIFTGPU_ALLOCATION=try asks for buffers larger than the device says it gives.
+    /// DRIFTGPU_ALLOCATION says whether buffers larger than the device promises are asked for: `try` or `promised`.
     public struct Options: Sendable {
         public var team: String?
         public var lanes: Int?
@@ -20,7 +20,8 @@ public final class Device {
         public var precision = Precision.fp32
         /// `emulate` calculates in portable code what tensor cores would; nil asks for the device's own.
         public var tensor: String?
-        /// `try` leaves it to the driver whether a buffer is too large; nil refuses what the device says it does not give.
+        /// `try` leaves it to the driver whether a buffer is too large; `promised` refuses what the device does not promise. Nil
+        /// tries on GPUs, whose drivers may promise a quarter of what they give.
         public var allocation: String?
         /// A folder of .cl files to take instead of the embedded ones (DRIFTGPU_KERNELS).
         public var kernels: String?
@@ -76,10 +77,12 @@ public final class Device {
         if let tensor = options.tensor, tensor != "emulate" {
             throw DeviceError("DRIFTGPU_TENSOR=\(tensor): unknown; use emulate, or unset it")
         }
-        if let allocation = options.allocation, allocation != "try" {
-            throw DeviceError("DRIFTGPU_ALLOCATION=\(allocation): unknown; use try, or unset it")
+        switch options.allocation {
+        case "try": allocationLimit = about.globalMemory
+        case "promised": allocationLimit = about.maxAllocation
+        case nil: allocationLimit = about.kind == .gpu ? about.globalMemory : about.maxAllocation
+        case let other?: throw DeviceError("DRIFTGPU_ALLOCATION=\(other): unknown; use try or promised, or unset it")
         }
-        allocationLimit = options.allocation == nil ? about.maxAllocation : about.globalMemory
         precision = options.precision
         emulatesTensorCores = options.tensor != nil
         var status: cl_int = 0
@@ -243,9 +246,23 @@ public final class Device {
         try commands.read(buffer.handle, at: byteOffset, into: bytes, buffer.name)
     }
 
+    /// Whether a buffer of `byteCount` can be had. What the device does not promise is tried, and `allocationLimit` falls to what
+    /// it promises where it is refused.
+    public func gives(_ byteCount: Int) -> Bool {
+        guard about.maxAllocation > 0, byteCount > about.maxAllocation else { return true }
+        do {
+            _ = try Buffer(self, name: "trial", byteCount: byteCount)
+            return true
+        } catch {
+            log.debug("\(error)")
+            allocationLimit = about.maxAllocation
+            return false
+        }
+    }
+
     /// The end of an error about a buffer above `allocationLimit`.
     public var allocationHint: String {
-        about.kind == .gpu && allocationLimit == about.maxAllocation
-            ? ", or set DRIFTGPU_ALLOCATION=try: some drivers give more than they say" : ""
+        guard allocationLimit == about.maxAllocation else { return "" }
+        return about.kind == .gpu ? ", or unset DRIFTGPU_ALLOCATION if it is set: some drivers give more than they promise" : ""
     }
 }

@@ -29,11 +29,14 @@ public struct DeviceDescription: @unchecked Sendable {
     public let globalMemory: Int
     public let maxAllocation: Int
     public let isAvailable: Bool
+    /// UUID and PCI address, where the driver says them.
+    public let identity: DeviceIdentity
 
     /// Some drivers set themselves up in the first listing and cannot do so from two threads at once.
     private static let listing = NSLock()
 
-    /// Every device of every platform, in the order the ICD loader reports them. Throws a `DeviceError` that says what to
+    /// Every device of every platform: platforms as the ICD loader reports them, the devices of each by PCI address where all have
+    /// one, else as their driver lists them. Throws a `DeviceError` that says what to
     /// do when there is no platform at all.
     public static func all() throws -> [DeviceDescription] {
         listing.lock()
@@ -62,8 +65,11 @@ public struct DeviceDescription: @unchecked Sendable {
             guard clGetDeviceIDs(platform, all, 0, nil, &deviceCount) == CL_SUCCESS, deviceCount > 0 else { continue }
             var ids = [cl_device_id?](repeating: nil, count: Int(deviceCount))
             try OpenCLError.check(clGetDeviceIDs(platform, all, deviceCount, &ids, nil), "platform \(platformName)")
-            for case let id? in ids {
-                devices.append(DeviceDescription(id: id, index: devices.count, platform: platformName))
+            // Drivers may list the fastest first, or what an environment variable says: an index should mean the same device.
+            let first = devices.count
+            let listed = ids.compactMap { $0 }.map { DeviceDescription(id: $0, index: 0, platform: platformName) }
+            for (position, id) in DeviceIdentity.order(listed.map(\.identity)).map({ listed[$0].id }).enumerated() {
+                devices.append(DeviceDescription(id: id, index: first + position, platform: platformName))
             }
         }
         if devices.isEmpty {
@@ -78,34 +84,17 @@ public struct DeviceDescription: @unchecked Sendable {
 
     private static let noPlatform = "no OpenCL platform: the ICD loader found no driver; " + installHint
 
-    /// The device that `choice` names: nil for the best GPU, else the CPU; `cpu`, `gpu`, an index, or a part of the name.
+    /// The device that `choice` names: nil for the best GPU, else the CPU; `cpu`, `gpu`, an index, a PCI address, the beginning of
+    /// a UUID, or a part of the name. Throws a `DeviceError` that lists what there is.
     public static func choose(_ choice: String?) throws -> DeviceDescription {
         let devices = try all().filter(\.isAvailable)
-        let byStrength = devices.sorted { $0.strength > $1.strength }
-        guard let choice, choice.lowercased() != "auto" else {
-            guard let best = byStrength.first else { throw DeviceError("no OpenCL device is available") }
-            return best
+        let chosen = try DeviceChoice.choose(
+            choice,
+            from: devices.map { DeviceChoice(index: $0.index, name: $0.name, identity: $0.identity, strength: $0.strength) })
+        guard let device = devices.first(where: { $0.index == chosen.index }) else {
+            throw DeviceError("no OpenCL device is available")
         }
-        let known = devices.map { "\($0.index) \($0.name)" }.joined(separator: ", ")
-        switch choice.lowercased() {
-        case "cpu", "gpu":
-            guard let device = byStrength.first(where: { $0.kind.rawValue == choice.lowercased() }) else {
-                throw DeviceError("--device \(choice): no such OpenCL device; there is: \(known)")
-            }
-            return device
-        default:
-            if let index = Int(choice) {
-                guard let device = devices.first(where: { $0.index == index }) else {
-                    throw DeviceError("--device \(index): no such OpenCL device; there is: \(known)")
-                }
-                return device
-            }
-            let matches = byStrength.filter { $0.name.lowercased().contains(choice.lowercased()) }
-            guard let device = matches.first else {
-                throw DeviceError("--device \(choice): no OpenCL device has that in its name; there is: \(known)")
-            }
-            return device
-        }
+        return device
     }
 
     private var strength: DeviceStrength {
@@ -141,6 +130,10 @@ public struct DeviceDescription: @unchecked Sendable {
         globalMemory = number(CL_DEVICE_GLOBAL_MEM_SIZE, UInt64.self)
         maxAllocation = number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, UInt64.self)
         isAvailable = number(CL_DEVICE_AVAILABLE, UInt32.self) != 0
+        identity = DeviceIdentity(extensions: extensions) { key, count in
+            var bytes = [UInt8](repeating: 0, count: count)
+            return clGetDeviceInfo(id, cl_device_info(key), count, &bytes, nil) == CL_SUCCESS ? bytes : nil
+        }
     }
 
     private static func string(_ read: (Int, UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> Int32) -> String {

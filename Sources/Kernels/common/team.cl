@@ -134,8 +134,11 @@ typedef floatL __attribute__((aligned(4))) float_packed;
 
 // Asks for the cache line of an address that need not exist: to read it soon, to read it later (for the second-level cache),
 // to write it. A GPU hides latency by other means. SPIR-V has no word for it: a driver that translates to SPIR-V may end the
-// process over it.
-#if TEAM_SIZE == 1 && defined(__has_builtin) && !defined(__SPIR__) && !defined(__SPIRV__)
+// process over it. rusticl's does, and leaves but one of these names.
+#if defined(__SPIR__) || defined(__SPIR32__) || defined(__SPIR64__) || defined(__SPIRV__)
+#define NO_PREFETCH
+#endif
+#if TEAM_SIZE == 1 && defined(__has_builtin) && !defined(NO_PREFETCH)
 #if __has_builtin(__builtin_prefetch)
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
 #define PREFETCH_FAR(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
