@@ -222,7 +222,7 @@ import Testing
             let (y, slow) = (try graph.scale(x, by: 2), try graph.scale(wide, by: 2))
             [y, slow].forEach(graph.output)
             let executor = try memory.executor(graph)
-            var random = TestRandom(seed: 5)
+            var random = TestRandom(5)
             for count in [1, 16, 17, 255, 256, 257, 768, 1000, 2000] {
                 var written = [Float](repeating: 0, count: 2000)
                 try executor.write(written, to: x)
