@@ -7,6 +7,7 @@ import Synchronization
 public final class Device {
     /// How an open device is shaped; the default comes from the device and from DRIFTGPU_TEAM (`cpu` or `gpu`) and
     /// DRIFTGPU_LANES (4, 8 or 16), which force another shape for tests. DRIFTGPU_TENSOR=emulate does without tensor cores.
+    /// DRIFTGPU_BUILD=serial builds one program at a time, for drivers whose compilers do not bear several threads.
     /// DRIFTGPU_ALLOCATION says whether buffers larger than the device promises are asked for: `try` or `promised`.
     public struct Options: Sendable {
         public var team: String?
@@ -23,6 +24,8 @@ public final class Device {
         /// `try` leaves it to the driver whether a buffer is too large; `promised` refuses what the device does not promise. Nil
         /// tries on GPUs, whose drivers may promise a quarter of what they give.
         public var allocation: String?
+        /// `serial` builds one program at a time; nil lets threads build several.
+        public var build: String?
         /// A folder of .cl files to take instead of the embedded ones (DRIFTGPU_KERNELS).
         public var kernels: String?
         /// A command, path and arguments, that runs `CompilerProcess.serve`; nil compiles kernels in this process alone.
@@ -36,6 +39,7 @@ public final class Device {
             tuning = Tuning.folder(environment: environment)
             tensor = environment["DRIFTGPU_TENSOR"].flatMap { $0.isEmpty ? nil : $0 }
             allocation = environment["DRIFTGPU_ALLOCATION"].flatMap { $0.isEmpty ? nil : $0 }
+            build = environment["DRIFTGPU_BUILD"].flatMap { $0.isEmpty ? nil : $0 }
             kernels = environment["DRIFTGPU_KERNELS"]
         }
     }
@@ -57,6 +61,8 @@ public final class Device {
     let compilers: [String]?
     let compiling: (@Sendable (_ done: Int, _ count: Int) -> Void)?
     let kernelFolder: String?
+    /// Whether threads may build programs.
+    let buildsSideBySide: Bool
     /// Whether kernels.cl as one program did not build.
     private var isWholeRefused = false
     /// Bytes of all live buffers.
@@ -83,6 +89,10 @@ public final class Device {
         case nil: allocationLimit = about.kind == .gpu ? about.globalMemory : about.maxAllocation
         case let other?: throw DeviceError("DRIFTGPU_ALLOCATION=\(other): unknown; use try or promised, or unset it")
         }
+        if let build = options.build, build != "serial" {
+            throw DeviceError("DRIFTGPU_BUILD=\(build): unknown; use serial, or unset it")
+        }
+        buildsSideBySide = options.build == nil
         precision = options.precision
         emulatesTensorCores = options.tensor != nil
         var status: cl_int = 0

@@ -22,7 +22,7 @@ struct ProgramBuild {
     /// Throws a `DeviceError` where a program does not build.
     func run(_ launches: [Launch]) throws {
         if device.traits.isGPUShape {
-            if device.about.kind != .cpu { device.buildPrograms(of: launches) }
+            if device.about.kind != .cpu, device.buildsSideBySide { device.buildPrograms(of: launches) }
             return
         }
         var compilations: [KernelCompilation] = []
