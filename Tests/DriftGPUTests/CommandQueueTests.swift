@@ -5,16 +5,18 @@ import Testing
 @testable import DriftGPU
 
 @Suite(.serialized) struct CommandQueueTests {
-    /// A device whose queue is as it was afterwards, and memory on it.
+    /// A device whose writes are staged and whose queue is as it was afterwards, and memory on it.
     private func with(_ body: (Device, DeviceMemory) throws -> Void) throws {
         try TestDevice.with(#require(TestDevice.shapes.first)) { device in
             let queue = device.commands
-            let (driver, staging, fill, allocation) = (
-                queue.driver, queue.stagingLimit, queue.fillLimit, device.allocationLimit
+            let (driver, staging, fill, allocation, isPinning) = (
+                queue.driver, queue.stagingLimit, queue.fillLimit, device.allocationLimit, queue.isPinning
             )
             try device.finish()
+            queue.isPinning = false
             defer {
                 (queue.driver, queue.stagingLimit, queue.fillLimit) = (driver, staging, fill)
+                queue.isPinning = isPinning
                 device.allocationLimit = allocation
                 try? device.finish()
             }
