@@ -21,13 +21,7 @@ digits: build
 test:
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
 	@Scripts/kernel-table
-	swift build $(FLAGS) --build-tests
-	Scripts/test-suites
-	Scripts/test-launcher
-	Scripts/test-oclgrind
-	Scripts/test-rusticl
-	Scripts/gpu-visit --dry-run --program .build/release/driftgpu .build/visit
-	Scripts/fuzz all 20
+	Scripts/test-all
 
 check-amd: build
 	@Scripts/setup $(COMPILER_PACKAGES)

@@ -1,6 +1,9 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// Tests wait for the device: optimizing them takes longer than it saves.
+let quick: [SwiftSetting] = [.unsafeFlags(["-Onone", "-no-whole-module-optimization", "-enable-batch-mode"])]
+
 let package = Package(
     name: "driftgpu",
     products: [
@@ -38,9 +41,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(name: "TestSupport", dependencies: ["Checks", "DriftGPU"], path: "Tests/TestSupport"),
-        .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"]),
-        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"]),
-        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"]),
+        .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"], swiftSettings: quick),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -19,7 +19,7 @@ import Testing
     }
 
     /// Output and every gradient against PyTorch in double precision.
-    @Test(arguments: ["plain", "modern"], TestDevice.shapes)
+    @Test(arguments: ["plain", "modern"], TestDevice.teams)
     func agreesWithPyTorch(_ name: String, _ shape: TeamShape) throws {
         let model = try Self.model(name)
         let file = try SafeTensorsFile(Self.fixture)

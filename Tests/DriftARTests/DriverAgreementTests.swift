@@ -39,7 +39,7 @@ private let reference = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_REFER
 
     private func train(on choice: String, kernels: String? = nil) throws -> Run {
         try TestDevice.alone {
-            var options = Device.Options(environment: [:])
+            var options = TestDevice.options
             (options.team, options.gemm, options.kernels) = ("gpu", "native", kernels)
             let device = try Device(DeviceDescription.choose(choice), options: options)
             let configuration = configuration()

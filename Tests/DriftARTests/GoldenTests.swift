@@ -19,7 +19,7 @@ import Testing
         }
     }()
 
-    @Test(arguments: comparisons, TestDevice.shapes)
+    @Test(arguments: comparisons, TestDevice.teams)
     func agreesWithReference(_ comparison: Comparison, _ shape: TeamShape) throws {
         let report = try TestDevice.with(shape) { try comparison.family.check(comparison.golden, on: $0) }
         for failure in report.failures { Issue.record("\(comparison.golden.id), \(shape): \(failure)") }

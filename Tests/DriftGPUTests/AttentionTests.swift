@@ -105,7 +105,6 @@ import Testing
     /// The second size takes more than one block of queries and of keys in every shape.
     @Test(arguments: [
         AttentionReference(batch: 2, queries: 37, keys: 13, heads: 2, headDim: 16),
-        AttentionReference(batch: 2, queries: 18, keys: 8, heads: 2, headDim: 8),
         AttentionReference(batch: 1, queries: 70, keys: 75, heads: 1, headDim: 80),
     ], TestDevice.shapes)
     func dropoutActsOnTheWeights(_ size: AttentionReference, _ shape: TeamShape) throws {

@@ -213,7 +213,7 @@ import Testing
     @Test("writes through pinned memory arrive whole, and a block is used again only when the queue has passed it")
     func pinned() throws {
         try TestDevice.alone {
-            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: Device.Options(environment: [:]))
+            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: TestDevice.options)
             #expect(device.commands.isPinning != device.about.sharesHostMemory)
             device.commands.isPinning = true
             let ring = try #require(PinnedRing(device.context, device.queue, blocks: 3, blockBytes: 1024))
@@ -247,7 +247,7 @@ import Testing
     @Test("a device that gives no pinned memory is written to all the same")
     func notPinned() throws {
         try TestDevice.alone {
-            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: Device.Options(environment: [:]))
+            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: TestDevice.options)
             device.commands.isPinning = true
             device.commands.makeRing = { _, _ in nil }
             let (memory, storage) = (DeviceMemory(device), Storage("x", count: 3))

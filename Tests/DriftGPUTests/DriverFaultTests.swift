@@ -56,7 +56,7 @@ import Testing
 
     @Test("a queue that is lost is an error of the next run, read and wait") func queue() throws {
         try TestDevice.alone {
-            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: Device.Options(environment: [:]))
+            let device = try Device(DeviceDescription.choose(TestDevice.choice), options: TestDevice.options)
             let graph = Graph()
             let y = try graph.scale(graph.input("x", [3]), by: 2)
             graph.output(y)

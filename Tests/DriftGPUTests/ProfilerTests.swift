@@ -12,7 +12,7 @@ import Testing
     }
 
     private func profile(_ pendingLimit: Int, _ runs: Int, _ body: (Profiler, Schedule) throws -> Void) throws {
-        var options = Device.Options(environment: [:])
+        var options = TestDevice.options
         options.profiling = true
         let device = try Device(DeviceDescription.choose(TestDevice.choice), options: options)
         let graph = Graph()

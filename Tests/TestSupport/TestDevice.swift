@@ -7,7 +7,7 @@ public enum TeamShape: String, CaseIterable, Sendable {
     case cpu16, cpu8, cpu4, gpu
 
     fileprivate var options: Device.Options {
-        var options = Device.Options(environment: [:])
+        var options = TestDevice.options
         options.gemm = "native"
         switch self {
         case .cpu16: (options.team, options.lanes) = ("cpu", 16)
@@ -31,8 +31,16 @@ public enum TestDevice {
         return chosen.isEmpty ? TeamShape.allCases : chosen
     }()
 
+    /// The first CPU shape and the GPU shape of `shapes`: for whole models, whose operations are tested in every shape.
+    public static let teams: [TeamShape] = shapes.filter { $0 == .gpu || $0 == shapes.first { $0 != .gpu } }
+
     /// The device under test, as `DeviceDescription.choose` takes it.
     public static let choice = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_DEVICE"] ?? "cpu"
+
+    /// What tests open devices with: nothing of the environment, except how many threads may build programs.
+    public static var options: Device.Options {
+        Device.Options(environment: ProcessInfo.processInfo.environment.filter { $0.key == "DRIFTGPU_BUILD" })
+    }
 
     /// DRIFTGPU_TEST_SMALL=1: small cases only and no central differences, for devices that interpret every instruction.
     public static let isSmall = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_SMALL"] == "1"

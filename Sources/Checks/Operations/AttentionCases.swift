@@ -45,12 +45,12 @@ public enum AttentionCases {
     /// Sizes around the blocks and tiles of the GPU shape (AttentionTile), under every mask; head sizes of one and of several
     /// slices, whole and not.
     static let tileSizes: [AttentionReference] = [
-        .init(batch: 1, queries: 15, keys: 17, heads: 2, headDim: 4),
+        .init(batch: 1, queries: 15, keys: 17, heads: 2, headDim: 7),
         .init(batch: 2, queries: 17, keys: 17, heads: 1, headDim: 7, prefix: 0),
         .init(batch: 1, queries: 63, keys: 63, heads: 1, headDim: 20, prefix: 5),
         .init(batch: 4, queries: 65, keys: 15, heads: 1, headDim: 16, group: 4),
         .init(batch: 1, queries: 130, keys: 130, heads: 1, headDim: 16, prefix: 0),
-        .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 96),
+        .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 128),
         .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
         .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
     ]

@@ -22,14 +22,16 @@ public struct FillProbe: Codable, Sendable {
         var failures: [String] = []
         func time(_ what: String, _ pattern: UInt32, _ fill: () -> cl_int) -> Double? {
             progress("\(what): filling \(buffer.byteCount) bytes")
+            let places = Self.places(words: buffer.byteCount / 4)
             do {
-                // The first use allocates.
+                // Memory may hold the pattern from an earlier use. The first write also allocates, outside of the time.
+                for place in places { try buffer.write(~pattern, at: place) }
                 try device.finish()
                 let seconds = try Self.seconds {
                     try OpenCLError.check(fill(), what)
                     try device.finish()
                 }
-                for place in Self.places(words: buffer.byteCount / 4) {
+                for place in places {
                     let read = try buffer.word(place)
                     if read != pattern { throw DeviceError("word \(place) is \(read), not \(pattern)") }
                 }

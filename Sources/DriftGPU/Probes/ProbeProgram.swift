@@ -103,6 +103,14 @@ final class ProbeMemory {
             "reading word \(index) of \(byteCount / 4)")
         return value
     }
+
+    /// Sets the word `index`.
+    func write(_ value: UInt32, at index: Int) throws {
+        var value = value
+        try OpenCLError.check(
+            clEnqueueWriteBuffer(device.queue, handle, cl_bool(CL_TRUE), 4 * index, 4, &value, 0, nil, nil),
+            "writing word \(index) of \(byteCount / 4)")
+    }
 }
 
 extension Device {
