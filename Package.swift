@@ -28,22 +28,25 @@ let package = Package(
         .target(
             name: "DriftGPU",
             dependencies: ["COpenCL", "CCLBlast", "Kernels", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "DriftFormats", dependencies: ["CJPEG", "CPNG", "CWebP", "CZlib"]),
+        .target(name: "DriftData", dependencies: ["COptDigits", "DriftFormats"]),
+        .target(name: "DriftReport", dependencies: ["CLAPACKE", "DriftData", "DriftFormats"]),
         .target(
             name: "DriftAR",
-            dependencies: ["DriftGPU", "CJPEG", "CLAPACKE", "CPNG", "CWebP", "CZlib", "COptDigits", .product(name: "Logging", package: "swift-log")]),
-        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftGPU"]),
-        .target(name: "Checks", dependencies: ["DriftAR", "DriftGPU"]),
+            dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftReport", .product(name: "Logging", package: "swift-log")]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftFormats", "DriftGPU"]),
+        .target(name: "Checks", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "Checks", "DriftAR", "DriftBench", "DriftGPU",
+                "Checks", "DriftAR", "DriftBench", "DriftData", "DriftFormats", "DriftGPU", "DriftReport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .target(name: "TestSupport", dependencies: ["Checks", "DriftGPU"], path: "Tests/TestSupport"),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
-        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftGPU", "TestSupport"], swiftSettings: quick),
-        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftReport", "TestSupport"], swiftSettings: quick),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// The reader that `FUZZ_READER` names.
 private let reader: Reader = {

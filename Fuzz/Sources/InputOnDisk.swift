@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Bytes of libFuzzer and, where the reader takes a path, the file that holds them.
 struct Input {

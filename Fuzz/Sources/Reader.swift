@@ -1,4 +1,7 @@
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 /// A reader of files as the program has it, by the entry that the program calls.
 struct Reader: Sendable {

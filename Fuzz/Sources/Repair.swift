@@ -1,4 +1,5 @@
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Puts checksums right in mutated inputs: an input whose checksum is wrong shows nothing of what lies behind the check.
 enum Repair {

@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Small valid inputs to start from: fixtures of the tests, and files as the program itself writes them.
 struct Seeds {

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftData
 import DriftGPU
 
 /// The models that are timed, from the preset of the handwritten digits to the reference's `large`, and DiT with all its

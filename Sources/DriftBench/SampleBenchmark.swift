@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// Images drawn from a model, from labels to tokens on the host.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DriftAR
 import DriftGPU
+import DriftReport
 
 struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(

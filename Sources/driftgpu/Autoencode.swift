@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftAR
+import DriftFormats
 import DriftGPU
 import Foundation
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftAR
+import DriftFormats
 
 /// Another batch than a benchmark's usual one, which suits a CPU.
 struct BatchOptions: ParsableArguments {

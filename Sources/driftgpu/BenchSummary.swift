@@ -1,6 +1,7 @@
 import ArgumentParser
 import DriftAR
 import DriftBench
+import DriftFormats
 
 extension Bench {
     struct Summary: ParsableCommand {

@@ -1,6 +1,9 @@
 import ArgumentParser
 import DriftAR
+import DriftData
+import DriftFormats
 import DriftGPU
+import DriftReport
 
 struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftAR
+import DriftFormats
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(

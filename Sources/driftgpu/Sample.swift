@@ -1,5 +1,7 @@
 import ArgumentParser
 import DriftAR
+import DriftData
+import DriftFormats
 import DriftGPU
 
 struct Sample: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checks
 import DriftAR
+import DriftFormats
 import DriftGPU
 import Foundation
 

@@ -4,6 +4,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite(.serialized) struct AccumulationTests {
     /// Weights stand still: what the parts of one step draw is then what as many steps draw.

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftReport
 
 @Suite struct AnalysisStatisticsTests {
     @Test("Pearson's r of known pairs")

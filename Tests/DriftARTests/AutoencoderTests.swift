@@ -3,6 +3,9 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 @Suite(.serialized) struct AutoencoderTests {
     private func values(_ count: Int) throws -> [Float] { Array(try OptDigits.all().images[..<(count * 64)]) }

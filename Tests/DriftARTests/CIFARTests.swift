@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 
 @Suite struct CIFARTests {
     let folder: TestFolder

@@ -2,6 +2,8 @@ import DriftGPU
 import TestSupport
 import Testing
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite struct ClassifierTests {
     let folder: TestFolder

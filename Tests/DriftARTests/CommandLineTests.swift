@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct CommandLineTests {
     @Test("train, sample, eval, resume a finished run")

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// `driftgpu train --data` and `driftgpu eval --data`.
 @Suite(.serialized) struct DataOptionsTests {

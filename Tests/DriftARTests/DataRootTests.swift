@@ -1,6 +1,8 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// What people name with --data, and what they are told.
 @Suite struct DataRootTests {

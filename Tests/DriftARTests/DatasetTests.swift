@@ -1,5 +1,7 @@
 import Testing
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite struct DatasetTests {
     /// Image i is the single value i; class 0 has 20 images, class 1 three, class 2 none.

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct DiTModelTests {
     /// The model of Tests/Fixtures/dit/make.py: `plain` as DiT has it, `modern` with RoPE, QK-norm and SwiGLU.

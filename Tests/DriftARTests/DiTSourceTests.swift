@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 
 @Suite struct DiTSourceTests {
     /// A model whose blocks and conditions have been moved away from adaLN's zeros.

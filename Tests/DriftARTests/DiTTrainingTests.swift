@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 
 @Suite struct DiTTrainingTests {
     private func draw(_ configuration: Configuration, step: Int) throws -> StepDraw {

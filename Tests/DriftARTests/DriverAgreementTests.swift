@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 
 private let reference = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_REFERENCE"].flatMap { $0.isEmpty ? nil : $0 }
 

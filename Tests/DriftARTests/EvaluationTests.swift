@@ -1,5 +1,8 @@
 import Testing
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 @Suite struct EvaluationTests {
     private func noise(_ count: Int, _ size: Int, seed: UInt64, scale: Float = 1) throws -> Dataset {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct FileSignatureTests {
     @Test("what is no file of weights is named for what it is", arguments: [

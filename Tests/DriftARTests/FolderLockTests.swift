@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite(.serialized) struct FolderLockTests {
     @Test("a folder is one process's until it lets go; what a dead one left is no obstacle")

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Checks
+@testable import DriftFormats
 
 @Suite struct GoldenSetTests {
     @Test func isReadable() throws { _ = try GoldenSet.current.get() }

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct HalfPrecisionTests {
     @Test("every half survives the way to a float and back")

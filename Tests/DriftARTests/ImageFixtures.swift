@@ -1,6 +1,8 @@
 import Foundation
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// Pictures of Tests/Fixtures/images, and the writing of small data sets.
 enum ImageFixtures {

@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite struct ImageFolderTests {
     let folder: TestFolder

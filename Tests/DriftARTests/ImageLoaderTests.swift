@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite struct ImageLoaderTests {
     /// Images whose every value is their number; counts reads, may be slow or fail.

@@ -3,6 +3,8 @@ import Synchronization
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite struct ImageSetTests {
     /// Images whose every value is their number; counts the reads of each. Some are broken, or fail for good.

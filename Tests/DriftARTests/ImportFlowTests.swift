@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// What the README says to do with weights of another program: import, sample, sample with an autoencoder, judge.
 @Suite(.serialized) struct ImportFlowTests {

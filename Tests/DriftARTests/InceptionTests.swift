@@ -3,6 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// The FID's InceptionV3 with random weights, a sixteenth as wide, against PyTorch (Tests/Fixtures/inception).
 @Suite struct InceptionTests {

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct InflaterTests {
     let folder: TestFolder

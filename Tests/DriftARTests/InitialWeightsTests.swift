@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite(.serialized) struct InitialWeightsTests {
     private func state(

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Real processes and real signals: what a run does when it is asked to stop, to save, or to share its folder.
 @Suite(.serialized) struct InterruptionTests {

@@ -1,5 +1,6 @@
 import Testing
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct JSONTests {
     private func parse(_ text: String) throws -> JSON { try JSON.parse(text.utf8) }

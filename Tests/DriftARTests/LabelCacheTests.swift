@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct LabelCacheTests {
     private func state(_ device: Device, seed: UInt64 = 3) throws -> ModelState {

@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 @Suite(.serialized) struct LatentCacheTests {
     private func settings(_ images: ImageSet, scale: Float = 0.5, flip: Bool = true, shard: Int = 3) -> LatentCache.Settings {

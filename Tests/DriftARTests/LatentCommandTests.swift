@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct LatentCommandTests {
     @Test("cache pictures, train on the latents, sample with and without the autoencoder")

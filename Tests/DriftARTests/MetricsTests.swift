@@ -1,6 +1,9 @@
 import Foundation
 import Testing
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 /// Fixtures of Tests/Fixtures/metrics: features, and the figures that NumPy, SciPy and PyTorch give of them.
 private struct MetricsFixture {

@@ -3,6 +3,9 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 @Suite(.serialized) struct OnlineEvaluationTests {
     private let names = ["accuracy", "diversity", "nearest_distance"]

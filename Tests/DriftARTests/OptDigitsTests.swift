@@ -1,5 +1,6 @@
 import Testing
 @testable import DriftAR
+@testable import DriftData
 
 @Suite struct OptDigitsTests {
     @Test func data() throws {

@@ -1,5 +1,6 @@
 import Testing
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct PNGTests {
     private func noise(_ width: Int, _ height: Int, _ channels: Int) throws -> Picture {

@@ -1,5 +1,6 @@
 import Testing
 @testable import DriftAR
+@testable import DriftData
 
 @Suite struct PhiloxTests {
     /// The known answers published with the generator.

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Pickles by hand, as no sane program writes them.
 @Suite struct PickleTests {

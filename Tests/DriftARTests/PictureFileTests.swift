@@ -1,6 +1,8 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// Decoding, resizing and cropping against what Pillow makes of the same files (Tests/Fixtures/images/make.py).
 @Suite struct PictureFileTests {

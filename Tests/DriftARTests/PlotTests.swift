@@ -6,6 +6,8 @@ import FoundationXML
 #endif
 
 @testable import DriftAR
+@testable import DriftFormats
+@testable import DriftReport
 
 @Suite struct PlotTests {
     @Test("ticks are multiples of 1, 2 or 5 times a power of ten, and say so briefly")

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct PrecisionTests {
     private func metrics(_ precision: Precision) throws -> [[(String, Double)]] {

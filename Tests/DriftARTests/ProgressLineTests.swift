@@ -1,5 +1,6 @@
 import Testing
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct ProgressLineTests {
     private final class Screen {

@@ -1,6 +1,7 @@
 import Foundation
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Files that PyTorch wrote (Tests/Fixtures/pytorch, made by make.py there), and what it reads from them.
 enum PyTorchFixtures {

@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// Images kept on the device against images sent step by step.
 @Suite(.serialized) struct RealImagesTests {

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct RunAnalysisTests {
     /// The fields of a table without quotes.

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// `driftgpu sample` with the speculative loop, the label cache and the report.
 @Suite(.serialized) struct SampleCommandTests {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 
 /// What drawing and encoding batches of many sizes take of a device.
 @Suite(.serialized) struct SampleMemoryTests {

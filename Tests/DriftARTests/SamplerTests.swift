@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct SamplerTests {
     private func state(_ device: Device) throws -> ModelState {

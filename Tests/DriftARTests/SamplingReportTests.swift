@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct SamplingReportTests {
     @Test("phases inside others are counted once")

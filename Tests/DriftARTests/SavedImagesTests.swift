@@ -2,6 +2,9 @@ import DriftGPU
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+@testable import DriftReport
 
 /// A .npy file and an .npz archive as NumPy writes them, put together by hand.
 enum NumPyFixtures {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct ShellQuotingTests {
     @Test("a quoted path is one word to a shell, and the same one")

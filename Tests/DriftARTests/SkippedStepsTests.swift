@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct SkippedStepsTests {
     @Test("skipped steps are counted as far as they are certain")

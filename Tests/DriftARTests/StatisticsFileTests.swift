@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 @testable import DriftAR
+@testable import DriftFormats
+@testable import DriftReport
 
 @Suite struct StatisticsFileTests {
     let folder: TestFolder

@@ -1,4 +1,5 @@
 @testable import DriftAR
+@testable import DriftFormats
 
 #if canImport(Glibc)
 import Glibc

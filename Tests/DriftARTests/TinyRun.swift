@@ -4,6 +4,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// The kinds of runs that keep different things between steps.
 enum TinyRun: String, CaseIterable, Sendable {

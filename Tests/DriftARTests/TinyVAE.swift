@@ -1,6 +1,8 @@
 import DriftGPU
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 
 /// An autoencoder of gray pictures that takes no time: latents [2, H / 2, W / 2].
 enum TinyVAE {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct ToyTests {
     @Test(arguments: ToyDistribution.allCases) func pointsLieInTheSquare(_ distribution: ToyDistribution) {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite(.serialized) struct TrainerTests {
     @Test("the same run twice gives the same bits, and so does an arena without reuse", arguments: TinyRun.allCases)

@@ -2,6 +2,8 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
 @testable import DriftGPU
 
 @Suite(.serialized) struct TrainingRunTests {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct VAEWeightsTests {
     @Test("sizes and values are those of the file, below whatever prefix")

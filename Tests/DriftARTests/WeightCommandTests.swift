@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// `import`, `export` and `inspect` from the outside.
 @Suite(.serialized) struct WeightCommandTests {

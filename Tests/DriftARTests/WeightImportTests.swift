@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 @Suite struct WeightImportTests {
     let folder: TestFolder

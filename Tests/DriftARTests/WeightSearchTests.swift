@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DriftAR
+@testable import DriftFormats
 
 /// Where in a file the weights of a model lie.
 @Suite struct WeightSearchTests {

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import DriftBench
+@testable import DriftData
 @testable import DriftGPU
 
 /// The cases that are timed are the steps of the training schedule; here the same cases are checked.

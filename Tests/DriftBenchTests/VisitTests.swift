@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import DriftBench
+@testable import DriftFormats
 
 @Suite struct VisitTests {
     private final class Folder {

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// Entropy of given attention logits (Eq. 4, 5) and the noise level (Eq. 6).

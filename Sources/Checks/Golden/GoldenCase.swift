@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import Foundation
 
 /// One case of the set: its settings and its tensors, whose values are read when asked for.

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// A graph whose inputs and parameters hold a case's values, run the way the product runs its own.

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import Foundation
 
 /// A folder of inputs and outputs of the reference implementation: safetensors files and index.json, which lists the cases

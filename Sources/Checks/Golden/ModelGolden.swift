@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// The whole model in training: losses, the gradient of every parameter in both phases, label drop, and steps of the

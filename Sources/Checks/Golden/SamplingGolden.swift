@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// One-pass generation with and without guidance, from given noise.

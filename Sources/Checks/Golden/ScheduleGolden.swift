@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// Learning rate, alpha and phase over the epochs.

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// The speculative loop, single and iterative, and the tracker of its thresholds. The reference's draft is verified at its own

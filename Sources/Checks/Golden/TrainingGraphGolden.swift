@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 
 /// The product's training step in `tokens` groups against the step that `ModelGolden` compares with the reference, on

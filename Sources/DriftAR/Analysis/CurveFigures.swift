@@ -1,13 +1,5 @@
-/// A figure with the name of its file and what to read from it.
-struct NamedFigure: Sendable {
-    /// Of its file, without the ending.
-    let name: String
-    /// Plain text.
-    let caption: String
-    let figure: any Figure
-    /// Takes the whole width of the page.
-    var isWide = false
-}
+import DriftFormats
+import DriftReport
 
 /// The figures of a run's curves; what was not logged has none.
 struct CurveFigures: Sendable {

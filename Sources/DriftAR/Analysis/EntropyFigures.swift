@@ -1,3 +1,5 @@
+import DriftFormats
+import DriftReport
 import Foundation
 
 /// The figures and tables of a model's entropies.

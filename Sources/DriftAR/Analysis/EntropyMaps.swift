@@ -1,3 +1,6 @@
+import DriftFormats
+import DriftReport
+
 /// Entropy maps over images: for each label the grid of tokens in colours, the same over a sample, and samples.
 struct EntropyMaps: Figure {
     struct Row: Sendable {

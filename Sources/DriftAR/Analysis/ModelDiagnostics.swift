@@ -1,4 +1,6 @@
+import DriftFormats
 import DriftGPU
+import DriftReport
 
 /// What a run's model says of its labels, and samples to go with it.
 public struct ModelDiagnostics: Sendable {

@@ -1,3 +1,5 @@
+import DriftFormats
+import DriftReport
 import Foundation
 
 /// The diagnostics of a run in a folder: report.html, an SVG for each figure, a CSV for each table.

@@ -1,3 +1,6 @@
+import DriftFormats
+import DriftReport
+
 /// The numbers of a run's metrics.jsonl, step by step.
 public struct TrainingCurves: Sendable {
     /// Names in the order in which they first appear; without `step`.

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// The checkpoints of a run: one folder a step below `out/<run>/checkpoints`.
 ///
 /// A checkpoint `step-00001000` holds safetensors and small files, and a manifest with size and checksum of each. It is

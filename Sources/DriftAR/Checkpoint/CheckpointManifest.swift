@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// What a checkpoint consists of: `manifest.json` beside its files.
 struct CheckpointManifest: Sendable, Equatable {
     struct Entry: Sendable, Equatable {

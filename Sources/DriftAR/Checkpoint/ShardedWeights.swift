@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Weights in several files, found through the index beside them: `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
 public final class ShardedWeights: TensorSource {
     /// The index.

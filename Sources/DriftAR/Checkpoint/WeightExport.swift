@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Writing a trained model's weights for other programs.
 public enum WeightExport {
     /// Element types weights can be rounded to.

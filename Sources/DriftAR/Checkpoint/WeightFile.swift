@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Opening weights of either format, in one file or in shards.
 public enum WeightFile {
     /// Ends of the names of files that weights come in.

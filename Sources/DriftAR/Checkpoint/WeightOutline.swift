@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// What a file of weights holds: its tensors, counted by part of the model, and what it says of itself.
 public struct WeightOutline: Sendable {
     /// Tensors of one part.

@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// Everything that defines a training run: model, loss, schedule, optimiser. Written to config.json of a run, read with
@@ -234,11 +236,4 @@ public struct Configuration: Codable, Sendable, Equatable {
         try validateModel()
         try validateSizes()
     }
-}
-
-/// A setting that cannot be: one line that names it and says what it may be. Settings can come out of foreign files, so control
-/// characters are replaced, as in `DataError`.
-public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
-    public let description: String
-    public init(_ description: String) { self.description = description.printable }
 }

@@ -1,3 +1,5 @@
+import DriftFormats
+
 extension Configuration {
     /// Most elements of a tensor. No device holds more, and the products and sums of sizes below it stay inside 64 bits.
     static let largestTensor = 17_179_869_184.0

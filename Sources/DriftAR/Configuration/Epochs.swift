@@ -1,3 +1,5 @@
+import DriftFormats
+
 extension Configuration {
     /// Images of the data set that a step draws, its parts together: what counts towards an epoch. In `samples` groups these
     /// are the positives of every label, in `tokens` groups one image for each generated one.

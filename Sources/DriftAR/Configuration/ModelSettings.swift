@@ -1,3 +1,5 @@
+import DriftFormats
+
 extension Configuration {
     /// Whether each distinct label of a step goes through the model's encoder once; DiT's condition always does.
     var encodesOnce: Bool { encodeOnce || model == .dit }

@@ -1,3 +1,5 @@
+import DriftFormats
+
 extension Configuration {
     /// The preset `name`. Throws when there is none of that name.
     public static func preset(_ name: String) throws -> Configuration {

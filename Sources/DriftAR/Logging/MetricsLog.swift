@@ -5,6 +5,7 @@ import Musl
 #else
 import Darwin
 #endif
+import DriftFormats
 
 /// The run's metrics.jsonl: one JSON object a line, in the file as soon as it is appended.
 public final class MetricsLog {

@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// How a classifier is trained: AdamW on the cross entropy of shifted training images.

@@ -1,3 +1,7 @@
+import DriftData
+import DriftFormats
+import DriftReport
+
 /// How good generated images are: figures of them and of held-out real images, which a perfect generator would reach, both
 /// measured against the real training images.
 public struct Evaluation: Sendable {

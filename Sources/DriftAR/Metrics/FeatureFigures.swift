@@ -1,3 +1,5 @@
+import DriftReport
+
 /// Real images in a feature space, to which others are compared.
 public struct FeatureReference: Sendable {
     let statistics: FeatureStatistics

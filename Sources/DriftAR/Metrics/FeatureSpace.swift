@@ -1,4 +1,7 @@
+import DriftData
+import DriftFormats
 import DriftGPU
+import DriftReport
 
 /// What a feature space says of a set of images.
 public struct ImageFeatures: Sendable {

@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// A trained classifier: weights, names of the classes, and how good it is on images it has not seen.

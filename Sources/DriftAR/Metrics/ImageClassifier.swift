@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// A small network that tells the classes of a data set apart: patches with a learned position, transformer blocks, and a

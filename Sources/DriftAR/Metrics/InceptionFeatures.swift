@@ -1,5 +1,8 @@
 import Dispatch
+import DriftData
+import DriftFormats
 import DriftGPU
+import DriftReport
 
 /// The pool3 features of InceptionV3, in which the FID is taken, from the FID's weights.
 public struct InceptionFeatures: FeatureSpace {

@@ -1,3 +1,5 @@
+import DriftData
+
 /// Real images and the saved ones that are judged by them, brought to one form; nothing is changed without a note.
 public struct Judges: Sendable {
     public let source: DataSource

@@ -1,3 +1,7 @@
+import DriftData
+import DriftFormats
+import DriftReport
+
 /// Images with labels that were saved to be judged: by `driftgpu sample`, by ADM, DiT and others in an .npz archive, as arrays of
 /// NumPy, or as pictures named after their label.
 public struct SavedImages: Sendable {
@@ -210,11 +214,6 @@ public struct SavedImages: Sendable {
             pixels, labels: NamedTensor(shape: [labels.count], ints: labels), labelPlace: folder, at: folder,
             origin: "\(counted(pictures.count, "picture")) in \(folder)\(drawn)", notes: notes + mixed)
     }
-}
-
-/// A number with its noun, in the plural where it is not 1.
-func counted(_ count: Int, _ noun: String, _ plural: String? = nil) -> String {
-    "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
 }
 
 extension Dataset {

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// A VAE at work on a device: images to moments, latents to images, a few at a time.

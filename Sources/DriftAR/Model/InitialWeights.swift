@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// Weights of a file that a new run starts from: what fits is taken, the rest is named.

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// A model's parameters on a device, and what training keeps beside them.

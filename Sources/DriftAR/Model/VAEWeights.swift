@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// Where an autoencoder's weights come from, and the sizes that follow.

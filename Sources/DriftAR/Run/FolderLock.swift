@@ -5,6 +5,7 @@ import Musl
 #else
 import Darwin
 #endif
+import DriftFormats
 
 /// Keeps a folder for one process: a lock on a file in it, which the system drops when the process ends, however it ends.
 final class FolderLock: Sendable {

@@ -1,3 +1,4 @@
+import DriftData
 import DriftGPU
 
 /// What a model is used for; each use has graphs of its own.

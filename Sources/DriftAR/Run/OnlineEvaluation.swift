@@ -1,4 +1,5 @@
 import DriftGPU
+import DriftReport
 
 extension Configuration {
     /// What a run draws while it trains: the grid of samples, and the images that are judged.

@@ -1,3 +1,7 @@
+import DriftData
+import DriftFormats
+import DriftReport
+
 /// A picture and what an autoencoder's encoder and decoder make of it.
 public struct Reconstruction {
     public let original: Picture

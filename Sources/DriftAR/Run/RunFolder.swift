@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 import Foundation
 

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// Draws from DiT: one pass an image, guided or not, since the strength of guidance is an input of the model.

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 import Foundation
 

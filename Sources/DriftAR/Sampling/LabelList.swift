@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Labels as people write them: `0-9`, `3`, `0-2,7`, or the names of classes.
 public enum LabelList {
     /// The labels named, in the order written; all `classes` when `text` is nil. Throws a line that names the wrong part.

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// How samples become pictures: pixels are pictures; latents are decoded by an autoencoder or, without one, shown in false
 /// colours, their first three channels as red, green and blue.
 public struct Rendering {

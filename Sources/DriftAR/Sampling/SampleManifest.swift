@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// What lies in a folder of samples, as `samples.json` there says: the files of its newest sampling, and what they are.
 ///
 /// It is written before the first file and once more after the last: what it names is at any time all that a sampling may have

@@ -1,3 +1,7 @@
+import DriftData
+import DriftFormats
+import DriftReport
+
 /// Generated images with their labels, and the files they become.
 public struct SampleSet: Sendable {
     /// [N, channels, height, width], by convention in [-1, 1].

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// Settings of the speculative loop.

@@ -1,3 +1,4 @@
+import DriftData
 import Foundation
 
 /// Points in the plane, within about [-1, 1] both ways, to show the method on.

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Pictures of a toy run: a panel for each start, real points in gray behind generated ones in colour.
 public struct ToyPicture: Sendable {
     /// Pixels of a panel's side.

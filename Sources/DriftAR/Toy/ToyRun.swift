@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// Drifting in the plane: a generator for each start, trained together on one device, with pictures of how their points move.

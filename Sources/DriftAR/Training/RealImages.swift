@@ -1,3 +1,4 @@
+import DriftData
 import DriftGPU
 
 /// The real images of a run on their way into its steps: all of them on the device from the start, or each step's sent to it.

@@ -1,3 +1,5 @@
+import DriftData
+
 /// What a training step takes from the data: a pure function of the settings, the labels and the step. So it is known ahead,
 /// and a resumed run takes the same.
 struct StepDraw: Sendable {

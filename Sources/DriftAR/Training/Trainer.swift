@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// Trains a model step by step on one device.

@@ -1,3 +1,4 @@
+import DriftData
 import DriftGPU
 
 /// The graph of one training step of a model in one phase: forward, losses, gradients, AdamW and EMA. Where gradients are

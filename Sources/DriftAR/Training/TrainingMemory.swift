@@ -1,3 +1,5 @@
+import DriftData
+import DriftFormats
 import DriftGPU
 
 /// What a training run will take of a device's memory, known from its schedules before anything is allocated: parameters,

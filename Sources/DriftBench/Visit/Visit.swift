@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import Foundation
 
 /// Everything that Scripts/gpu-visit found out about a machine: stages, each a command with its output and what it measured.

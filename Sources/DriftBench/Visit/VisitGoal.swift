@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 
 /// A figure that a GPU is to reach, and what it was.
 public struct VisitGoal: Sendable {

@@ -1,4 +1,5 @@
 import DriftAR
+import DriftFormats
 import DriftGPU
 import Foundation
 

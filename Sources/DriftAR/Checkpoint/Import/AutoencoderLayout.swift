@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Names and shapes of the tensors of an LDM KL autoencoder, from what a file shows of its sizes.
 struct AutoencoderLayout {
     private let headers: [String: TensorHeader]

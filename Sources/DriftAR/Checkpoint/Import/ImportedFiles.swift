@@ -1,3 +1,4 @@
+import DriftFormats
 import Foundation
 
 extension WeightImport {

@@ -1,3 +1,4 @@
+import DriftFormats
 import Foundation
 
 /// Facts of a model that its tensors do not show.

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Weights of another program, matched with the model they belong to, ready to be written in this program's form.
 public struct WeightImport: Sendable {
     /// What the weights are of.

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// Finds the weights of a model in a file: at which key they lie, and below which prefix.
 struct WeightSearch {
     let source: any TensorSource

@@ -1,3 +1,5 @@
+import DriftFormats
+
 /// The tensors of one model in a file: those below a key, under the names the model itself gives them.
 public struct WeightSet: Sendable {
     public let source: any TensorSource

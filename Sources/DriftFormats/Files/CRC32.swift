@@ -1,0 +1,39 @@
+import CZlib
+
+/// The CRC-32 of PNG, zip and gzip, by zlib.
+package struct CRC32: Sendable {
+    package private(set) var value: UInt32 = 0
+
+    package init() {}
+
+    static func of(_ bytes: [UInt8]) -> UInt32 {
+        var crc = CRC32()
+        bytes.withUnsafeBytes { crc.update($0) }
+        return crc.value
+    }
+
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        // Without bytes zlib would give its starting value.
+        guard let base = bytes.baseAddress else { return }
+        value = UInt32(truncatingIfNeeded: crc32_z(UInt(value), base.assumingMemoryBound(to: UInt8.self), bytes.count))
+    }
+}
+
+extension InputFile {
+    /// The checksum of some of its bytes, read in blocks.
+    package func checksum(of range: Range<Int>) throws -> UInt32 {
+        var crc = CRC32()
+        var block = [UInt8](repeating: 0, count: min(1 << 20, max(1, range.count)))
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let count = min(block.count, range.upperBound - offset)
+            try block.withUnsafeMutableBytes { buffer in
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                try read(at: offset, into: part)
+                crc.update(UnsafeRawBufferPointer(part))
+            }
+            offset += count
+        }
+        return crc.value
+    }
+}
