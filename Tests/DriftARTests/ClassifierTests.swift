@@ -12,7 +12,7 @@ import Testing
 
     /// Two classes that differ in where the light is.
     private func halves(_ count: Int, height: Int = 4, width: Int = 6, channels: Int = 1, seed: UInt64) throws -> Dataset {
-        var random = TestRandom(seed)
+        var random = TestNumbers(seed)
         var images: [Float] = []
         for image in 0..<count {
             for pixel in 0..<(channels * height * width) {
@@ -91,7 +91,7 @@ import Testing
             #expect(throws: DataError.self) { _ = try FittedClassifier(folder.file("cut")) }
         }
         let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8
-        var random = TestRandom(9)
+        var random = TestNumbers(9)
         for _ in 0..<300 {
             var damaged = bytes
             damaged[random.below(header)] ^= 1 << UInt8(random.below(8))

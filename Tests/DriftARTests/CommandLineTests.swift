@@ -1,5 +1,6 @@
 import DriftGPU
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DriftAR
@@ -262,7 +263,7 @@ import Testing
     func killed() throws {
         let folder = try TestFolder()
         let checkpoints = RunFolder(folder.file("run")).checkpoints
-        var random = TestRandom(11)
+        var random = TestNumbers(11)
         var last = 0
         for round in 0..<6 {
             let program = try Program(

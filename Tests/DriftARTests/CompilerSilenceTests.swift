@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// A compiler that prints would spoil the output of every command. PoCL takes its target from the library that

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DriftAR
@@ -40,7 +41,7 @@ import Testing
     @Test("an IDX file decides size and classes; a run does not go on with other data")
     func idx() throws {
         let folder = try TestFolder()
-        var random = TestRandom(1)
+        var random = TestNumbers(1)
         let pixels = (0..<30 * 36).map { _ in UInt8(truncatingIfNeeded: random.next()) }
         try folder.write(ImageFixtures.idx([30, 6, 6], pixels), to: "train-images-idx3-ubyte")
         try folder.write(ImageFixtures.idx([30], (0..<30).map { UInt8($0 % 3) }), to: "train-labels-idx1-ubyte")

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 @testable import DriftAR
 @testable import DriftData
@@ -6,7 +7,7 @@ import Testing
 
 @Suite struct EvaluationTests {
     private func noise(_ count: Int, _ size: Int, seed: UInt64, scale: Float = 1) throws -> Dataset {
-        var random = TestRandom(seed)
+        var random = TestNumbers(seed)
         return try Dataset(images: (0..<count * size).map { _ in random.float() * scale }, shape: [count, 1, 1, size],
                            labels: (0..<count).map { Int32($0 % 3) }, classNames: ["a", "b", "c"])
     }

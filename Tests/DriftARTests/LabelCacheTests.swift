@@ -92,7 +92,7 @@ import Testing
                 if let error { #expect(error.contains("labels.safetensors") && !error.contains("\n"), "\(what): \(error)") }
             }
             var lengths = [0, 1, 7, 8, 9, 100, bytes.count / 2, bytes.count - 4, bytes.count - 1]
-            var random = TestRandom(6)
+            var random = TestNumbers(6)
             for _ in 0..<12 { lengths.append(random.below(bytes.count)) }
             for length in lengths {
                 try attempt(Array(bytes.prefix(length)), "cut to \(length)")

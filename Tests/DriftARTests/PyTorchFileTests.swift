@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DriftAR
@@ -107,7 +108,7 @@ import Testing
     ])
     func survivesFlippedBytes(_ name: String) throws {
         let bytes = try Files.read(PyTorchFixtures.path(name))
-        var random = TestRandom(5)
+        var random = TestNumbers(5)
         var refused = 0
         let rounds = 1500
         for round in 0..<rounds {
@@ -131,7 +132,7 @@ import Testing
         let archive = try ZipArchive(PyTorchFixtures.path(name))
         let entry = try #require(archive.entries.keys.first { $0.hasSuffix("/data.pkl") })
         let bytes = try archive.bytes(entry, limit: 1 << 20)
-        var random = TestRandom(9)
+        var random = TestNumbers(9)
         let opcodes = (0...255).compactMap { PickleOpcode(rawValue: UInt8($0))?.rawValue }
         var refused = 0
         let rounds = 1500

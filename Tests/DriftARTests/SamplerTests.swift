@@ -62,7 +62,7 @@ import Testing
             let state = try state(device)
             let (labels, perLabel, cfg) = ([1, 4, 9], 3, Float(2.5))
             let model = try state.driftAR
-            var random = TestRandom(4)
+            var random = TestNumbers(4)
             let count = labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth
             let noise = (0..<count).map { _ in 2 * random.float() }
             let sampler = Sampler(model, memory: state.memory)

@@ -1,4 +1,5 @@
 import DriftGPU
+import TestSupport
 import Testing
 
 @testable import DriftAR
@@ -45,7 +46,7 @@ enum NumPyFixtures {
     private func samples(
         _ labels: [Int], perLabel: Int, seed: UInt64, rendering: Rendering.Kind = .pixels, change: (inout [Float]) -> Void = { _ in }
     ) -> SampleSet {
-        var random = TestRandom(seed)
+        var random = TestNumbers(seed)
         let count = labels.count * perLabel
         var pixels = (0..<(count * 16)).map { _ in Float(random.below(256)) / 127.5 - 1 }
         change(&pixels)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 @testable import DriftAR
 @testable import DriftFormats
@@ -37,7 +38,7 @@ import Testing
     @Test(arguments: ["stored.npz", "deflated.npz"])
     func survivesFlippedBits(_ name: String) throws {
         let whole = try bytes(name)
-        var random = TestRandom(5)
+        var random = TestNumbers(5)
         for _ in 0..<400 {
             var damaged = whole
             damaged[random.below(whole.count)] ^= 1 << UInt8(random.below(8))
@@ -78,7 +79,7 @@ import Testing
 
     /// The covariance of 40 random features of `width` values, times `scale`.
     private func covariance(_ width: Int, seed: UInt64, scale: Double = 1) throws -> [Double] {
-        var random = TestRandom(seed)
+        var random = TestNumbers(seed)
         let set = try FeatureSet((0..<(40 * width)).map { _ in random.float() }, width: width)
         return try FeatureStatistics(set).covariance.map { $0 * scale }
     }

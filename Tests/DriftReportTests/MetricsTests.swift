@@ -1,6 +1,6 @@
 import Foundation
+import TestSupport
 import Testing
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 @testable import DriftReport
@@ -125,7 +125,7 @@ private struct MetricsFixture {
     /// Sizes around those of tiles, chunks and vectors.
     @Test(arguments: [(1, 1, 1), (3, 5, 2), (64, 64, 256), (65, 63, 257), (130, 7, 515)])
     func rowProducts(_ m: Int, _ n: Int, _ k: Int) throws {
-        var random = TestRandom(7)
+        var random = TestNumbers(7)
         func draw(_ rows: Int) -> DenseRows {
             DenseRows(rowCount: rows, columnCount: k, values: (0..<(rows * k)).map { _ in Double(random.float()) })
         }

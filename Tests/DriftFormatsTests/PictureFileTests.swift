@@ -1,6 +1,6 @@
+import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 
@@ -56,7 +56,7 @@ import Testing
         }
         for length in 0..<(bytes.count / 2) { #expect(!read(Array(bytes[..<length])), "cut at \(length)") }
         for length in (bytes.count / 2)..<bytes.count { _ = read(Array(bytes[..<length])) }
-        var random = TestRandom(13)
+        var random = TestNumbers(13)
         for _ in 0..<500 {
             var damaged = bytes
             for _ in 0...random.below(4) { damaged[random.below(bytes.count)] ^= UInt8(1 << random.below(8)) }
@@ -96,7 +96,7 @@ import Testing
         let difference = ImageFixtures.difference(
             try transform.cropped(photo, draw), try ImageFixtures.picture("photo.random.16.png"))
         #expect(difference.map { $0 <= 1 } == true, "\(difference.map(String.init) ?? "another shape")")
-        var random = TestRandom(5)
+        var random = TestNumbers(5)
         for _ in 0..<50 {
             let draw = ImageVariant.CropDraw(
                 size: UInt32(truncatingIfNeeded: random.next() << 3), y: .max, x: UInt32(truncatingIfNeeded: random.next() << 3))
@@ -136,7 +136,7 @@ import Testing
         for length in 0..<bytes.count - 4 {
             #expect(throws: DataError.self, "cut at \(length)") { _ = try Picture.decode(Array(bytes[..<length])) }
         }
-        var random = TestRandom(11)
+        var random = TestNumbers(11)
         for _ in 0..<2000 {
             var damaged = bytes
             for _ in 0...random.below(4) { damaged[random.below(bytes.count)] ^= UInt8(1 << random.below(8)) }

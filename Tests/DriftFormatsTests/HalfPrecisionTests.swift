@@ -1,6 +1,6 @@
+import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftFormats
 
 @Suite struct HalfPrecisionTests {
@@ -25,7 +25,7 @@ import Testing
 
     @Test("the nearest of a half's neighbours is taken for numbers between them")
     func nearest() {
-        var random = TestRandom(3)
+        var random = TestNumbers(3)
         for _ in 0..<20_000 {
             let value = Float(bitPattern: UInt32(truncatingIfNeeded: random.next() << 7 ^ random.next()))
             guard value.magnitude < 65504 else { continue }

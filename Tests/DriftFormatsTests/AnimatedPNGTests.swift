@@ -1,6 +1,5 @@
 import Testing
 
-@testable import DriftAR
 @testable import DriftFormats
 
 @Suite struct AnimatedPNGTests {

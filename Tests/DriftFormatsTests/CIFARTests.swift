@@ -1,6 +1,6 @@
+import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftData
 
 @Suite struct CIFARTests {

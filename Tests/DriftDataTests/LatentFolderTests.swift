@@ -2,7 +2,6 @@ import DriftGPU
 import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 

@@ -1,5 +1,4 @@
-@testable import DriftAR
-@testable import DriftFormats
+import DriftFormats
 
 #if canImport(Glibc)
 import Glibc
@@ -10,10 +9,10 @@ import Darwin
 #endif
 
 /// A fresh folder that goes away with its owner.
-final class TestFolder: Sendable {
-    let path: String
+package final class TestFolder: Sendable {
+    package let path: String
 
-    init() throws {
+    package init() throws {
         var template = Array("/tmp/driftar-tests-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Files.failure("create a folder", "/tmp") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -21,11 +20,11 @@ final class TestFolder: Sendable {
 
     deinit { try? Files.removeTree(path) }
 
-    func file(_ name: String) -> String { Files.join(path, name) }
+    package func file(_ name: String) -> String { Files.join(path, name) }
 
     /// Writes the bytes plainly and gives the path.
     @discardableResult
-    func write(_ bytes: [UInt8], to name: String) throws -> String {
+    package func write(_ bytes: [UInt8], to name: String) throws -> String {
         let path = file(name)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o666)
         guard descriptor >= 0 else { throw Files.failure("create it", path) }
@@ -37,11 +36,11 @@ final class TestFolder: Sendable {
     }
 
     @discardableResult
-    func write(_ text: String, to name: String) throws -> String {
+    package func write(_ text: String, to name: String) throws -> String {
         try write(Array(text.utf8), to: name)
     }
 
-    func text(_ name: String) throws -> String {
+    package func text(_ name: String) throws -> String {
         String(decoding: try Files.read(file(name)), as: UTF8.self)
     }
 }
@@ -51,28 +50,11 @@ private func writeOnce(_ descriptor: Int32, _ base: UnsafeRawPointer?, _ count: 
 }
 
 /// The description of the error the body throws; nil where it throws none.
-func errorText(_ body: () throws -> Void) -> String? {
+package func errorText(_ body: () throws -> Void) -> String? {
     do {
         try body()
         return nil
     } catch {
         return "\(error)"
     }
-}
-
-/// Small deterministic numbers for tests that need many.
-struct TestRandom {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state = state &* 6364136223846793005 &+ 1442695040888963407
-        return state >> 33
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
-    /// In [-1, 1).
-    mutating func float() -> Float { Float(next() & 0xFFFFFF) / Float(1 << 23) - 1 }
 }

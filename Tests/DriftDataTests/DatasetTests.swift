@@ -1,5 +1,5 @@
+import TestSupport
 import Testing
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 

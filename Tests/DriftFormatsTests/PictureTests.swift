@@ -1,5 +1,4 @@
 import Testing
-@testable import DriftAR
 @testable import DriftFormats
 
 @Suite struct PictureTests {

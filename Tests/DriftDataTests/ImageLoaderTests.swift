@@ -1,7 +1,7 @@
 import Foundation
+import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 

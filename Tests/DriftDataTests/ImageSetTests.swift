@@ -1,8 +1,8 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
-@testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
 

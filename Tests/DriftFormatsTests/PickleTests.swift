@@ -1,7 +1,6 @@
 import Foundation
 import Testing
 
-@testable import DriftAR
 @testable import DriftFormats
 
 /// Pickles by hand, as no sane program writes them.

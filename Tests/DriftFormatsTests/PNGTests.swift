@@ -1,10 +1,10 @@
+import TestSupport
 import Testing
-@testable import DriftAR
 @testable import DriftFormats
 
 @Suite struct PNGTests {
     private func noise(_ width: Int, _ height: Int, _ channels: Int) throws -> Picture {
-        var random = TestRandom(7)
+        var random = TestNumbers(7)
         let pixels = (0..<width * height * channels).map { _ in UInt8(truncatingIfNeeded: random.next()) }
         return try Picture(width: width, height: height, channels: channels, pixels: pixels)
     }
@@ -45,7 +45,7 @@ import Testing
             _ = PNG.text(in: cut)
             #expect(throws: DataError.self, "cut at \(length)") { _ = try PNG.decode(cut) }
         }
-        var random = TestRandom(3)
+        var random = TestNumbers(3)
         for _ in 0..<500 {
             var damaged = bytes
             for _ in 0...random.below(3) { damaged[random.below(bytes.count)] ^= UInt8(1 << random.below(8)) }
