@@ -10,7 +10,7 @@ public struct SampleBenchmark: Codable, Sendable {
     public let isGuided: Bool
     /// Each distinct label encoded once, or every image as the reference does.
     public let encodeOnce: Bool
-    /// With the draft's features where they are accepted; a report may lack it.
+    /// With speculation: the draft's features where they are accepted. Nil in reports of models without a draft.
     public let isSpeculative: Bool?
     public let timing: Timing
 

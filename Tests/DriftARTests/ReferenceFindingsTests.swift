@@ -114,7 +114,7 @@ import Testing
                 let read = Set(training.graph.places.values.filter { $0.storage.name == "parameters" }.map(\.offset))
                 let draft = model.layout.entries.filter { $0.name.hasPrefix("draft_model.") }
                 #expect(draft.contains { read.contains($0.offset) } == !isSecond)
-                #expect((training.losses.regression == nil) == isSecond)
+                #expect((training.losses["regression"] == nil) == isSecond)
             }
         }
     }

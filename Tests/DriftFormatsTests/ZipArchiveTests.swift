@@ -117,7 +117,3 @@ import Testing
         #expect(errorText { _ = try ZipArchive(folder.write([UInt8](repeating: 0x50, count: 70000), to: "none")) }?.contains("cut off") == true)
     }
 }
-
-func little<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
-    (0..<(Value.bitWidth / 8)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
-}

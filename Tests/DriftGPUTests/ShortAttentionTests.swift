@@ -8,8 +8,8 @@ import Testing
     @Test(arguments: AttentionCases.short, TestDevice.shapes)
     func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
 
-    /// Compares with a CPU shape, whose prefetches an interpreter does not know.
-    @Test(.enabled(if: !TestDevice.isSmall), arguments: TestDevice.shapes, [(16, 16), (20, 11)])
+    /// The GPU shape has no kernels of its own for these sizes.
+    @Test(arguments: TestDevice.shapes.filter { $0 != .gpu }, [(16, 16), (20, 11)])
     func dropoutActsOnTheWeights(_ shape: TeamShape, _ length: (queries: Int, keys: Int)) throws {
         try AttentionTests.checkDropout(
             .init(batch: 2, queries: length.queries, keys: length.keys, heads: 2, headDim: 16), shape)

@@ -14,3 +14,7 @@ package struct TestNumbers {
     /// In [-1, 1).
     package mutating func float() -> Float { Float(next() & 0xFFFFFF) / Float(1 << 23) - 1 }
 }
+
+package func little<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+    (0..<(Value.bitWidth / 8)).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+}

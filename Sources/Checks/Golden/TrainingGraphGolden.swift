@@ -62,10 +62,11 @@ enum TrainingGraphGolden {
 
         let losses = training.losses
         let pairs: [(String, Tensor?, Tensor)] = [
-            ("generated", losses.generated, step.generated), ("drift", losses.drift, step.drift.loss),
-            ("scale", losses.driftScale, step.drift.scale), ("force", losses.driftForce, step.drift.squaredForce),
-            ("regression", losses.regression, step.regression), ("entropy", losses.entropy, step.entropyLoss),
-            ("total", losses.total, step.total),
+            ("generated", training.generated, step.generated), ("drift", losses["drift"], step.drift.loss),
+            ("scale", losses["scale"], step.drift.scale),
+            ("force", losses.first { $0.names[0].hasPrefix("force_") }?.value, step.drift.squaredForce),
+            ("regression", losses["regression"], step.regression), ("entropy", losses["entropy_loss"], step.entropyLoss),
+            ("total", losses["loss"], step.total),
         ]
         for (name, own, other) in pairs {
             guard let own else { continue }

@@ -12,7 +12,8 @@ public protocol ImageModel: Sendable {
     /// C, values of a token.
     var tokenWidth: Int { get }
 
-    /// What stands in `StepInputs.labels` for a label; the dropped ones may have a number of their own.
+    /// The number that stands for a label in `StepInputs.labels`. A model may have a number of its own for labels that are dropped
+    /// for guidance.
     func label(_ label: Int, isDropped: Bool) -> Int32
 
     /// The parameters that a phase trains.
@@ -52,16 +53,12 @@ public struct StepInputs: Sendable {
 
 /// What a model's forward pass gives.
 public struct StepLosses: Sendable {
-    /// One for each kind of features; their losses are added.
-    public var terms: [DriftLoss]
-    /// Sum of the terms' losses [1].
-    public var drift: Tensor
-    public var regression: Tensor?
-    public var entropy: Tensor?
     /// What is minimised [1].
     public var total: Tensor
-    /// [1].
-    public var meanEntropy: Tensor?
+    /// The parts of the total and what else is worth watching, in the order in which it is shown.
+    public var terms: [LossTerm]
+    /// Whether `StepInputs.alpha` weighs the terms.
+    public var usesAlpha = false
     /// Generated tokens [L G, R, C].
     public var generated: Tensor
     /// [1], 0 while the ring of generated features is empty; only with one.

@@ -38,10 +38,9 @@ extension Configuration {
     private func trainingGraphs(form: ImageForm) throws -> [Graph] {
         let model = try makeModel()
         return try [false, true].flatMap { isSecond in
-            let update = accumulate > 1 ? [try AccumulatedStep(model, self, isSecondPhase: isSecond).graph] : []
-            return [
-                try TrainingGraph(model, self, imageCount: classes, form: form, isSecondPhase: isSecond).graph
-            ] + update
+            let step = try TrainingGraph(model, self, imageCount: classes, form: form, isSecondPhase: isSecond)
+            guard accumulate > 1 else { return [step.graph] }
+            return [step.graph, try AccumulatedStep(model, self, part: step, isSecondPhase: isSecond).graph]
         }
     }
 

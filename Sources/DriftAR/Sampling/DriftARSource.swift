@@ -36,7 +36,7 @@ final class DriftARSource: ImageSource {
     func draw(
         _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: (Int) -> [Float]
     ) throws -> [Float] {
-        // A round differs from the others in its noise alone and the last one counts: the others need no decoder.
+        // Rounds differ only in their noise, and only the last one is shown: no other is decoded.
         let last = try speculation.map { try loop.rounds(labels, perLabel: images.count, $0) - 1 } ?? 0
         let batch = ImageDecoder.Batch(
             labels: labels.count, perLabel: images.count, isGuided: cfg != 1, isMerged: speculation != nil)

@@ -46,8 +46,8 @@ public final class Sampler {
     package var loop: SpeculativeLoop? { driftAR?.loop }
 
     /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
-    /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. With `speculation`
-    /// the draft's accepted features take the place of z. Of dit `cfg` is an input: what it was trained to do with it.
+    /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. DiT takes `cfg` as an
+    /// input, which means what its training made of it. With `speculation` the draft's accepted features take the place of z.
     public func tokens(
         labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
     ) throws -> [Float] {

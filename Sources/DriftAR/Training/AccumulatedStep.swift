@@ -14,38 +14,34 @@ public struct AccumulatedStep {
 
     /// Flat buffer of the summed gradients, and after the update of their mean.
     static let gradientName = "gradient_mean"
-    /// Storage of the mean of what is logged.
-    static let lossName = "loss_mean"
 
-    /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase, which has fewer
-    /// losses, leaves the end unused.
-    static func losses(_ configuration: Configuration) -> Storage {
-        Storage(lossName, count: 6 + configuration.radii.count)
+    /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase logs less.
+    static func lossSums(count: Int, isSecondPhase: Bool) -> Storage {
+        Storage(isSecondPhase ? "loss_mean_phase2" : "loss_mean_phase1", count: count)
     }
 
-    public init(_ model: any ImageModel, _ configuration: Configuration, isSecondPhase: Bool) throws {
+    /// The update of a step whose parts are `part`.
+    public init(_ model: any ImageModel, _ configuration: Configuration, part: TrainingGraph, isSecondPhase: Bool) throws {
         graph = Graph()
         learningRate = try graph.input("learning_rate", [1])
-        for storage in [model.layout.storage(Self.gradientName), Self.losses(configuration)] {
+        for storage in [model.layout.storage(Self.gradientName), part.lossSums] {
             let sum = try graph.stored([storage.count], in: storage)
             try graph.place(graph.scale(sum, by: 1 / Float(configuration.accumulate)), in: storage, at: 0)
         }
         norm = try TrainingGraph.optimize(
             graph, model, configuration, active: Set(model.trained(isSecondPhase: isSecondPhase).map(\.name)),
-            loss: graph.stored([1], in: Self.losses(configuration)), learningRate: learningRate,
+            loss: graph.stored([1], in: part.lossSums), learningRate: learningRate,
             flagsName: TrainingGraph.flagsName(isSecondPhase: isSecondPhase), gradients: Self.gradientName)
         graph.output(norm)
     }
 
     /// Ends the graph of a part: adds its gradients and losses to the sums.
     static func add(
-        to graph: Graph, gradients: Tensor, losses: TrainingGraph.Losses, _ layout: ParameterLayout,
-        _ configuration: Configuration, restart: Tensor
+        to graph: Graph, gradients: Tensor, losses: [LossTerm], sums: Storage, _ layout: ParameterLayout, restart: Tensor
     ) throws {
         try graph.accumulate(
             gradients, into: graph.stored([layout.count], in: layout.storage(gradientName)), restart: restart)
-        let logged = try graph.concat(losses.logged, axis: 0)
-        try graph.accumulate(
-            logged, into: graph.stored([logged.count], in: Self.losses(configuration)), restart: restart)
+        let logged = try graph.concat(losses.map(\.value), axis: 0)
+        try graph.accumulate(logged, into: graph.stored([logged.count], in: sums), restart: restart)
     }
 }

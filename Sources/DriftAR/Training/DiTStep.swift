@@ -40,7 +40,8 @@ extension DiTModel: ImageModel {
             graph.reshape(generated, [labels, group, size]), targets: targets,
             affinity: .drifting(temperatures: configuration.radii))
         return StepLosses(
-            terms: [loss], drift: loss.loss, total: loss.loss, generated: generated,
+            total: loss.loss, terms: [LossTerm("drift", loss.loss)] + LossTerm.watching(loss, configuration.radii),
+            generated: generated,
             guidance: GuidanceInputs(features: features, weight: weight))
     }
 }

@@ -72,9 +72,12 @@ extension DriftARModel: ImageModel {
                 graph.scale(drift, by: step.alpha, factor: -1, offset: 1))
             (regression, entropyLoss) = (reg, ent)
         }
+        let shown = [LossTerm("drift", drift)]
+            + [regression.map { LossTerm("regression", $0) }, entropyLoss.map { LossTerm("entropy_loss", $0) }].compactMap { $0 }
+            + LossTerm.watching(first, configuration.radii) + [LossTerm("entropy", try graph.mean(entropy))]
         return StepLosses(
-            terms: terms, drift: drift, regression: regression, entropy: entropyLoss, total: total,
-            meanEntropy: try graph.mean(entropy), generated: generated, negativeWeight: negativeWeight, imageLabels: imageLabels)
+            total: total, terms: shown, usesAlpha: true, generated: generated, negativeWeight: negativeWeight,
+            imageLabels: imageLabels)
     }
 
     /// The reference's groups: the R tokens of an image against phi of real images of its label, from the class's ring, and,

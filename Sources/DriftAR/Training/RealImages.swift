@@ -1,8 +1,8 @@
 import DriftData
 import DriftGPU
 
-/// The real images of a run on their way into its steps: all of them on the device from the start, or each step's sent to it.
-/// Either way a step computes with the same bits.
+/// Feeds the real images to training steps, from the device, which holds all of them, or streamed from the data, each step's in
+/// time. A step computes the same bits either way.
 final class RealImages {
     /// Rows of the image storage.
     let storedCount: Int

@@ -105,7 +105,7 @@ public final class Trainer {
         let executor = try executor(for: training.graph)
         var update: (AccumulatedStep, Executor)?
         if configuration.accumulate > 1 {
-            let graph = try AccumulatedStep(state.model, configuration, isSecondPhase: isSecond)
+            let graph = try AccumulatedStep(state.model, configuration, part: training, isSecondPhase: isSecond)
             update = (graph, try self.executor(for: graph.graph))
         }
         let made = Phase(isSecond: isSecond, graph: training, executor: executor, update: update)
@@ -122,18 +122,17 @@ public final class Trainer {
     /// Flat buffers of the parameters, which a checkpoint keeps tensor by tensor.
     private static let keptByParameter: Set<String> = ["parameters", "ema", "moment1", "moment2"]
     /// What a step writes before it reads it, so that no checkpoint needs it.
-    private static let writtenAnew: Set<String> = [
-        "gradients", AccumulatedStep.gradientName, AccumulatedStep.lossName,
-    ]
+    private static let writtenAnew: Set<String> = ["gradients", AccumulatedStep.gradientName]
 
     /// Stored tensors beyond the flat buffers that a resumed run needs: the optimiser's counters, the rings. A storage that a
     /// step changes is one of them unless it is declared above, so new state cannot be forgotten.
     func extraStorages() throws -> [Storage] {
         let phase = try current()
+        let anew = Self.writtenAnew.union([phase.graph.lossSums.name])
         var written = phase.executor.schedule.writtenStorages
         if let update = phase.update { written.merge(update.executor.schedule.writtenStorages) { known, _ in known } }
         return written.values
-            .filter { !Self.keptByParameter.contains($0.name) && !Self.writtenAnew.contains($0.name) }
+            .filter { !Self.keptByParameter.contains($0.name) && !anew.contains($0.name) }
             .sorted { $0.name < $1.name }
     }
 
@@ -144,7 +143,7 @@ public final class Trainer {
         let state: [Float]
         if let update = phase.update {
             state = try update.executor.read(update.graph.norm)
-        } else if let norm = phase.graph.losses.norm {
+        } else if let norm = phase.graph.norm {
             state = try phase.executor.read(norm)
         } else {
             return true
@@ -225,25 +224,18 @@ public final class Trainer {
     public func metrics() throws -> [(String, Double)] {
         guard let phase else { return [] }
         let losses = phase.graph.losses
-        let values: [Float]
-        if phase.update != nil {
-            values = try memory.read(Float.self, from: AccumulatedStep.losses(configuration))
-        } else {
-            values = try losses.logged.flatMap { try phase.executor.read($0) }
-        }
-        var names = ["loss", "drift"]
-        if losses.regression != nil { names.append("regression") }
-        if losses.entropy != nil { names.append("entropy_loss") }
-        names += configuration.radii.map { "force_\($0)" } + ["scale"]
-        if losses.meanEntropy != nil { names.append("entropy") }
-        var result = zip(names, values).map { ($0, Double($1)) }
+        let values =
+            phase.update != nil
+            ? try memory.read(Float.self, from: phase.graph.lossSums)
+            : try losses.flatMap { try phase.executor.read($0.value) }
+        var result = zip(losses.flatMap(\.names), values).map { ($0, Double($1)) }
         if let update = phase.update {
             result.append(("gradient_norm", Double(try update.executor.read(update.graph.norm)[0])))
-        } else if let norm = losses.norm {
+        } else if let norm = phase.graph.norm {
             result.append(("gradient_norm", Double(try phase.executor.read(norm)[0])))
         }
         result.append(("lr", learningRate(Double(step))))
-        if configuration.model == .driftAR { result.append(("alpha", phases.alpha(Double(step - 1)))) }
+        if phase.graph.usesAlpha { result.append(("alpha", phases.alpha(Double(step - 1)))) }
         let counters = try memory.read(UInt32.self, from: TrainingGraph.counters)
         result.append(("skipped", Double(counters[1])))
         result += images.metrics()

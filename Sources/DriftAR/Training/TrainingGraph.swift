@@ -26,30 +26,16 @@ public struct TrainingGraph {
     public let restart: Tensor?
     /// All of these, to be set and written before each run.
     public let inputs: InputBlock
-    public let losses: Losses
-
-    /// What is logged, each [1] unless said otherwise.
-    public struct Losses {
-        public let drift: Tensor
-        public let regression: Tensor?
-        public let entropy: Tensor?
-        public let total: Tensor
-        /// Mean distance: how far apart generated and real features are, in the features' unit.
-        public let driftScale: Tensor
-        /// Mean squared force for each radius, before normalisation [radii]: what converges.
-        public let driftForce: Tensor
-        public let meanEntropy: Tensor?
-        /// Norm, clip coefficient, 1 when applied [3]; nil where the update is a graph of its own.
-        public let norm: Tensor?
-        /// Generated tokens [L G, R, C].
-        public let generated: Tensor
-
-        /// What is logged of the forward pass, in the order it is read: total, drift, regression, entropy, force, scale, mean
-        /// entropy, without those the phase does not have.
-        var logged: [Tensor] {
-            [total, drift, regression, entropy, driftForce, driftScale, meanEntropy].compactMap { $0 }
-        }
-    }
+    /// What is logged of the forward pass, in the order in which it is read; the total, `loss`, comes first.
+    public let losses: [LossTerm]
+    /// Whether `alpha` weighs the losses.
+    public let usesAlpha: Bool
+    /// Norm, clip coefficient, 1 when applied [3]; nil where the update is a graph of its own.
+    public let norm: Tensor?
+    /// Generated tokens [L G, R, C].
+    public let generated: Tensor
+    /// The sums of what is logged, over the parts of a step; without parts nobody uses it.
+    let lossSums: Storage
 
     /// Storages of a training run besides the flat parameter buffers.
     public static let counters = Storage("counters", count: 2, element: .uint32)
@@ -85,8 +71,11 @@ public struct TrainingGraph {
         negativeWeight = forward.negativeWeight
         guidance = forward.guidance
         imageLabels = forward.imageLabels
-        guard let first = forward.terms.first else { throw GraphError("training: no drift loss") }
+        generated = forward.generated
+        usesAlpha = forward.usesAlpha
         let total = forward.total
+        losses = [LossTerm("loss", total)] + forward.terms
+        lossSums = AccumulatedStep.lossSums(count: losses.reduce(0) { $0 + $1.value.count }, isSecondPhase: isSecondPhase)
 
         let trained = model.trained(isSecondPhase: isSecondPhase)
         let gradients = try graph.gradients(
@@ -99,21 +88,17 @@ public struct TrainingGraph {
         let isAccumulated = configuration.accumulate > 1
         restart = isAccumulated ? try graph.input([1], block: Self.inputBlock) : nil
         inputs = graph.inputBlock(Self.inputBlock)
-        losses = Losses(
-            drift: forward.drift, regression: forward.regression, entropy: forward.entropy, total: total,
-            driftScale: first.scale, driftForce: first.squaredForce, meanEntropy: forward.meanEntropy,
-            norm: isAccumulated
-                ? nil
-                : try Self.optimize(
-                    graph, model, configuration, active: Set(trained.map(\.name)), loss: total,
-                    learningRate: learningRate, flagsName: Self.flagsName(isSecondPhase: isSecondPhase)),
-            generated: forward.generated)
+        norm = isAccumulated
+            ? nil
+            : try Self.optimize(
+                graph, model, configuration, active: Set(trained.map(\.name)), loss: total,
+                learningRate: learningRate, flagsName: Self.flagsName(isSecondPhase: isSecondPhase))
         if let restart {
             try AccumulatedStep.add(
-                to: graph, gradients: graph.stored([model.layout.count], in: flat), losses: losses, model.layout,
-                configuration, restart: restart)
+                to: graph, gradients: graph.stored([model.layout.count], in: flat), losses: losses, sums: lossSums, model.layout,
+                restart: restart)
         }
-        for tensor in losses.logged + [losses.norm, forward.generated].compactMap({ $0 }) { graph.output(tensor) }
+        for tensor in losses.map(\.value) + [norm, generated].compactMap({ $0 }) { graph.output(tensor) }
     }
 
     /// The images that `indices` choose [n, C, H, W]; of moments, a new draw from their distribution at every step.

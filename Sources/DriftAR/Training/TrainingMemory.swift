@@ -47,8 +47,8 @@ public struct TrainingMemory: Sendable {
     private let configuration: Configuration
     private let replan: @Sendable (Configuration) throws -> Int
 
-    /// The memory of a run with `imageCount` images of that form on a device of these traits: all images, or those of a
-    /// step where they do not stay.
+    /// The memory of a run on a device of these traits. `imageCount`: images of that form kept on the device; one step's images
+    /// where they are streamed.
     public init(
         _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, traits: DeviceTraits,
         gemm: any GEMMProvider
@@ -72,8 +72,11 @@ public struct TrainingMemory: Sendable {
         storages += schedules.flatMap(\.storages.values)
         var activations = arenas.max() ?? 0
         if configuration.accumulate > 1 {
-            let updates = try kinds.map { try AccumulatedStep(model, configuration, isSecondPhase: $0) }
-                .map { try Schedule($0.graph, traits: traits, gemm: gemm) }
+            let updates = try kinds.map { isSecond in
+                let part = try TrainingGraph(model, configuration, imageCount: imageCount, form: form, isSecondPhase: isSecond)
+                let update = try AccumulatedStep(model, configuration, part: part, isSecondPhase: isSecond)
+                return try Schedule(update.graph, traits: traits, gemm: gemm)
+            }
             storages += updates.flatMap(\.storages.values)
             activations = max(activations, updates.map(\.plan.arenaBytes).max() ?? 0)
         }

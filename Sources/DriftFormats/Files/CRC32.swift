@@ -6,7 +6,7 @@ package struct CRC32: Sendable {
 
     package init() {}
 
-    static func of(_ bytes: [UInt8]) -> UInt32 {
+    package static func of(_ bytes: [UInt8]) -> UInt32 {
         var crc = CRC32()
         bytes.withUnsafeBytes { crc.update($0) }
         return crc.value

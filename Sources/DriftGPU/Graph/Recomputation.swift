@@ -6,7 +6,7 @@
 struct Recomputation {
     private let graph: Graph
     private let segments: [Range<Int>]
-    /// Second times of nodes, by index of the first.
+    /// The copies of nodes that are computed a second time, by the index of the node.
     private var nodes: [Int: Node] = [:]
 
     init(_ graph: Graph) {
@@ -15,7 +15,7 @@ struct Recomputation {
     }
 
     /// Node `index` as the backward pass should see it: itself, or its second time where it belongs to a segment. The first
-    /// call for a segment adds the second times of all its nodes to the graph; a schedule leaves out those nobody reads.
+    /// call for a segment adds copies of all its nodes to the graph; a schedule leaves out those nobody reads.
     mutating func node(_ index: Int) throws -> Node {
         if let node = nodes[index] { return node }
         guard let segment = segments.first(where: { $0.contains(index) }) else { return graph.nodes[index] }

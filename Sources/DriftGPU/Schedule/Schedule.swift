@@ -29,8 +29,8 @@ public struct Schedule: Sendable {
     public struct Options: Sendable {
         public var fuse = true
         public var reuse = true
-        /// Bytes kept free on both sides of every tensor, filled with a sentinel that `Executor.damage` looks at. Memory
-        /// that belongs to nobody exists only without reuse, so any guard turns reuse off.
+        /// Bytes kept free on both sides of every tensor, filled with a sentinel that `Executor.damage` looks at. They
+        /// need blocks that never share memory, so a number above 0 turns reuse off.
         public var guardBytes = 0
         public init() {}
     }

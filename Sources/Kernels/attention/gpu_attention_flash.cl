@@ -7,7 +7,7 @@
 //
 // Blocks of 64 queries x 64 keys by 64 items (HEAD_DIM 64): an item does 8192 multiply-adds a tile for 512 float4 loads from
 // local memory. 27.3 KiB of local memory and about 250 registers: four groups on an H100 multiprocessor, bounded by its
-// 64 Ki registers; 184 would do without spilling, and make five, where a compiler can be told so.
+// 64 Ki registers. At 184 registers nothing spills and five groups fit, but OpenCL C has no way to set that limit.
 //
 // Traffic: out once, and a block's q, k and v for each tile, of which q stays in the first-level cache: 32 KiB for 524288
 // multiply-adds, a byte for 16. Tiles that no query of the block sees are not visited.
