@@ -5,13 +5,6 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct AttentionTests {
-    @Test(arguments: AttentionCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
-    @Test(arguments: AttentionCases.tiles) func tilesAgreeWithReference(_ operation: OperationCase) throws {
-        try operation.check(.gpu)
-    }
-
     /// One row of keys is far above the others: the maximum has to come out before the exponential.
     @Test(arguments: TestDevice.shapes, [12, 16]) func largeScoresDoNotOverflow(_ shape: TeamShape, _ headDim: Int) throws {
         try TestDevice.with(shape) { device in

@@ -1,4 +1,3 @@
-import Checks
 import Foundation
 import TestSupport
 import Testing
@@ -6,9 +5,6 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct DriftFieldTests {
-    @Test(arguments: DriftFieldCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     /// The force of Algorithm 2 on points x [2, G, S], one after the other for each temperature.
     private func force(
         on x: [Float], positive: [Float], negative: [Float], width: Int, _ shape: TeamShape

@@ -1,13 +1,8 @@
-import Checks
-import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct GuidanceTests {
-    @Test(arguments: GuidanceCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     @Test func needsTwoHalves() throws {
         let graph = Graph()
         let (odd, even) = (try graph.input("odd", [3, 4]), try graph.input("even", [4, 3]))

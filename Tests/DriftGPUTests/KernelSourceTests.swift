@@ -93,19 +93,4 @@ import Testing
             #expect(text.contains("@Test"), "\(suite) holds no test of \(operation)")
         }
     }
-
-    /// A file of operations has a file of tests of the same name.
-    @Test func everyOperationIsTested() throws {
-        // Parts of other operations, and operations tested under the name of what they serve.
-        let parts: Set = ["ItemLaunch", "RowGroups"]
-        let operations = files(in: Self.root.appendingPathComponent("Sources/DriftGPU/Operations"), ".swift")
-            .map { ($0 as NSString).lastPathComponent }
-        #expect(operations.count > 40)
-        let tests = Set(
-            try FileManager.default.contentsOfDirectory(atPath: URL(fileURLWithPath: #filePath).deletingLastPathComponent().path))
-        for file in operations.sorted() {
-            let name = String(file.dropLast(".swift".count))
-            if !parts.contains(name) { #expect(tests.contains(name + "Tests.swift"), "no tests of \(name)") }
-        }
-    }
 }

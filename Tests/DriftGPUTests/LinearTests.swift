@@ -1,14 +1,8 @@
-import Checks
-import Foundation
-import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct LinearTests {
-    @Test(arguments: LinearCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     /// Launches of a graph without a device, in the GPU shape, where a product is one launch.
     private func launches(_ build: (Graph, Tensor) throws -> Tensor) throws -> Int {
         let graph = Graph()

@@ -1,13 +1,9 @@
-import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct PoolTests {
-    @Test(arguments: PoolCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     /// A broken image must not look like a whole one.
     @Test(arguments: TestDevice.shapes) func keepsNaN(_ shape: TeamShape) throws {
         try TestDevice.with(shape) { device in

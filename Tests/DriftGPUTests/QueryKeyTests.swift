@@ -1,13 +1,9 @@
-import Checks
 import TestSupport
 import Testing
 
 @testable import DriftGPU
 
 @Suite struct QueryKeyTests {
-    @Test(arguments: QueryKeyCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     /// RoPE's property: the product of a query and a key depends on how far apart they stand, not on where.
     @Test func productsDependOnTheDistanceAlone() {
         let (rows, columns, size) = (4, 5, 12)

@@ -1,13 +1,10 @@
-import Checks
 import TestSupport
 import Testing
 
+@testable import Checks
 @testable import DriftGPU
 
 @Suite struct SpeculationTests {
-    @Test(arguments: SpeculationCases.all, TestDevice.shapes)
-    func agreesWithReference(_ operation: OperationCase, _ shape: TeamShape) throws { try operation.check(shape) }
-
     /// Cases in which everything or nothing is accepted, or the loop always runs to its end, would not show much.
     @Test func casesDecideBothWays() {
         var (accepted, early) = (Set<Double>(), Set<Double>())

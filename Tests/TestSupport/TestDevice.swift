@@ -2,7 +2,6 @@ import Checks
 import DriftGPU
 import Foundation
 
-
 /// The shapes in which every kernel is tested: three vector widths of the CPU shape, and the GPU shape.
 public enum TeamShape: String, CaseIterable, Sendable {
     case cpu16, cpu8, cpu4, gpu
