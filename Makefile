@@ -11,32 +11,34 @@ BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.
 FLAGS = -c release -Xswiftc -enable-testing
 
-.PHONY: digits test check-amd bundle build setup clean
+.PHONY: digits test check-amd bundle build setup tables clean
 
 digits: build
 	.build/release/driftgpu train --auto-resume
 	.build/release/driftgpu eval --checkpoint out/digits
 	@echo "look at out/digits/samples"
 
-test:
+test: tables
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)
-	@Scripts/kernel-table
 	Scripts/test-all
 
 check-amd: build
 	@Scripts/setup $(COMPILER_PACKAGES)
 	Scripts/check-gpu-compilers --check amd
 
-bundle:
+bundle: tables
 	@Scripts/setup $(PACKAGES) $(BUNDLE_PACKAGES)
 	Scripts/bundle
 
-build: setup
-	@Scripts/kernel-table
+build: setup tables
 	swift build $(FLAGS) --product driftgpu
 
 setup:
 	@Scripts/setup $(PACKAGES)
+
+# The lists of kernels and of operations' cases.
+tables:
+	@Scripts/tables
 
 clean:
 	rm -rf .build .build-fuzz .build-tsan

@@ -1,4 +1,4 @@
-// driftgpu's OpenCL kernels: one #include for each file of Sources/Kernels. Written by Scripts/kernel-table.
+// driftgpu's OpenCL kernels: one #include for each file of Sources/Kernels. Written by Scripts/tables.
 //
 // The engine builds a family as a program of its own, once for each set of extra -D values in use (a head size, a set of
 // epilogues), when its first kernel is needed. On CPUs it builds this file, all families without extra values at once.

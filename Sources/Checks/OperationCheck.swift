@@ -9,7 +9,34 @@ public enum CheckDepth: Sendable {
     case values
 }
 
+/// A case in a graph of its own, with the gradients that are checked.
+package struct CaseGraph {
+    package let graph: Graph
+    let inputs: [Tensor]
+    let outputs: [Tensor]
+    /// The inputs, by position, whose gradient is checked.
+    let targets: [Int]
+    /// The gradient of sum(output * seed) with respect to each target; nil where there is none.
+    let gradients: [Tensor?]
+    let seeds: [(output: Int, tensor: Tensor)]
+}
+
 extension OperationCase {
+    /// What `check` runs.
+    package func graph() throws -> CaseGraph {
+        let graph = Graph()
+        let tensors = try tensors(in: graph)
+        let outputs = try build(graph, tensors)
+        outputs.forEach(graph.output)
+        let targets = inputs.indices.filter { inputs[$0].isDifferentiable && tensors[$0].type.element == .float32 }
+        let through = targets.isEmpty ? [] : gradientOutputs ?? Array(outputs.indices)
+        let seeds = try through.map { index in (output: index, tensor: try graph.input("seed\(index)", outputs[index].shape)) }
+        let gradients = try targets.isEmpty
+            ? [] : graph.gradients(of: seeds.map { (outputs[$0.output], $0.tensor) }, withRespectTo: targets.map { tensors[$0] })
+        gradients.compactMap { $0 }.forEach(graph.output)
+        return CaseGraph(graph: graph, inputs: tensors, outputs: outputs, targets: targets, gradients: gradients, seeds: seeds)
+    }
+
     /// Most input elements of a case that is checked at depth `.values`: what a device with an interpreter does in a second
     /// or so.
     static let mostElementsOfValues = 4096
@@ -33,11 +60,9 @@ extension OperationCase {
             return report
         }
         var random = random
-        let graph = Graph()
-        let tensors = try tensors(in: graph)
+        let planned = try graph()
+        let (tensors, outputs, targets) = (planned.inputs, planned.outputs, planned.targets)
         let values = values(&random)
-        let outputs = try build(graph, tensors)
-        outputs.forEach(graph.output)
         let expected = reference(values)
         guard expected.count == outputs.count else {
             report.fail("reference gives \(expected.count) outputs, the operation \(outputs.count)")
@@ -45,25 +70,14 @@ extension OperationCase {
         }
         let weights = expected.map { output in output.map { _ in Double(Float(random.normal())) } }
 
-        let targets = inputs.indices.filter { inputs[$0].isDifferentiable && tensors[$0].type.element == .float32 }
-        var gradients: [Tensor?] = []
-        var seeds: [(tensor: Tensor, seed: Tensor)] = []
-        let through = gradientOutputs ?? Array(outputs.indices)
-        if !targets.isEmpty {
-            seeds = try through.map { index in
-                (tensor: outputs[index], seed: try graph.input("seed\(index)", outputs[index].shape))
-            }
-            gradients = try graph.gradients(of: seeds, withRespectTo: targets.map { tensors[$0] })
-            gradients.compactMap { $0 }.forEach(graph.output)
-        }
         var options = Schedule.Options()
         options.guardBytes = 256
-        let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
+        let schedule = try Schedule(planned.graph, traits: device.traits, gemm: device.gemm, options: options)
         let rounding = Self.rounding(of: schedule, device.precision)
         let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: 256))
         try write(values, to: tensors, of: executor)
-        for (index, pair) in zip(through, seeds) {
-            try executor.memory.write(weights[index].map { Float($0) }, to: Storage("seed\(index)", count: pair.seed.count))
+        for (index, seed) in planned.seeds {
+            try executor.memory.write(weights[index].map { Float($0) }, to: Storage("seed\(index)", count: seed.count))
         }
         try executor.run()
 
@@ -73,7 +87,7 @@ extension OperationCase {
             report.compare(got, expected[index], allowed: (tolerance + rounding) * scale, "output \(index)")
         }
         for (position, target) in targets.enumerated() where depth == .full {
-            guard let gradient = gradients[position] else {
+            guard let gradient = planned.gradients[position] else {
                 report.fail("no gradient for input \(target)")
                 continue
             }
@@ -86,8 +100,8 @@ extension OperationCase {
                     var moved = values
                     moved[target][element] += offset
                     let result = reference(moved)
-                    return through.reduce(0) { sum, index in
-                        sum + zip(result[index], weights[index]).reduce(0) { $0 + $1.0 * $1.1 }
+                    return planned.seeds.reduce(0) { sum, seed in
+                        sum + zip(result[seed.output], weights[seed.output]).reduce(0) { $0 + $1.0 * $1.1 }
                     }
                 }
                 return (objective(step) - objective(-step)) / (2 * step)

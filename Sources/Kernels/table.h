@@ -1,4 +1,4 @@
-// Written by Scripts/kernel-table.
+// Written by Scripts/tables.
 static const char kernels_text[] = {
 #embed "../../kernels.cl"
 };

@@ -1,4 +1,3 @@
-import Checks
 import Foundation
 import Testing
 
@@ -51,46 +50,5 @@ import Testing
 
     @Test func unknownFilesAreErrors() throws {
         #expect(throws: DeviceError.self) { try KernelSource(environment: [:]).expanded("other.cl") }
-    }
-
-    /// Operations that write to stored tensors, draw random numbers or only serve others: no case of a family makes them, so
-    /// each names the suite that tests it.
-    private static let testedElsewhere = [
-        "Accumulate": "AccumulateTests", "GradientNorm": "AdamWTests", "AdamWStep": "AdamWTests",
-        "MemoryBankAdd": "MemoryBankTests", "MemoryBankDraw": "MemoryBankTests", "Random": "RandomTests",
-        "DropoutMask": "DropoutTests", "Copy": "ExecutorTests", "Detach": "GradientsTests",
-    ]
-
-    /// Every type of operation in the sources is made by a case of a family, on one of the shapes.
-    @Test func everyOperationHasACase() throws {
-        var made: Set<String> = []
-        for operation in OperationFamily.all.flatMap(\.cases) {
-            let graph = Graph()
-            let tensors = try operation.tensors(in: graph)
-            let outputs = try operation.build(graph, tensors)
-            outputs.forEach(graph.output)
-            let targets = zip(operation.inputs, tensors).filter { $0.isDifferentiable && $1.type.element == .float32 }
-            if !targets.isEmpty {
-                let seeds = try (operation.gradientOutputs ?? Array(outputs.indices)).map { index in
-                    (tensor: outputs[index], seed: try graph.input("seed\(index)", outputs[index].shape))
-                }
-                try graph.gradients(of: seeds, withRespectTo: targets.map(\.1)).compactMap { $0 }.forEach(graph.output)
-            }
-            made.formUnion(graph.nodes.map { String(describing: type(of: $0.operation)) })
-        }
-        var defined: Set<String> = []
-        let engine = Self.root.appendingPathComponent("Sources/DriftGPU")
-        for path in files(in: engine, ".swift") {
-            let text = try String(contentsOf: engine.appendingPathComponent(path), encoding: .utf8)
-            for match in text.matches(of: /struct (\w+): Operation\b/) { defined.insert(String(match.1)) }
-        }
-        #expect(defined.count > 50)
-        let elsewhere = Set(Self.testedElsewhere.keys)
-        #expect(defined.subtracting(made) == elsewhere)
-        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        for (operation, suite) in Self.testedElsewhere {
-            let text = try String(contentsOf: tests.appendingPathComponent(suite + ".swift"), encoding: .utf8)
-            #expect(text.contains("@Test"), "\(suite) holds no test of \(operation)")
-        }
     }
 }

@@ -2,13 +2,15 @@ import DriftGPU
 import Foundation
 
 /// GELU, SiLU and ReLU, and their slopes.
-public enum ActivationCases {
+enum ActivationCases: OperationCases {
+    static let families = [OperationFamily("activation", all)]
+
     static func gelu(_ x: Double) -> Double { x * (1 + erf(x / 2.0.squareRoot())) / 2 }
 
     static func silu(_ x: Double) -> Double { x / (1 + exp(-x)) }
 
     /// Every case.
-    public static let all = [1, 15, 50, 1037].flatMap { count in
+    static let all = [1, 15, 50, 1037].flatMap { count in
         [
             OperationCase(
                 name: "gelu \(count)", inputs: [.init(shape: [count], values: .normal(3))],

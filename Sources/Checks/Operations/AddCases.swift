@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Sums of two tensors.
-public enum AddCases {
+enum AddCases: OperationCases {
+    static let families = [OperationFamily("add", all)]
+
     /// Every case.
-    public static let all = [1, 7, 50, 1037].map { count in
+    static let all = [1, 7, 50, 1037].map { count in
         OperationCase(
             name: "add \(count)", inputs: [.init(shape: [count]), .init(shape: [count])],
             build: { graph, x in [try graph.add(x[0], x[1])] },

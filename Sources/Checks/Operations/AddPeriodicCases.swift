@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// A bias row or a table of positions added to rows.
-public enum AddPeriodicCases {
+enum AddPeriodicCases: OperationCases {
+    static let families = [OperationFamily("add_periodic", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [make(1, 5), make(6, 1), make(5, 7), make(3, 50), make(2, 1037)]
+    static let all: [OperationCase] = [make(1, 5), make(6, 1), make(5, 7), make(3, 50), make(2, 1037)]
 
     static func make(_ rows: Int, _ period: Int) -> OperationCase {
         OperationCase(

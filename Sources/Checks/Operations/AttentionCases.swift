@@ -1,16 +1,22 @@
 import DriftGPU
 
 /// Self and cross attention with every mask.
-public enum AttentionCases {
+enum AttentionCases: OperationCases {
+    static let families = [
+        OperationFamily("attention", all),
+        OperationFamily("attention_tile", tiles, isForGPUShape: true),
+        OperationFamily("attention_short", short),
+    ]
+
     /// Every case: gradients as differences where they are small, against their formulas everywhere.
-    public static let all = differences.map { make($0, withGradients: false) }
+    static let all = differences.map { make($0, withGradients: false) }
         + (sizes + differences).map { make($0, withGradients: true) }
 
     /// Cases across the tiles of the GPU shape, with their gradients.
-    public static let tiles = tileSizes.map { make($0, withGradients: true) }
+    static let tiles = tileSizes.map { make($0, withGradients: true) }
 
     /// Cases of short sequences, which a CPU has kernels of their own for, with their gradients.
-    public static let short = shortSizes.map { make($0, withGradients: true) }
+    static let short = shortSizes.map { make($0, withGradients: true) }
 
     static func mask(_ reference: AttentionReference) -> AttentionMask {
         switch reference.prefix {
@@ -79,7 +85,7 @@ public enum AttentionCases {
             ]
         let seed = withGradients ? [[size.batch, size.queries, size.width]] : []
         return OperationCase(
-            name: "attention \(name(size))",
+            name: "attention \(name(size))" + (withGradients ? "" : ", differences"),
             inputs: (shapes + seed).map { .init(shape: $0, isDifferentiable: isDifferentiable) },
             build: { graph, x in
                 let out =

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Tensors put together along an axis.
-public enum ConcatCases {
+enum ConcatCases: OperationCases {
+    static let families = [OperationFamily("concat", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         make(1, [3, 4], 5), make(3, [1, 2, 7], 1), make(4, [16, 33], 7), make(2, [1, 1], 50),
         // Few long rows, which are cut into pieces; alike inputs and others.
         make(1, [1500, 1200], 3), make(2, [3, 5], 700), make(2, [4, 4], 611),

@@ -1,7 +1,9 @@
 import DriftGPU
 
 /// Convolutions: strides, uneven padding, ragged edges of every kind, what fuses into them, and their gradients.
-public enum ConvolutionCases {
+enum ConvolutionCases: OperationCases {
+    static let families = [OperationFamily("convolution", all)]
+
     /// One convolution. Extents of the input are those before it is enlarged.
     struct Layer: Sendable {
         var batch = 1
@@ -80,7 +82,7 @@ public enum ConvolutionCases {
     }
 
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         Layer(height: 5, width: 7, channels: 3, outputs: 5),
         Layer(height: 4, width: 9, channels: 5, outputs: 4, kernel: (1, 1), padding: Padding(0)),
         Layer(height: 5, width: 6, channels: 3, outputs: 4, kernel: (1, 1), stride: 2, padding: Padding(0)),

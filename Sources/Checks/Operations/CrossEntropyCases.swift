@@ -2,9 +2,11 @@ import DriftGPU
 import Foundation
 
 /// The mean cross entropy of a softmax; some labels are out of range.
-public enum CrossEntropyCases {
+enum CrossEntropyCases: OperationCases {
+    static let families = [OperationFamily("cross_entropy", all)]
+
     /// Every case.
-    public static let all = [(1, 2, 1.0), (5, 3, 1), (7, 10, 3), (130, 10, 1), (3, 16, 2), (9, 50, 20), (2, 1037, 1)].map {
+    static let all = [(1, 2, 1.0), (5, 3, 1), (7, 10, 3), (130, 10, 1), (3, 16, 2), (9, 50, 20), (2, 1037, 1)].map {
         make($0, $1, spread: $2)
     }
 

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Forces of the drift field and the products of radii.
-public enum DriftFieldCases {
+enum DriftFieldCases: OperationCases {
+    static let families = [OperationFamily("drift_field", all)]
+
     /// Every case.
-    public static let all = DriftReference.cases.map { drift in
+    static let all = DriftReference.cases.map { drift in
         OperationCase(
             name: "drift field \(drift.name)", inputs: drift.inputs,
             build: { graph, x in

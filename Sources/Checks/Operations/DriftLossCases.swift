@@ -1,10 +1,12 @@
 import DriftGPU
 
 /// The anti-symmetric drift loss.
-public enum DriftLossCases {
+enum DriftLossCases: OperationCases {
+    static let families = [OperationFamily("drift_loss", all)]
+
     /// The gradient is an output here, against its formula: the field is a constant of the loss, so that central differences
     /// would measure something else.
-    public static let all = DriftReference.cases.map { drift in
+    static let all = DriftReference.cases.map { drift in
         OperationCase(
             name: "drift loss \(drift.name)", inputs: drift.inputs,
             build: { graph, x in

@@ -1,13 +1,15 @@
 import DriftGPU
 
 /// Rows of a table by label, some dropped, some out of range.
-public enum EmbeddingCases {
+enum EmbeddingCases: OperationCases {
+    static let families = [OperationFamily("embedding", all)]
+
     static let labels: [Int32] = [0, 4, 4, -1, 5, 2, .max, 2, 4]
 
     static let uniform: [Float] = [0.9, 0.1, 0.5, 0.2, 0.7, 0.39, 0.8, 0.6, 0.05]
 
     /// Every case.
-    public static let all: [OperationCase] =
+    static let all: [OperationCase] =
         [1, 7, 50, 64].flatMap { [make($0, 0), make($0, 0.4)] }
         // More labels than are looked at together: some classes often, some never, some out of range.
         + [many(3, 0), many(3, 0.4), many(70, 0), many(70, 0.4)]

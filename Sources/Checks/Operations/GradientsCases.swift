@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// What the chain rule adds up.
-public enum GradientsCases {
+enum GradientsCases: OperationCases {
+    static let families = [OperationFamily("gradients", all)]
+
     /// Values of several paths meet, some of them under another shape.
-    public static let all = [
+    static let all = [
         OperationCase(
             name: "accumulation", inputs: [.init(shape: [2, 3])],
             build: { graph, x in

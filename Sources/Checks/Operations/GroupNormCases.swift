@@ -2,7 +2,9 @@ import DriftGPU
 import Foundation
 
 /// GroupNorm, alone and with the SiLU that fuses into it.
-public enum GroupNormCases {
+enum GroupNormCases: OperationCases {
+    static let families = [OperationFamily("group_norm", all)]
+
     static let epsilon: Float = 1e-6
 
     /// x [batch, pixels, channels] by the definition.
@@ -28,7 +30,7 @@ public enum GroupNormCases {
     }
 
     /// Every case. The last has a mean a thousand deviations from zero, which a sum of squares would not survive.
-    public static let all: [OperationCase] =
+    static let all: [OperationCase] =
         [(1, 3, 4, 2), (2, 6, 6, 3), (1, 35, 32, 32), (2, 70, 40, 8)].map { make($0.0, $0.1, $0.2, $0.3) } + [
             make(2, 9, 20, 5, silu: true), make(1, 130, 64, 32, silu: true, isDifferentiable: false), distant,
         ]

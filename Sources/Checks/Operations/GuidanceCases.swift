@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// The guided half of a batch.
-public enum GuidanceCases {
+enum GuidanceCases: OperationCases {
+    static let families = [OperationFamily("guidance", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         make([2, 1], 1.3), make([4, 3, 7], 0), make([6, 16, 16], 4.5), make([2, 1500], -0.5),
     ]
 

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// LayerNorm, plain and with a modulation behind it.
-public enum LayerNormCases {
+enum LayerNormCases: OperationCases {
+    static let families = [OperationFamily("layer_norm", all)]
+
     /// Every case.
-    public static let all = plain + modulated + residual
+    static let all = plain + modulated + residual
 
     static let epsilon = 1e-3
 

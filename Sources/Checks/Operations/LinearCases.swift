@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Linear layers, alone and with what is fused behind them.
-public enum LinearCases {
+enum LinearCases: OperationCases {
+    static let families = [OperationFamily("linear", all)]
+
     /// Every case.
-    public static let all = plain + sums + perceptrons + residuals
+    static let all = plain + sums + perceptrons + residuals
 
     static func linear(_ x: [Double], _ weight: [Double], _ bias: [Double]?, rows: Int, n: Int, k: Int) -> [Double] {
         var y = MatrixMultiplyCases.product(x, weight, m: rows, n: n, k: k, transposeB: true)

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Matrix products.
-public enum MatrixMultiplyCases {
+enum MatrixMultiplyCases: OperationCases {
+    static let families = [OperationFamily("matrix_multiply", all)]
+
     /// Every case.
-    public static let all = single + [long, blocks] + batches
+    static let all = single + [long, blocks] + batches
 
     /// C = alpha op(A) op(B) in double precision, row-major and dense, `batch` times.
     static func product(

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Shift and scale by label, or by label and position.
-public enum ModulateCases {
+enum ModulateCases: OperationCases {
+    static let families = [OperationFamily("modulate", all)]
+
     /// Every case.
-    public static let all = small + large
+    static let all = small + large
 
     static let small = [
         (1, 1, 1, false, 1), (2, 3, 5, false, 7), (3, 2, 4, true, 50), (1, 9, 2, true, 130), (1, 1, 2, false, 1037),

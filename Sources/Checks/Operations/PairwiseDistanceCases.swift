@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Distances of samples to targets and their mean.
-public enum PairwiseDistanceCases {
+enum PairwiseDistanceCases: OperationCases {
+    static let families = [OperationFamily("pairwise_distance", all)]
+
     /// Every case.
-    public static let all = DriftReference.cases.map { drift in
+    static let all = DriftReference.cases.map { drift in
         OperationCase(
             name: "pairwise distance \(drift.name)", inputs: drift.inputs,
             build: { graph, x in

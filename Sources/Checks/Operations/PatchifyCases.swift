@@ -1,7 +1,9 @@
 import DriftGPU
 
 /// Images as tokens and back.
-public enum PatchifyCases {
+enum PatchifyCases: OperationCases {
+    static let families = [OperationFamily("patchify", all)]
+
     /// Index into the images of every element of the tokens, by the definition.
     static func sources(_ batch: Int, _ channels: Int, _ height: Int, _ width: Int, _ patch: Int) -> [Int] {
         var result: [Int] = []
@@ -22,7 +24,7 @@ public enum PatchifyCases {
     }
 
     /// Every case.
-    public static let all: [OperationCase] = make(2, 3, 8, 12, 2) + make(1, 1, 9, 3, 3) + make(2, 16, 4, 4, 1)
+    static let all: [OperationCase] = make(2, 3, 8, 12, 2) + make(1, 1, 9, 3, 3) + make(2, 16, 4, 4, 1)
 
     static func make(_ batch: Int, _ channels: Int, _ height: Int, _ width: Int, _ patch: Int) -> [OperationCase] {
         let sources = sources(batch, channels, height, width, patch)

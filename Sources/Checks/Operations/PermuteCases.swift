@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Two axes exchanged.
-public enum PermuteCases {
+enum PermuteCases: OperationCases {
+    static let families = [OperationFamily("permute", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [make(2, 3, 5, 1), make(1, 4, 2, 7), make(3, 2, 3, 50), make(2, 5, 1, 16)]
+    static let all: [OperationCase] = [make(2, 3, 5, 1), make(1, 4, 2, 7), make(3, 2, 3, 50), make(2, 5, 1, 16)]
 
     static func make(_ outer: Int, _ m: Int, _ n: Int, _ width: Int) -> OperationCase {
         OperationCase(

@@ -1,7 +1,9 @@
 import DriftGPU
 
 /// Largest and mean values of windows of pixels, some of which hang over the border.
-public enum PoolCases {
+enum PoolCases: OperationCases {
+    static let families = [OperationFamily("pool", all)]
+
     struct Size: Sendable {
         var batch = 2
         let height: Int, width: Int, channels: Int, window: Int, stride: Int, padding: Int
@@ -16,7 +18,7 @@ public enum PoolCases {
     ]
 
     /// Every case.
-    public static let all = sizes.flatMap { size in [true, false].map { make(size, takesLargest: $0) } }
+    static let all = sizes.flatMap { size in [true, false].map { make(size, takesLargest: $0) } }
 
     static func make(_ size: Size, takesLargest: Bool) -> OperationCase {
         OperationCase(

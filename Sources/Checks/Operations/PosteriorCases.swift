@@ -2,9 +2,11 @@ import DriftGPU
 import Foundation
 
 /// Draws from an autoencoder's posterior, log-variances beyond their clamp among them.
-public enum PosteriorCases {
+enum PosteriorCases: OperationCases {
+    static let families = [OperationFamily("posterior", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [(1, 1, 1.0), (2, 5, 0.2325), (3, 64, 1), (2, 1037, 0.5)].map {
+    static let all: [OperationCase] = [(1, 1, 1.0), (2, 5, 0.2325), (3, 64, 1), (2, 1037, 0.5)].map {
         batch, count, factor in
         OperationCase(
             name: "\(batch) x \(count)",

@@ -2,7 +2,9 @@ import DriftGPU
 import Foundation
 
 /// The prior whose variance follows the entropy.
-public enum PriorCases {
+enum PriorCases: OperationCases {
+    static let families = [OperationFamily("prior", all)]
+
     static let maps = [SigmaMap(), SigmaMap(maximum: 0.3, tau: 0.5), SigmaMap(maximum: 1, tau: 5, entropyMaximum: 2)]
 
     static func sigma(_ e: Double, _ map: SigmaMap) -> Double {
@@ -12,7 +14,7 @@ public enum PriorCases {
     }
 
     /// Every case.
-    public static let all: [OperationCase] = maps.map(sigmaCase) + [
+    static let all: [OperationCase] = maps.map(sigmaCase) + [
         make(3, 2, 5, 4, maps[0]), make(2, 1, 7, 16, maps[1]), make(1, 5, 3, 50, maps[2]), make(4, 3, 16, 1, maps[0]),
     ]
 

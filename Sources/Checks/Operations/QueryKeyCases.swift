@@ -1,7 +1,9 @@
 import DriftGPU
 
 /// QK-norm and RoPE, each alone and both.
-public enum QueryKeyCases {
+enum QueryKeyCases: OperationCases {
+    static let families = [OperationFamily("query_key", all)]
+
     private struct Size: Sendable {
         var batch: Int
         var rows: Int
@@ -22,7 +24,7 @@ public enum QueryKeyCases {
     ]
 
     /// Every case.
-    public static let all = sizes.map { size in
+    static let all = sizes.map { size in
         let epsilon = 1e-3
         let rotary = size.isRotated ? RotaryTable(rows: size.rows, columns: size.columns) : nil
         return OperationCase(

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Rows divided by their root mean square, and rows of unit length.
-public enum RMSNormCases {
+enum RMSNormCases: OperationCases {
+    static let families = [OperationFamily("rms_norm", all)]
+
     /// Every case.
-    public static let all: [OperationCase] =
+    static let all: [OperationCase] =
         [[3, 5], [17, 64], [1, 1], [2, 9, 33], [260, 16], [2, 1030]].map { shape in
             OperationCase(
                 name: "rms_norm \(shape)", inputs: [.init(shape: shape)],

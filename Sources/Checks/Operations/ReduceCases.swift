@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Sums and means over rows, columns and everything.
-public enum ReduceCases {
+enum ReduceCases: OperationCases {
+    static let families = [OperationFamily("reduce", all)]
+
     /// Every case.
-    public static let all = [(1, 1), (10, 7), (3, 50), (70, 9), (1, 384), (600, 33), (200, 130), (2, 9001)].flatMap { rows, n in
+    static let all = [(1, 1), (10, 7), (3, 50), (70, 9), (1, 384), (600, 33), (200, 130), (2, 9001)].flatMap { rows, n in
         // Differences are taken of the small ones; the large ones are there for the sums in two launches.
         let inputs = [
             OperationCase.Input(shape: [rows, n], values: .uniform(-1, 2), isDifferentiable: rows * n < 1000)

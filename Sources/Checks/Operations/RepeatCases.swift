@@ -1,11 +1,13 @@
 import DriftGPU
 
 /// Rows repeated for the images of a label, and its gradient.
-public enum RepeatCases {
+enum RepeatCases: OperationCases {
+    static let families = [OperationFamily("repeat", all)]
+
     static let sizes: [(Int, Int, Int)] = [(1, 1, 5), (3, 4, 1), (2, 5, 7), (3, 2, 50), (1, 300, 9)]
 
     /// Every case.
-    public static let all: [OperationCase] = sizes.map(repeating) + sizes.map(summing)
+    static let all: [OperationCase] = sizes.map(repeating) + sizes.map(summing)
 
     static func repeating(_ outer: Int, _ group: Int, _ inner: Int) -> OperationCase {
         OperationCase(

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Products with a number of the host or of the device, and constants.
-public enum ScaleCases {
+enum ScaleCases: OperationCases {
+    static let families = [OperationFamily("scale", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [1, 15, 50, 1037].flatMap(make)
+    static let all: [OperationCase] = [1, 15, 50, 1037].flatMap(make)
 
     static func make(_ count: Int) -> [OperationCase] {
         [

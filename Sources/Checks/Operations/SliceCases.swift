@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Parts of a tensor along an axis.
-public enum SliceCases {
+enum SliceCases: OperationCases {
+    static let families = [OperationFamily("slice", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         make(1, 9, 5, 2..<6), make(3, 7, 1, 0..<3), make(4, 40, 7, 5..<40), make(2, 3, 50, 1..<2),
         // Few long rows, which are cut into pieces.
         make(1, 5, 1037, 1..<4), make(1, 9, 1024, 0..<1), make(1, 9, 1000, 8..<9), make(2, 7, 611, 3..<4),

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// The smooth L1 loss against the next position.
-public enum SmoothL1Cases {
+enum SmoothL1Cases: OperationCases {
+    static let families = [OperationFamily("smooth_l1", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         make(2, 5, 7, 1), make(3, 16, 48, 0), make(1, 9, 50, 1), make(2, 2, 1, 1), make(1, 70, 130, 0),
     ]
 

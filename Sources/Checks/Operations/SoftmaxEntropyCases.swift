@@ -2,9 +2,11 @@ import DriftGPU
 import Foundation
 
 /// The entropy of the attention weights, computed without writing them.
-public enum SoftmaxEntropyCases {
+enum SoftmaxEntropyCases: OperationCases {
+    static let families = [OperationFamily("softmax_entropy", all)]
+
     /// Every case.
-    public static let all = sizes.map { size in
+    static let all = sizes.map { size in
         OperationCase(
             name: "softmax_entropy \(size.name)",
             inputs: [.init(shape: [size.batch, size.length, 3 * size.heads * size.headDim], values: .normal(size.spread))],

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// The decisions of the speculative loop: what is accepted, what the tracker holds, when the rounds end.
-public enum SpeculationCases {
+enum SpeculationCases: OperationCases {
+    static let families = [OperationFamily("speculation", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = verifications + trackings + loops
+    static let all: [OperationCase] = verifications + trackings + loops
 
     // MARK: Verification
 

@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// A tensor taken apart along an axis.
-public enum SplitCases {
+enum SplitCases: OperationCases {
+    static let families = [OperationFamily("split", all)]
+
     /// Every case.
-    public static let all = middle + others
+    static let all = middle + others
 
     /// [outer, parts, inner] along axis 1: one part, as many as a launch takes, more, and rows of every kind.
     static let middle: [OperationCase] = [

@@ -2,9 +2,11 @@ import DriftGPU
 import Foundation
 
 /// The gated activation of two halves.
-public enum SwiGLUCases {
+enum SwiGLUCases: OperationCases {
+    static let families = [OperationFamily("swiglu", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [[3, 2], [5, 34], [2, 3, 128], [1, 2070]].map { shape in
+    static let all: [OperationCase] = [[3, 2], [5, 34], [2, 3, 128], [1, 2070]].map { shape in
         OperationCase(
             name: "swiglu \(shape)", inputs: [.init(shape: shape)],
             build: { graph, x in [try graph.swiglu(x[0])] },

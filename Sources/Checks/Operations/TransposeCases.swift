@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Matrices of a batch transposed.
-public enum TransposeCases {
+enum TransposeCases: OperationCases {
+    static let families = [OperationFamily("transpose", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [
+    static let all: [OperationCase] = [
         make(1, 1, 1), make(2, 7, 50), make(3, 16, 32), make(2, 33, 64), make(1, 65, 17),
     ]
 

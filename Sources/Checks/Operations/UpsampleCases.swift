@@ -1,9 +1,11 @@
 import DriftGPU
 
 /// Nearest upsampling.
-public enum UpsampleCases {
+enum UpsampleCases: OperationCases {
+    static let families = [OperationFamily("upsample", all)]
+
     /// Every case.
-    public static let all: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3), (1, 2, 3, 16, 1)].map {
+    static let all: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3), (1, 2, 3, 16, 1)].map {
         batch, height, width, channels, factor in
         OperationCase(
             name: "\(batch) x \(height) x \(width) x \(channels) by \(factor)",

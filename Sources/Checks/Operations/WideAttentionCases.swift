@@ -2,9 +2,11 @@ import DriftGPU
 import Foundation
 
 /// Attention of one wide head.
-public enum WideAttentionCases {
+enum WideAttentionCases: OperationCases {
+    static let families = [OperationFamily("attention_wide", all)]
+
     /// Every case; the last has more queries than a block of the CPU shape.
-    public static let all: [OperationCase] = [(1, 3, 4, 130), (2, 5, 7, 144), (1, 50, 700, 129)].map {
+    static let all: [OperationCase] = [(1, 3, 4, 130), (2, 5, 7, 144), (1, 50, 700, 129)].map {
         batch, queries, keys, width in
         OperationCase(
             name: "\(batch) x \(queries) x \(keys) x \(width)",
