@@ -48,7 +48,7 @@ let package = Package(
         .testTarget(name: "DriftDataTests", dependencies: ["DriftData", "DriftFormats", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftReportTests", dependencies: ["DriftData", "DriftFormats", "DriftReport", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
-        .testTarget(name: "DriftBenchTests", dependencies: ["DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftBenchTests", dependencies: ["Checks", "DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftReport", "TestSupport"], swiftSettings: quick),
     ],
     swiftLanguageModes: [.v6],

@@ -5,11 +5,15 @@ public struct OperationFamily: Sendable {
     public let cases: [OperationCase]
     /// Whether the cases are about tiles that only the GPU shape has: elsewhere they cost time and show nothing more.
     public let isForGPUShape: Bool
+    /// What of the operation `driftgpu bench kernels` does not time, and why; nil where it times all that the cases run. A test
+    /// holds this against the schedules that are timed.
+    public let untimed: String?
 
-    init(_ name: String, _ cases: [OperationCase], isForGPUShape: Bool = false) {
+    init(_ name: String, _ cases: [OperationCase], isForGPUShape: Bool = false, untimed: String? = nil) {
         self.name = name
         self.cases = cases
         self.isForGPUShape = isForGPUShape
+        self.untimed = untimed
     }
 
     /// Every operation that has a table.

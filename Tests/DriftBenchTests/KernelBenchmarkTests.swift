@@ -1,3 +1,4 @@
+import Checks
 import DriftAR
 import TestSupport
 import Testing
@@ -92,6 +93,31 @@ import Testing
         let names = KernelBenchmark.distinct(schedule).map(\.name)
         for name in ["query_key", "query_key_backward", "swiglu", "swiglu_backward"] {
             #expect(names.contains { $0.hasPrefix(name + " ") }, "\(name) is not among \(names)")
+        }
+    }
+
+    /// An operation that is not timed says so beside its cases, so that none becomes slow unseen.
+    @Test(arguments: [
+        DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2), DeviceTraits(teamSize: 64, lanes: 4, computeUnits: 2),
+    ]) func everyFamilyIsTimedOrSaysWhyNot(_ traits: DeviceTraits) throws {
+        func types(_ schedule: Schedule) -> Set<String> {
+            Set(KernelBenchmark.distinct(schedule).map { "\(type(of: schedule.steps[$0.step].node.operation))" })
+        }
+        func types(_ graph: Graph) throws -> Set<String> { types(try Schedule(graph, traits: traits, gemm: NativeGEMM())) }
+        var timed: Set<String> = []
+        for size in BenchmarkSize.allCases {
+            timed.formUnion(types(try Trainer.plannedSchedule(size.configuration, traits: traits, gemm: NativeGEMM())))
+        }
+        for graph in try Configuration().graphs(of: .autoencoder) { timed.formUnion(try types(graph)) }
+        #expect(timed.count > 40)
+        for family in OperationFamily.all {
+            let run = try family.cases.reduce(into: Set<String>()) { $0.formUnion(try types($1.graph().graph)) }
+            let missing = run.subtracting(timed).sorted()
+            if let reason = family.untimed {
+                #expect(!missing.isEmpty && !reason.isEmpty, "\(family.name) is timed: its reason can go")
+            } else {
+                #expect(missing.isEmpty, "no size of the benchmark has \(missing) of \(family.name): say why")
+            }
         }
     }
 

@@ -2,7 +2,11 @@ import DriftGPU
 
 /// Convolutions: strides, uneven padding, ragged edges of every kind, what fuses into them, and their gradients.
 enum ConvolutionCases: OperationCases {
-    static let families = [OperationFamily("convolution", all)]
+    static let families = [
+        OperationFamily(
+            "convolution", all,
+            untimed: "gradients: no model is trained through a convolution; enlarging alone: a convolution takes it up")
+    ]
 
     /// One convolution. Extents of the input are those before it is enlarged.
     struct Layer: Sendable {

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// The guided half of a batch.
 enum GuidanceCases: OperationCases {
-    static let families = [OperationFamily("guidance", all)]
+    static let families = [OperationFamily("guidance", all, untimed: "sampling; bench sample times it with the rest")]
 
     /// Every case.
     static let all: [OperationCase] = [

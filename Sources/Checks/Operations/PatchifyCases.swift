@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Images as tokens and back.
 enum PatchifyCases: OperationCases {
-    static let families = [OperationFamily("patchify", all)]
+    static let families = [OperationFamily("patchify", all, untimed: "unpatchify: sampling; bench sample times it with the rest")]
 
     /// Index into the images of every element of the tokens, by the definition.
     static func sources(_ batch: Int, _ channels: Int, _ height: Int, _ width: Int, _ patch: Int) -> [Int] {

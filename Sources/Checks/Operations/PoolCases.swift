@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Largest and mean values of windows of pixels, some of which hang over the border.
 enum PoolCases: OperationCases {
-    static let families = [OperationFamily("pool", all)]
+    static let families = [OperationFamily("pool", all, untimed: "Inception, which is no size of the benchmark")]
 
     struct Size: Sendable {
         var batch = 2

@@ -3,7 +3,7 @@ import Foundation
 
 /// The prior whose variance follows the entropy.
 enum PriorCases: OperationCases {
-    static let families = [OperationFamily("prior", all)]
+    static let families = [OperationFamily("prior", all, untimed: "sigma alone: every model takes it within prior")]
 
     static let maps = [SigmaMap(), SigmaMap(maximum: 0.3, tau: 0.5), SigmaMap(maximum: 1, tau: 5, entropyMaximum: 2)]
 

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Rows divided by their root mean square, and rows of unit length.
 enum RMSNormCases: OperationCases {
-    static let families = [OperationFamily("rms_norm", all)]
+    static let families = [OperationFamily("rms_norm", all, untimed: "no model takes it")]
 
     /// Every case.
     static let all: [OperationCase] =

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// The decisions of the speculative loop: what is accepted, what the tracker holds, when the rounds end.
 enum SpeculationCases: OperationCases {
-    static let families = [OperationFamily("speculation", all)]
+    static let families = [OperationFamily("speculation", all, untimed: "sampling; bench sample times it with the rest")]
 
     /// Every case.
     static let all: [OperationCase] = verifications + trackings + loops

@@ -2,7 +2,11 @@ import DriftGPU
 
 /// Nearest upsampling.
 enum UpsampleCases: OperationCases {
-    static let families = [OperationFamily("upsample", all)]
+    static let families = [
+        OperationFamily(
+            "upsample", all,
+            untimed: "a convolution takes it up; gradients: no model is trained through an autoencoder")
+    ]
 
     /// Every case.
     static let all: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3), (1, 2, 3, 16, 1)].map {
