@@ -2,7 +2,7 @@ import DriftGPU
 
 /// One operation at one size: how its inputs are drawn, how it is built, and what it should give in double precision.
 ///
-/// `check` compares it with `reference`; the tests, `driftgpu selftest` and benchmarks share the cases.
+/// `check` compares it with `reference`; tests and `driftgpu selftest` share the cases.
 public struct OperationCase: Sendable {
     /// An input's shape and values.
     public struct Input: Sendable {
