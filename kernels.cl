@@ -46,6 +46,7 @@
 #include "layout.cl"
 #include "patchify.cl"
 #include "pool.cl"
+#include "rows.cl"
 #include "upsample.cl"
 #include "cross_entropy.cl"
 #include "reduce.cl"

@@ -134,6 +134,9 @@ static const char patchify_text[] = {
 static const char pool_text[] = {
 #embed "layout/pool.cl"
 };
+static const char rows_text[] = {
+#embed "layout/rows.cl"
+};
 static const char upsample_text[] = {
 #embed "layout/upsample.cl"
 };
@@ -264,6 +267,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"layout.cl", layout_text, sizeof layout_text},
     {"patchify.cl", patchify_text, sizeof patchify_text},
     {"pool.cl", pool_text, sizeof pool_text},
+    {"rows.cl", rows_text, sizeof rows_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
     {"reduce.cl", reduce_text, sizeof reduce_text},

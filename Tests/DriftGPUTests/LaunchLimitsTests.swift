@@ -85,6 +85,9 @@ import Testing
             let table = try graph.input("t", [rows, 2])
             return try gradient(graph, graph.embedding(table, labels: graph.input("labels", [4], .int32)), table)
         },
+        Huge("gather_rows") { [try $0.gatherRows($0.input("x", [4, 2]), $0.input("rows", [rows], .int32))] },
+        Huge("scatter_rows") { [try $0.scatterRows($0.input("x", [4, 2]), $0.input("rows", [4], .int32), count: rows)] },
+        Huge("clear_rows") { [try $0.clearRows($0.input("x", [4, rows]), $0.input("rows", [4], .int32))] },
         Huge("slice") { [try $0.slice($0.input("x", [rows, 4]), axis: 1, 1..<3)] },
         Huge("pad") { graph in
             let x = try graph.input("x", [rows, 4])
