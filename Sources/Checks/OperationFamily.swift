@@ -23,7 +23,7 @@ public struct OperationFamily: Sendable {
         .init("embedding", EmbeddingCases.all),
         .init("gradients", GradientsCases.all), .init("group_norm", GroupNormCases.all),
         .init("guidance", GuidanceCases.all), .init("layer_norm", LayerNormCases.all), .init("linear", LinearCases.all),
-        .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all),
+        .init("matrix_multiply", MatrixMultiplyCases.all), .init("modulate", ModulateCases.all), .init("noise", NoiseCases.all),
         .init("pairwise_distance", PairwiseDistanceCases.all), .init("patchify", PatchifyCases.all),
         .init("permute", PermuteCases.all), .init("pool", PoolCases.all),
         .init("posterior", PosteriorCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),

@@ -38,6 +38,14 @@ import Testing
         Huge("gelu") { [try $0.gelu($0.input("x", [rows]))] },
         Huge("add_periodic") { [try $0.addPeriodic($0.input("x", [rows, 4]), $0.input("b", [4]))] },
         Huge("random_normal") { [try $0.randomNormal([rows], clock: $0.input("clock", [4], .uint32))] },
+        Huge("random_noise") { graph in
+            let (key, one) = (try graph.input("key", [2], .uint32), try graph.input("one", [1], .uint32))
+            let labels = try graph.input("labels", [half], .int32)
+            return [
+                try graph.randomNormal(
+                    [2], images: half, of: NoiseSource(stream: 0, key: key, labels: labels, firstImage: one, round: one))
+            ]
+        },
         Huge("guidance") { [try $0.guidance($0.input("x", [2, rows]), by: $0.input("cfg", [1]))] },
         Huge("layer_norm") { graph in
             let w = try graph.input("w", [4])
