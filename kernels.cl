@@ -42,6 +42,7 @@
 #include "elementwise.cl"
 #include "swiglu.cl"
 #include "copy.cl"
+#include "counter.cl"
 #include "embedding.cl"
 #include "layout.cl"
 #include "patchify.cl"

@@ -29,7 +29,7 @@ public struct OperationFamily: Sendable {
         .init("posterior", PosteriorCases.all), .init("prior", PriorCases.all), .init("reduce", ReduceCases.all),
         .init("query_key", QueryKeyCases.all), .init("repeat", RepeatCases.all), .init("residual", ResidualCases.all),
         .init("rms_norm", RMSNormCases.all), .init("rows", RowsCases.all), .init("scale", ScaleCases.all),
-        .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
+        .init("select_row", SelectRowCases.all), .init("slice", SliceCases.all), .init("smooth_l1", SmoothL1Cases.all),
         .init("softmax_entropy", SoftmaxEntropyCases.all), .init("speculation", SpeculationCases.all),
         .init("split", SplitCases.all), .init("swiglu", SwiGLUCases.all),
         .init("transpose", TransposeCases.all), .init("upsample", UpsampleCases.all),

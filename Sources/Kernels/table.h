@@ -122,6 +122,9 @@ static const char swiglu_text[] = {
 static const char copy_text[] = {
 #embed "layout/copy.cl"
 };
+static const char counter_text[] = {
+#embed "layout/counter.cl"
+};
 static const char embedding_text[] = {
 #embed "layout/embedding.cl"
 };
@@ -263,6 +266,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"elementwise.cl", elementwise_text, sizeof elementwise_text},
     {"swiglu.cl", swiglu_text, sizeof swiglu_text},
     {"copy.cl", copy_text, sizeof copy_text},
+    {"counter.cl", counter_text, sizeof counter_text},
     {"embedding.cl", embedding_text, sizeof embedding_text},
     {"layout.cl", layout_text, sizeof layout_text},
     {"patchify.cl", patchify_text, sizeof patchify_text},

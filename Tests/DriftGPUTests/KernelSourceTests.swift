@@ -58,7 +58,7 @@ import Testing
     private static let testedElsewhere = [
         "Accumulate": "AccumulateTests", "GradientNorm": "AdamWTests", "AdamWStep": "AdamWTests",
         "MemoryBankAdd": "MemoryBankTests", "MemoryBankDraw": "MemoryBankTests", "Random": "RandomTests",
-        "DropoutMask": "DropoutTests", "Copy": "ExecutorTests", "Detach": "GradientsTests",
+        "DropoutMask": "DropoutTests", "Copy": "ExecutorTests", "CounterStep": "CounterTests", "Detach": "GradientsTests",
     ]
 
     /// Every type of operation in the sources is made by a case of a family, on one of the shapes.

@@ -46,6 +46,7 @@ import Testing
                     [2], images: half, of: NoiseSource(stream: 0, key: key, labels: labels, firstImage: one, round: one))
             ]
         },
+        Huge("select_row") { [try $0.selectRow($0.input("x", [4, rows]), $0.input("number", [1], .uint32))] },
         Huge("guidance") { [try $0.guidance($0.input("x", [2, rows]), by: $0.input("cfg", [1]))] },
         Huge("layer_norm") { graph in
             let w = try graph.input("w", [4])
