@@ -3,7 +3,7 @@ import DriftGPU
 extension KernelBenchmark {
     /// Times gathers and slices of many rows with their gradients, at sizes that no model's training step has: `rows` rows of
     /// `width` picked from a table of as many, the middle half of a tensor along its first axis, and half of the rows by index,
-    /// gathered, put on zeros, and put over others.
+    /// gathered, put on zeros, and put over others. And the noise of as many images, and a row that a counter picks.
     ///
     /// - Parameters:
     ///   - filter: part of the names of the cases to time.
@@ -24,6 +24,11 @@ extension KernelBenchmark {
             let seed = try graph.input("seed \(index)", result.shape)
             try graph.gradients(of: [(result, seed)], withRespectTo: [table]).compactMap { $0 }.forEach(graph.output)
         }
+        let key = try graph.input("key", [2], .uint32)
+        let counter = try Counter(graph, name: "counter")
+        let source = NoiseSource(stream: 0, key: key, labels: labels, firstImage: counter.value, round: counter.value)
+        graph.output(try graph.randomNormal([width], images: 1, of: source))
+        graph.output(try graph.selectRow(table, counter))
         let executor = try Executor(
             Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
         // Every row once, far from the one before it.
