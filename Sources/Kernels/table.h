@@ -122,6 +122,9 @@ static const char swiglu_text[] = {
 static const char copy_text[] = {
 #embed "layout/copy.cl"
 };
+static const char counter_text[] = {
+#embed "layout/counter.cl"
+};
 static const char embedding_text[] = {
 #embed "layout/embedding.cl"
 };
@@ -133,6 +136,9 @@ static const char patchify_text[] = {
 };
 static const char pool_text[] = {
 #embed "layout/pool.cl"
+};
+static const char rows_text[] = {
+#embed "layout/rows.cl"
 };
 static const char upsample_text[] = {
 #embed "layout/upsample.cl"
@@ -260,10 +266,12 @@ static const struct driftgpu_kernel_source sources[] = {
     {"elementwise.cl", elementwise_text, sizeof elementwise_text},
     {"swiglu.cl", swiglu_text, sizeof swiglu_text},
     {"copy.cl", copy_text, sizeof copy_text},
+    {"counter.cl", counter_text, sizeof counter_text},
     {"embedding.cl", embedding_text, sizeof embedding_text},
     {"layout.cl", layout_text, sizeof layout_text},
     {"patchify.cl", patchify_text, sizeof patchify_text},
     {"pool.cl", pool_text, sizeof pool_text},
+    {"rows.cl", rows_text, sizeof rows_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
     {"reduce.cl", reduce_text, sizeof reduce_text},

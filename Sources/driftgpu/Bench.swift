@@ -90,7 +90,7 @@ struct Bench: ParsableCommand {
         @Flag(help: "The step in which every image is encoded, instead of each label once.") var everyImage = false
         @Flag(help: "The autoencoder, kl16 with random weights, on an image of 256x256 pixels, instead of a training step.")
         var autoencoder = false
-        @Flag(help: "Gathers and slices of 4096 rows of 256 and their gradients, instead of a training step.")
+        @Flag(help: "Gathers and slices of 4096 rows of 256 with their gradients, and noise, instead of a training step.")
         var rows = false
         @OptionGroup var batchOptions: BatchOptions
         @OptionGroup var common: Common

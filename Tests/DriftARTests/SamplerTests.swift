@@ -40,6 +40,36 @@ import Testing
         }
     }
 
+    /// The device draws the words that the host draws; its logarithm and cosine are of single precision.
+    @Test("noise drawn on the device is the sampler's", arguments: TestDevice.shapes)
+    func deviceNoise(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let state = try state(device)
+            let model = state.model
+            let (labels, images, round, seed) = ([7, 0, 9, 7], 40, 3, 0xFEDC_BA98_0123_4567 as UInt64)
+            let want = Sampler(model, memory: state.memory).noise(labels, images: 5..<(5 + images), round: round, seed: seed)
+            let graph = Graph()
+            let source = NoiseSource(
+                stream: Int(Sampler.stream), key: try graph.input("key", [2], .uint32),
+                labels: try graph.input("labels", [labels.count], .int32), firstImage: try graph.input("image", [1], .uint32),
+                round: try graph.input("round", [1], .uint32))
+            let y = try graph.randomNormal([model.tokens, model.tokenWidth], images: images, of: source)
+            graph.output(y)
+            let executor = try DeviceMemory(device).executor(graph)
+            try executor.write([UInt32(truncatingIfNeeded: seed), UInt32(seed >> 32)], to: source.key)
+            try executor.write(labels.map(Int32.init), to: source.labels)
+            try executor.write([5] as [UInt32], to: source.firstImage)
+            try executor.write([UInt32(round)], to: source.round)
+            try executor.run()
+            let got = try executor.read(y)
+            #expect(got.count == want.count)
+            let same = Double(zip(got, want).reduce(0) { $0 + ($1.0 == $1.1 ? 1 : 0) }) / Double(want.count)
+            let worst = zip(got, want).map { abs($0 - $1) }.max() ?? .infinity
+            #expect(worst < 1e-6)
+            #expect(same > 0.5)
+        }
+    }
+
     @Test("guidance 1 is none, 0 is unconditional, and it extrapolates")
     func guidance() throws {
         try TestDevice.with(.cpu16) { device in

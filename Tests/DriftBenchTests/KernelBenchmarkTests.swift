@@ -140,7 +140,10 @@ import Testing
             let benchmark = try KernelBenchmark(rows: 130, width: 37, device: device, peaks: Peaks(device), repetitions: 1) { _ in }
             #expect(
                 Set(benchmark.cases.map { String($0.name.prefix { $0 != " " }) })
-                    == ["embedding", "embedding_backward", "slice", "pad"])
+                    == [
+                        "embedding", "embedding_backward", "slice", "pad", "gather_rows", "scatter_rows", "clear_rows",
+                        "random_noise", "select_row",
+                    ])
             #expect(benchmark.cases.allSatisfy { $0.timing.median > 0 && $0.bytes > 0 })
         }
     }

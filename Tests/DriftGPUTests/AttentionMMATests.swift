@@ -37,12 +37,14 @@ import Testing
     static let cases: [Case] = [
         Case(size: .init(batch: 1, queries: 36, keys: 36, heads: 2, headDim: 8, prefix: 4)),
         Case(size: .init(batch: 1, queries: 18, keys: 17, heads: 1, headDim: 17), probability: 0.25),
+        Case(size: .init(batch: 2, queries: 35, keys: 70, heads: 1, headDim: 8, group: 2, prefix: 4, block: 16, first: 33)),
     ] + (TestDevice.isSmall ? [] : [
         Case(size: .init(batch: 2, queries: 16, keys: 16, heads: 3, headDim: 8)),
         Case(size: .init(batch: 4, queries: 37, keys: 45, heads: 2, headDim: 17, group: 2)),
         Case(size: .init(batch: 4, queries: 20, keys: 17, heads: 2, headDim: 17, group: 2), probability: 0.5),
         Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 2, headDim: 64, prefix: 0)),
         Case(size: .init(batch: 1, queries: 65, keys: 100, heads: 1, headDim: 64)),
+        Case(size: .init(batch: 1, queries: 40, keys: 130, heads: 1, headDim: 64, prefix: 0, first: 80)),
         Case(size: .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 80, prefix: 0), probability: 0.25),
         Case(size: .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 128, prefix: 34), probability: 0.1),
     ])

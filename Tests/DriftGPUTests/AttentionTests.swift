@@ -5,6 +5,48 @@ import Testing
 @testable import DriftGPU
 
 @Suite struct AttentionTests {
+    /// Positions that come in parts, whose keys and values were kept, get what they get at once.
+    @Test(arguments: TestDevice.shapes, [AttentionMask.causal, .groups(prefix: 3, block: 3)])
+    func positionsMayComeInParts(_ shape: TeamShape, _ mask: AttentionMask) throws {
+        try TestDevice.with(shape) { device in
+            let (positions, width) = (36, 12)
+            let graph = Graph()
+            let query = try graph.input("query", [1, positions, width])
+            let (key, value) = (try graph.input("key", [1, positions, width]), try graph.input("value", [1, positions, width]))
+            let whole = try graph.crossAttention(query: query, key: key, value: value, heads: 1, mask: mask)
+            let parts = try [0..<17, 17..<18, 18..<36].map { part in
+                try graph.crossAttention(
+                    query: graph.slice(query, axis: 1, part), key: key, value: value, heads: 1, mask: mask.from(part.lowerBound))
+            }
+            ([whole] + parts).forEach(graph.output)
+            let executor = try DeviceMemory(device).executor(graph)
+            var random = TestRandom(7)
+            for input in [query, key, value] {
+                try executor.write((0..<input.count).map { _ in Float(random.normal()) }, to: input)
+            }
+            try executor.run()
+            let (want, got) = (try executor.read(whole), try parts.flatMap { try executor.read($0) })
+            #expect(want.count == got.count && zip(want, got).allSatisfy { abs($0 - $1) < 1e-5 })
+        }
+    }
+
+    @Test func masksMustBeMasks() throws {
+        let graph = Graph()
+        let (query, key) = (try graph.input("query", [2, 5, 8]), try graph.input("key", [2, 7, 8]))
+        func attend(_ mask: AttentionMask) throws -> [Int] {
+            try graph.crossAttention(query: query, key: key, value: key, heads: 1, mask: mask).shape
+        }
+        #expect(try attend(.none) == [2, 5, 8] && attend(.causal.from(2)) == [2, 5, 8])
+        for wrong in [
+            AttentionMask(prefix: 0, block: 0), .init(prefix: -1, block: 1), .init(prefix: 0, block: .max), .causal.from(-1),
+            .causal.from(3), .causal.from(.max),
+        ] {
+            let error = #expect(throws: GraphError.self) { try attend(wrong) }
+            #expect(error.map { $0.description.hasPrefix("attention: ") && !$0.description.contains("\n") } == true)
+        }
+        #expect(throws: GraphError.self) { try graph.selfAttention(graph.input("qkv", [1, 4, 24]), heads: 1, mask: .causal.from(1)) }
+    }
+
     /// One row of keys is far above the others: the maximum has to come out before the exponential.
     @Test(arguments: TestDevice.shapes, [12, 16]) func largeScoresDoNotOverflow(_ shape: TeamShape, _ headDim: Int) throws {
         try TestDevice.with(shape) { device in

@@ -38,6 +38,15 @@ import Testing
         Huge("gelu") { [try $0.gelu($0.input("x", [rows]))] },
         Huge("add_periodic") { [try $0.addPeriodic($0.input("x", [rows, 4]), $0.input("b", [4]))] },
         Huge("random_normal") { [try $0.randomNormal([rows], clock: $0.input("clock", [4], .uint32))] },
+        Huge("random_noise") { graph in
+            let (key, one) = (try graph.input("key", [2], .uint32), try graph.input("one", [1], .uint32))
+            let labels = try graph.input("labels", [half], .int32)
+            return [
+                try graph.randomNormal(
+                    [2], images: half, of: NoiseSource(stream: 0, key: key, labels: labels, firstImage: one, round: one))
+            ]
+        },
+        Huge("select_row") { [try $0.selectRow($0.input("x", [4, rows]), $0.input("number", [1], .uint32))] },
         Huge("guidance") { [try $0.guidance($0.input("x", [2, rows]), by: $0.input("cfg", [1]))] },
         Huge("layer_norm") { graph in
             let w = try graph.input("w", [4])
@@ -85,6 +94,9 @@ import Testing
             let table = try graph.input("t", [rows, 2])
             return try gradient(graph, graph.embedding(table, labels: graph.input("labels", [4], .int32)), table)
         },
+        Huge("gather_rows") { [try $0.gatherRows($0.input("x", [4, 2]), $0.input("rows", [rows], .int32))] },
+        Huge("scatter_rows") { [try $0.scatterRows($0.input("x", [4, 2]), $0.input("rows", [4], .int32), count: rows)] },
+        Huge("clear_rows") { [try $0.clearRows($0.input("x", [4, rows]), $0.input("rows", [4], .int32))] },
         Huge("slice") { [try $0.slice($0.input("x", [rows, 4]), axis: 1, 1..<3)] },
         Huge("pad") { graph in
             let x = try graph.input("x", [rows, 4])

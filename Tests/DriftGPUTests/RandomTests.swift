@@ -1,3 +1,4 @@
+import Checks
 import TestSupport
 import Testing
 
@@ -67,6 +68,53 @@ import Testing
         }
         #expect(zip(first, later).allSatisfy { $0 != $1 })
         #expect(zip(first, other).allSatisfy { $0 != $1 })
+    }
+
+    /// The noise of an image has the same bits whatever else is drawn with it.
+    @Test(arguments: TestDevice.shapes) func noiseBelongsToItsImage(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let (size, images) = (37, 5)
+            func draw(_ labels: [Int32], images: Int, first: UInt32, round: UInt32 = 2) throws -> [[Float]] {
+                let graph = Graph()
+                let source = NoiseSource(
+                    stream: 0x1_0000, key: try graph.input("key", [2], .uint32),
+                    labels: try graph.input("labels", [labels.count], .int32), firstImage: try graph.input("image", [1], .uint32),
+                    round: try graph.input("round", [1], .uint32))
+                let y = try graph.randomNormal([size], images: images, of: source)
+                graph.output(y)
+                let executor = try DeviceMemory(device).executor(graph)
+                try executor.write([77, 78] as [UInt32], to: source.key)
+                try executor.write(labels, to: source.labels)
+                try executor.write([first], to: source.firstImage)
+                try executor.write([round], to: source.round)
+                try executor.run()
+                let values = try executor.read(y)
+                return (0..<(labels.count * images)).map { Array(values[($0 * size)..<(($0 + 1) * size)]) }
+            }
+            let all = try draw([3, 0, 9], images: images, first: 0)
+            #expect(Set(all).count == 15)
+            #expect(try draw([9, 3], images: 2, first: 3) == [all[13], all[14], all[3], all[4]])
+            #expect(try draw([0], images: 1, first: 2) == [all[7]])
+            #expect(try Set(draw([3, 0, 9], images: images, first: 0, round: 3) + all).count == 30)
+        }
+    }
+
+    @Test func noiseNeedsItsSource() throws {
+        let graph = Graph()
+        let (key, one) = (try graph.input("key", [2], .uint32), try graph.input("one", [1], .uint32))
+        let labels = try graph.input("labels", [3], .int32)
+        let right = NoiseSource(stream: 0x2_0000, key: key, labels: labels, firstImage: one, round: one)
+        #expect(try graph.randomNormal([4, 2], images: 5, of: right).shape == [15, 4, 2])
+        for change in [
+            { $0.stream = 1 }, { $0.stream = -0x1_0000 }, { $0.stream = 1 << 31 }, { $0.key = one }, { $0.labels = one },
+            { $0.firstImage = key }, { $0.round = labels },
+        ] as [(inout NoiseSource) -> Void] {
+            var wrong = right
+            change(&wrong)
+            #expect(throws: GraphError.self) { try graph.randomNormal([4, 2], images: 5, of: wrong) }
+        }
+        #expect(throws: GraphError.self) { try graph.randomNormal([4, 0], images: 5, of: right) }
+        #expect(throws: GraphError.self) { try graph.randomNormal([4], images: 0, of: right) }
     }
 
     @Test func aClockIsNeeded() throws {

@@ -19,16 +19,17 @@ enum AttentionCases: OperationCases {
     static let short = shortSizes.map { make($0, withGradients: true) }
 
     static func mask(_ reference: AttentionReference) -> AttentionMask {
-        switch reference.prefix {
-        case nil: .none
-        case 0: .causal
-        case let buffer?: .bufferCausal(buffer)
-        }
+        guard let prefix = reference.prefix else { return .none }
+        let mask: AttentionMask =
+            reference.block > 1
+            ? .groups(prefix: prefix, block: reference.block) : prefix == 0 ? .causal : .bufferCausal(prefix)
+        return mask.from(reference.first)
     }
 
     static func name(_ size: AttentionReference) -> String {
         "\(size.batch) x \(size.queries) x \(size.keys), \(size.heads) heads of \(size.headDim), group \(size.group), "
-            + "prefix \(size.prefix ?? -1)"
+            + "prefix \(size.prefix ?? -1)" + (size.block > 1 ? ", blocks of \(size.block)" : "")
+            + (size.first > 0 ? ", from \(size.first)" : "")
     }
 
     /// Sizes small enough for central differences. Every head size is a program of its own in each shape: few of them.
@@ -36,6 +37,8 @@ enum AttentionCases: OperationCases {
         .init(batch: 2, queries: 5, keys: 5, heads: 2, headDim: 12, prefix: 2),
         .init(batch: 1, queries: 9, keys: 9, heads: 1, headDim: 12, prefix: 0),
         .init(batch: 4, queries: 3, keys: 7, heads: 1, headDim: 12, group: 2),
+        .init(batch: 1, queries: 8, keys: 8, heads: 1, headDim: 12, prefix: 1, block: 3),
+        .init(batch: 4, queries: 3, keys: 9, heads: 1, headDim: 12, group: 2, prefix: 0, first: 5),
     ]
     /// Sizes around blocks of queries, tiles of keys and vectors of columns; the head sizes of the presets are 64 and 80.
     static let sizes: [AttentionReference] = [
@@ -46,6 +49,11 @@ enum AttentionCases: OperationCases {
         .init(batch: 2, queries: 17, keys: 70, heads: 1, headDim: 64, group: 2),
         .init(batch: 1, queries: 70, keys: 70, heads: 1, headDim: 12, prefix: 66),
         .init(batch: 1, queries: 35, keys: 35, heads: 1, headDim: 80, prefix: 0),
+        // Groups of images, and queries after others: within a block, at its end, and before the end of the prefix.
+        .init(batch: 1, queries: 75, keys: 75, heads: 1, headDim: 12, prefix: 20, block: 3),
+        .init(batch: 1, queries: 34, keys: 80, heads: 1, headDim: 12, prefix: 2, block: 3, first: 31),
+        .init(batch: 2, queries: 1, keys: 40, heads: 2, headDim: 12, prefix: 0, first: 39),
+        .init(batch: 1, queries: 20, keys: 64, heads: 1, headDim: 12, prefix: 33, first: 24),
     ]
 
     /// Sizes around the blocks and tiles of the GPU shape (AttentionTile), under every mask; head sizes of one and of several
@@ -59,6 +67,9 @@ enum AttentionCases: OperationCases {
         .init(batch: 1, queries: 34, keys: 65, heads: 2, headDim: 128),
         .init(batch: 1, queries: 65, keys: 65, heads: 1, headDim: 128, prefix: 0),
         .init(batch: 1, queries: 256, keys: 256, heads: 1, headDim: 64, prefix: 40),
+        .init(batch: 1, queries: 130, keys: 130, heads: 1, headDim: 16, prefix: 0, block: 64),
+        .init(batch: 2, queries: 66, keys: 200, heads: 1, headDim: 16, group: 2, prefix: 64, block: 64, first: 128),
+        .init(batch: 1, queries: 5, keys: 150, heads: 1, headDim: 16, prefix: 3, first: 61),
     ]
 
     /// Heads whose scores stay in L1 on a CPU: full and ragged blocks of queries and keys, each mask, shared keys.
@@ -68,6 +79,8 @@ enum AttentionCases: OperationCases {
         .init(batch: 2, queries: 32, keys: 32, heads: 1, headDim: 64),
         .init(batch: 2, queries: 20, keys: 20, heads: 3, headDim: 16, prefix: 4),
         .init(batch: 1, queries: 32, keys: 33, heads: 1, headDim: 16),
+        .init(batch: 3, queries: 20, keys: 20, heads: 3, headDim: 16, prefix: 4, block: 6),
+        .init(batch: 2, queries: 3, keys: 32, heads: 2, headDim: 16, prefix: 0, first: 9),
     ]
 
     static func isPacked(_ size: AttentionReference) -> Bool { size.group == 1 && size.queries == size.keys }
@@ -91,7 +104,7 @@ enum AttentionCases: OperationCases {
                 let out =
                     isPacked
                     ? try graph.selfAttention(x[0], heads: size.heads, mask: mask(size))
-                    : try graph.crossAttention(query: x[0], key: x[1], value: x[2], heads: size.heads)
+                    : try graph.crossAttention(query: x[0], key: x[1], value: x[2], heads: size.heads, mask: mask(size))
                 guard withGradients, let seed = x.last else { return [out] }
                 let gradients = try graph.gradients(of: [(out, seed)], withRespectTo: Array(x.dropLast()))
                 return [out] + gradients.compactMap { $0 }

@@ -9,13 +9,21 @@ struct AttentionReference: Sendable {
     var headDim: Int
     /// Query batches that share a key batch.
     var group = 1
-    /// Query i sees the keys below max(prefix, i + 1); nil: all.
+    /// Keys that every query sees; nil: all.
     var prefix: Int?
+    /// Positions behind the prefix that see one another.
+    var block = 1
+    /// Position of the first query.
+    var first = 0
 
     var width: Int { heads * headDim }
     var scale: Double { 1 / Double(headDim).squareRoot() }
 
-    func sees(_ query: Int, _ key: Int) -> Bool { prefix.map { key < max($0, query + 1) } ?? true }
+    /// Keys behind the prefix are seen by the positions of their own block, and by those of later ones.
+    func sees(_ query: Int, _ key: Int) -> Bool {
+        guard let prefix, key >= prefix else { return true }
+        return first + query >= prefix && (key - prefix) / block <= (first + query - prefix) / block
+    }
 
     /// Packed rows [rows, 3 D] as three tensors [rows, D].
     static func unpack(_ qkv: [Double], width: Int) -> [[Double]] {

@@ -94,10 +94,10 @@ public final class Sampler {
         return try driftAR.encoder.condition(label)
     }
 
-    private static let stream: UInt32 = 0x2004_0000
+    static let stream: UInt32 = 0x2004_0000
 
     /// Standard normal numbers [labels.count * images.count, R, C].
-    private func noise(_ labels: [Int], images: Range<Int>, round: Int, seed: UInt64) -> [Float] {
+    func noise(_ labels: [Int], images: Range<Int>, round: Int, seed: UInt64) -> [Float] {
         let random = Philox(seed: seed)
         let size = model.tokens * model.tokenWidth
         let stream = Self.stream + UInt32(truncatingIfNeeded: round & 0xFFFF)

@@ -12,6 +12,16 @@ extension LaunchContext {
             traffic: traffic)
     }
 
+    /// A kernel that walks rows with ROW_RUNS (flat.cl): a work-item for each vector of a row.
+    func runLaunch(
+        _ kernel: String, family: String, rows: Int, width: Int, indices: Int? = nil, arguments: [Argument],
+        traffic: Traffic = Traffic()
+    ) -> Command {
+        itemLaunch(
+            kernel, family: family, items: rows * ((width + traits.lanes - 1) / traits.lanes), size: traits.lanes,
+            indices: indices, arguments: arguments, traffic: traffic)
+    }
+
     /// Parts of a two-stage sum. Not a function of the device's size: two devices of one shape add in the same order.
     var sumParts: Int { traits.isGPUShape ? 1024 : 64 }
 }

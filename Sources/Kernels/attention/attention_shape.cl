@@ -7,8 +7,12 @@
 // (b * N + i) * stride + column, head h has the HEAD_DIM columns from h * HEAD_DIM on. Packed qkv [B, N, 3 D] is the stride
 // 3 D with columns 0, D, 2 D. Query batch b reads key batch b / kv_group.
 //
-// Every mask is a prefix: query i sees the keys below max(prefix, i + 1). No mask is prefix = M, causal is 0, and
-// "K buffer rows see the buffer, content sees the buffer and content up to itself" is prefix = K.
+// -D MASK_BLOCK (1 where it is left out)  positions that see one another
+//
+// A mask is a prefix and blocks behind it. Query i stands at q = position + i and sees the keys below `prefix`, where q < prefix;
+// else those below prefix + ((q - prefix) / MASK_BLOCK + 1) * MASK_BLOCK: all of its own block and of those before it. No mask
+// is prefix = M, causal is 0 with blocks of 1, "K buffer rows see the buffer, content sees the buffer and content up to itself"
+// is K with blocks of 1. The block is no argument: the division by it would stand in the innermost loops.
 #ifndef ATTENTION_SHAPE_CL
 #define ATTENTION_SHAPE_CL
 #include "team.cl"
@@ -29,7 +33,7 @@
 
 #define ATTENTION_SHAPE                                                                                                    \
   int batch, int heads, int queries, int keys, int query_stride, int query_column, int key_stride, int key_column,         \
-      int value_stride, int value_column, int kv_group, int prefix, float scale
+      int value_stride, int value_column, int kv_group, int prefix, int position, float scale
 // First row of head h for query batch b; the gradients have the shapes of what they belong to.
 #define QUERY_ROWS(p, b, h, row) (p + ((size_t)(b) * queries + (row)) * query_stride + query_column + (h) * HEAD_DIM)
 #define KEY_ROWS(p, bk, h, row) (p + ((size_t)(bk) * keys + (row)) * key_stride + key_column + (h) * HEAD_DIM)
@@ -41,8 +45,17 @@
 #define LN_2 0.69314718056f
 #define INLINE static inline __attribute__((always_inline))
 
-// Number of keys that queries below `row_end` see: the loops over keys stop there.
-INLINE int keys_visible(int keys, int prefix, int row_end) { return min(keys, max(prefix, row_end)); }
+#ifndef MASK_BLOCK
+#define MASK_BLOCK 1
+#endif
+// Where the keys end that a query at position q sees, maybe past the last key; it grows with q.
+INLINE int mask_end(int prefix, int q) {
+  return prefix + (max(q + 1 - prefix, 0) + MASK_BLOCK - 1) / MASK_BLOCK * MASK_BLOCK;
+}
+// Number of keys that queries below position `q_end` see: the loops over keys stop there.
+INLINE int keys_visible(int keys, int prefix, int q_end) { return min(keys, mask_end(prefix, q_end - 1)); }
+// Position of the first query that sees a key behind the prefix: where its block begins.
+INLINE int mask_begin(int prefix, int key) { return prefix + (key - prefix) / MASK_BLOCK * MASK_BLOCK; }
 
 #if DROPOUT
 // Eight keys of a query share a Philox block; blocks are numbered [B, H, key / 8, query], queries padded to 16.

@@ -5,7 +5,7 @@
 
 INLINE void attention_block(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
                             __global const float *value, size_t value_stride, __global float *out, size_t out_stride,
-                            __global float *logsumexp, int first, int rows, int keys, int prefix, float scale,
+                            __global float *logsumexp, int position, int rows, int keys, int prefix, float scale,
                             ulong drop_block, ulong drop_stride TAKE_DROPOUT) {
   floatL columns[COLUMN_VECTORS], sums[COLUMN_VECTORS], weights[KEY_TILE * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], total[QUERY_VECTORS], keep[QUERY_VECTORS];
@@ -13,11 +13,11 @@ INLINE void attention_block(__global const float *query, size_t query_stride, __
   FOR_VECTORS high[v] = (floatL)(-INFINITY);
   FOR_VECTORS total[v] = (floatL)(0.0f);
   for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
-  const int limit = keys_visible(keys, prefix, first + rows);
+  const int limit = keys_visible(keys, prefix, position + rows);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
     dot_rows(columns, key + start * key_stride, key_stride, count, weights);
-    mask_keys(weights, start, count, first, prefix);
+    mask_keys(weights, start, count, position, prefix);
     floatL top[QUERY_VECTORS];
     FOR_VECTORS top[v] = weights[v];
     for (int j = 1; j < count; ++j) FOR_VECTORS {
@@ -66,7 +66,7 @@ __kernel void attention_forward(IN(float, query), IN(float, key), IN(float, valu
 #endif
     attention_block(QUERY_ROWS(query, b, h, first), query_stride, KEY_ROWS(key, bk, h, 0), key_stride,
                     VALUE_ROWS(value, bk, h, 0), value_stride, OUT_ROWS(out, b, h, first), (size_t)heads * HEAD_DIM,
-                    HEAD_ROWS(logsumexp, b, h, first), first, rows, keys, prefix, scale * LOG2_E, drop_block,
+                    HEAD_ROWS(logsumexp, b, h, first), position + first, rows, keys, prefix, scale * LOG2_E, drop_block,
                     drop_stride PASS_DROPOUT);
   }
 }

@@ -7,7 +7,7 @@ INLINE void attention_backward_block(__global const float *query, __global const
                                      __global const float *dout, __global const float *out, __global const float *logsumexp,
                                      __global float *dquery, __global float *dkey, __global float *dvalue,
                                      size_t query_stride, size_t key_stride, size_t value_stride, size_t out_stride,
-                                     int first, int rows, int keys, int prefix, float scale, ulong drop_block,
+                                     int position, int rows, int keys, int prefix, float scale, ulong drop_block,
                                      ulong drop_stride TAKE_DROPOUT) {
   floatL packed_query[COLUMN_VECTORS], packed_dout[COLUMN_VECTORS];
   floatL columns[COLUMN_VECTORS], dout_columns[COLUMN_VECTORS], sums[COLUMN_VECTORS];
@@ -35,12 +35,12 @@ INLINE void attention_backward_block(__global const float *query, __global const
     one[v] = (floatL)(1.0f);
   }
   for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
-  const int limit = keys_visible(keys, prefix, first + rows);
+  const int limit = keys_visible(keys, prefix, position + rows);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
     dot_rows(columns, key + start * key_stride, key_stride, count, weights);
     dot_rows(dout_columns, value + start * value_stride, value_stride, count, dscores);
-    mask_keys(weights, start, count, first, prefix);
+    mask_keys(weights, start, count, position, prefix);
 #if DROPOUT
     drop_weights(dscores, count, drop_block + start / 8 * drop_stride, drop_stride, now, stream, probability);
 #endif
@@ -89,7 +89,7 @@ __kernel void attention_backward(IN(float, query), IN(float, key), IN(float, val
         attention_backward_block(QUERY_ROWS(query, b, h, first), KEY_ROWS(key, bk, h, 0), VALUE_ROWS(value, bk, h, 0),
                                  OUT_ROWS(dout, b, h, first), OUT_ROWS(out, b, h, first), HEAD_ROWS(logsumexp, b, h, first),
                                  QUERY_ROWS(dquery, b, h, first), KEY_ROWS(dkey, bk, h, 0), VALUE_ROWS(dvalue, bk, h, 0),
-                                 query_stride, key_stride, value_stride, (size_t)heads * HEAD_DIM, first, rows, keys,
+                                 query_stride, key_stride, value_stride, (size_t)heads * HEAD_DIM, position + first, rows, keys,
                                  prefix, scale, drop_block, drop_stride PASS_DROPOUT);
       }
   }

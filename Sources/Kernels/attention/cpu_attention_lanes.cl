@@ -202,13 +202,15 @@ INLINE void zero_rows(__global float *rows, size_t stride, int count) {
     for (int c = 0; c < CHUNKS; ++c) chunk_store(rows + j * stride, c, (floatL)(0.0f));
 }
 
-// weights[j] = -infinity in the lanes of queries that do not see key first_key + j.
+// weights[j] = -infinity in the lanes of queries that do not see key first_key + j; the first query stands at first_row.
 INLINE void mask_keys(floatL *weights, int first_key, int count, int first_row, int prefix) {
-  for (int j = max(0, max(prefix, first_row + 1) - first_key); j < count; ++j)
+  for (int j = max(0, mask_end(prefix, first_row) - first_key); j < count; ++j) {
+    const int begin = mask_begin(prefix, first_key + j);
     FOR_VECTORS {
       const intL row = LANE_INDEX + (first_row + v * LANES);
-      weights[j * QUERY_VECTORS + v] = select((floatL)(-INFINITY), weights[j * QUERY_VECTORS + v], row >= first_key + j);
+      weights[j * QUERY_VECTORS + v] = select((floatL)(-INFINITY), weights[j * QUERY_VECTORS + v], row >= begin);
     }
+  }
 }
 
 #if DROPOUT

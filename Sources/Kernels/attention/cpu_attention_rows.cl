@@ -10,7 +10,8 @@
 #ifndef ATTENTION_ROWS_CL
 #define ATTENTION_ROWS_CL
 
-#define SHORT_SHAPE int batch, int query_column, int key_column, int value_column, int prefix, float scale, int kv_group
+#define SHORT_SHAPE                                                                                                        \
+  int batch, int query_column, int key_column, int value_column, int prefix, int position, float scale, int kv_group
 // The names that the macros of attention_shape.cl take.
 #define USE_SHORT_SHAPE                                                                                                    \
   const int heads = HEADS, queries = QUERIES, keys = KEYS, query_stride = QUERY_STRIDE, key_stride = KEY_STRIDE,           \

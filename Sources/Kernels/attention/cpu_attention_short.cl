@@ -13,12 +13,12 @@
 #include "cpu_attention_rows.cl"
 
 CALLED void attention_short_head(__global const float *query, __global const float *key, __global const float *value,
-                                 __global float *out, __global float *logsumexp, int prefix, float scale,
+                                 __global float *out, __global float *logsumexp, int prefix, int position, float scale,
                                  ulong drop_block TAKE_DROPOUT) {
   floatL columns[COLUMN_VECTORS], weights[KEYS * QUERY_VECTORS], high[QUERY_VECTORS], total[QUERY_VECTORS];
   columns_of_rows(query, QUERY_STRIDE, QUERIES, columns);
   dot_keys(columns, key, weights);
-  if (prefix < KEYS) mask_keys(weights, 0, KEYS, 0, prefix);
+  if (prefix < KEYS) mask_keys(weights, 0, KEYS, position, prefix);
   FOR_VECTORS high[v] = weights[v];
   FOR_KEYS(1) FOR_VECTORS {
     const floatL score = weights[j * QUERY_VECTORS + v];
@@ -67,7 +67,7 @@ __kernel void attention_short_forward(IN(float, query), IN(float, key), IN(float
     drop_block = dropout_block(b, heads, h, queries, keys, 0, 0);
 #endif
     attention_short_head(QUERY_ROWS(query, b, h, 0), KEY_ROWS(key, bk, h, 0), VALUE_ROWS(value, bk, h, 0),
-                         OUT_ROWS(out, b, h, 0), HEAD_ROWS(logsumexp, b, h, 0), prefix, scale * LOG2_E,
+                         OUT_ROWS(out, b, h, 0), HEAD_ROWS(logsumexp, b, h, 0), prefix, position, scale * LOG2_E,
                          drop_block PASS_DROPOUT);
   }
 }

@@ -11,14 +11,15 @@
 CALLED void attention_short_backward_head(__global const float *query, __global const float *key,
                                           __global const float *value, __global const float *dout,
                                           __global const float *logsumexp, __global float *dquery, __global float *dkey,
-                                          __global float *dvalue, int prefix, float scale, ulong drop_block TAKE_DROPOUT) {
+                                          __global float *dvalue, int prefix, int position, float scale,
+                                          ulong drop_block TAKE_DROPOUT) {
   floatL columns[COLUMN_VECTORS], weights[KEYS * QUERY_VECTORS], dscores[KEYS * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], delta[QUERY_VECTORS];
   columns_of_rows(query, QUERY_STRIDE, QUERIES, columns);
   dot_keys(columns, key, weights);
   columns_of_rows(dout, OUT_STRIDE, QUERIES, columns);
   dot_keys(columns, value, dscores);
-  if (prefix < KEYS) mask_keys(weights, 0, KEYS, 0, prefix);
+  if (prefix < KEYS) mask_keys(weights, 0, KEYS, position, prefix);
 #if DROPOUT
   floatL kept[KEYS * QUERY_VECTORS];
   FOR_KEYS(0) FOR_VECTORS kept[j * QUERY_VECTORS + v] = (floatL)(1.0f);
@@ -82,7 +83,7 @@ __kernel void attention_short_backward(IN(float, query), IN(float, key), IN(floa
 #endif
       attention_short_backward_head(QUERY_ROWS(query, b, h, 0), KEY_ROWS(key, bk, h, 0), VALUE_ROWS(value, bk, h, 0),
                                     OUT_ROWS(dout, b, h, 0), HEAD_ROWS(logsumexp, b, h, 0), QUERY_ROWS(dquery, b, h, 0),
-                                    KEY_ROWS(dkey, bk, h, 0), VALUE_ROWS(dvalue, bk, h, 0), prefix, scale,
+                                    KEY_ROWS(dkey, bk, h, 0), VALUE_ROWS(dvalue, bk, h, 0), prefix, position, scale,
                                     drop_block PASS_DROPOUT);
     }
   }

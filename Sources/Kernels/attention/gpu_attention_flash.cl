@@ -43,7 +43,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_f
   const int unit = TEAM_INDEX;
   const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
   const int bk = b / kv_group, rows = min(OWN_ROWS, queries - first);
-  const int limit = keys_visible(keys, prefix, first + rows);
+  const int limit = keys_visible(keys, prefix, position + first + rows);
   const Rows own_query = rows_of(QUERY_ROWS(query, b, h, first), query_stride, rows);
   const Rows head_key = rows_of(KEY_ROWS(key, bk, h, 0), key_stride, limit);
   const Rows head_value = rows_of(VALUE_ROWS(value, bk, h, 0), value_stride, limit);
@@ -54,7 +54,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_f
     float dots[OWN_PER_ITEM][TILE_PER_ITEM];
     dot_tile(dots, slices, own_query, rows_from(head_key, start));
     FOR_OWN {
-      const int visible = min(limit, max(prefix, first + OWN_ROW(r) + 1)) - start;
+      const int visible = min(limit, mask_end(prefix, position + first + OWN_ROW(r))) - start;
       FOR_TILE dots[r][t] = TILE_ROW(t) < visible ? dots[r][t] : -INFINITY;
     }
     share_weights(weights, dots);

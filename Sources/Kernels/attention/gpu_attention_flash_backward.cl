@@ -38,7 +38,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
   const int unit = TEAM_INDEX;
   const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
   const int bk = b / kv_group, rows = min(OWN_ROWS, queries - first);
-  const int limit = keys_visible(keys, prefix, first + rows);
+  const int limit = keys_visible(keys, prefix, position + first + rows);
   const Rows own_query = rows_of(QUERY_ROWS(query, b, h, first), query_stride, rows);
   const Rows own_dout = rows_of(OUT_ROWS(dout, b, h, first), out_stride, rows);
   const Rows head_key = rows_of(KEY_ROWS(key, bk, h, 0), key_stride, limit);
@@ -74,7 +74,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
 #endif
     dot_tile(dweights, slices, own_dout, rows_from(head_value, start));
     FOR_OWN {
-      const int visible = min(limit, max(prefix, first + OWN_ROW(r) + 1)) - start;
+      const int visible = min(limit, mask_end(prefix, position + first + OWN_ROW(r))) - start;
       const float high = row_high[OWN_ROW(r)], product = row_delta[OWN_ROW(r)];
       FOR_TILE {
         const float weight = exp2(TILE_ROW(t) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
@@ -119,48 +119,57 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void attention_b
   const int bk = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
   const int rows = min(OWN_ROWS, keys - first);
   // The first tile with a query that sees one of these keys.
-  const int start_query = first < prefix ? 0 : first / TILE_ROWS * TILE_ROWS;
+  const int start_query = first < prefix ? 0 : max(mask_begin(prefix, first) - position, 0) / TILE_ROWS * TILE_ROWS;
   const Rows own_key = rows_of(KEY_ROWS(key, bk, h, first), key_stride, rows);
   const Rows own_value = rows_of(VALUE_ROWS(value, bk, h, first), value_stride, rows);
   float key_sums[OWN_PER_ITEM][COLUMNS_PER_ITEM], value_sums[OWN_PER_ITEM][COLUMNS_PER_ITEM];
   FOR_OWN FOR_COLUMNS key_sums[r][c] = value_sums[r][c] = 0.0f;
-  const int tiles = (queries - start_query + TILE_ROWS - 1) / TILE_ROWS;
 #pragma unroll 1
-  for (int step = 0; step < kv_group * tiles; ++step) {
-    const int b = bk * kv_group + step / tiles, start = start_query + step % tiles * TILE_ROWS;
-    const int count = min(TILE_ROWS, queries - start);
-    const Rows tile_query = rows_of(QUERY_ROWS(query, b, h, start), query_stride, count);
-    const Rows tile_dout = rows_of(OUT_ROWS(dout, b, h, start), out_stride, count);
-    float dots[OWN_PER_ITEM][TILE_PER_ITEM], dweights[OWN_PER_ITEM][TILE_PER_ITEM];
-    dot_tile(dots, slices, own_key, tile_query);
+  for (int b = bk * kv_group; b < (bk + 1) * kv_group; ++b)
+#pragma unroll 1
+    for (int start = start_query; start < queries; start += TILE_ROWS) {
+      const int count = min(TILE_ROWS, queries - start);
+      const Rows tile_query = rows_of(QUERY_ROWS(query, b, h, start), query_stride, count);
+      const Rows tile_dout = rows_of(OUT_ROWS(dout, b, h, start), out_stride, count);
+      float dots[OWN_PER_ITEM][TILE_PER_ITEM], dweights[OWN_PER_ITEM][TILE_PER_ITEM];
+      dot_tile(dots, slices, own_key, tile_query);
 #if DROPOUT
-    draw_kept(kept, b, heads, h, queries, keys, start, TILE_ROWS, first, OWN_ROWS / 8, now, stream, threshold);
+      draw_kept(kept, b, heads, h, queries, keys, start, TILE_ROWS, first, OWN_ROWS / 8, now, stream, threshold);
 #endif
-    dot_tile(dweights, slices, own_value, tile_dout);
-    FOR_TILE {
-      const int i = TILE_ROW(t), row = min(i, count - 1);
-      const int visible = i < count ? max(prefix, start + i + 1) - first : 0;
-      const float high = HEAD_ROWS(logsumexp, b, h, start)[row] * LOG2_E;
-      const float product = HEAD_ROWS(delta, b, h, start)[row];
-      FOR_OWN {
-        const float weight = exp2(OWN_ROW(r) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
-#if DROPOUT
-        const float z = kept[OWN_ROW(r) / 8 * TILE_ROWS + i] >> OWN_ROW(r) % 8 & 1 ? kept_factor : 0.0f;
-        dweights[r][t] *= z;
-        dots[r][t] = weight * z;
+#if MASK_BLOCK > 1
+      // Where they are used PoCL 3.1 would mix up the work-items.
+      int visible_of[TILE_PER_ITEM];
+      FOR_TILE visible_of[t] = TILE_ROW(t) < count ? mask_end(prefix, position + start + TILE_ROW(t)) - first : 0;
+#endif
+      dot_tile(dweights, slices, own_value, tile_dout);
+      FOR_TILE {
+        const int i = TILE_ROW(t), row = min(i, count - 1);
+#if MASK_BLOCK > 1
+        const int visible = visible_of[t];
 #else
-        dots[r][t] = weight;
+        const int visible = i < count ? mask_end(prefix, position + start + i) - first : 0;
 #endif
-        dweights[r][t] = weight * (dweights[r][t] - product) * scale;
+        const float high = HEAD_ROWS(logsumexp, b, h, start)[row] * LOG2_E;
+        const float product = HEAD_ROWS(delta, b, h, start)[row];
+        FOR_OWN {
+          const float weight = exp2(OWN_ROW(r) < visible ? fma(dots[r][t], exponent_scale, -high) : -INFINITY);
+#if DROPOUT
+          const float z = kept[OWN_ROW(r) / 8 * TILE_ROWS + i] >> OWN_ROW(r) % 8 & 1 ? kept_factor : 0.0f;
+          dweights[r][t] *= z;
+          dots[r][t] = weight * z;
+#else
+          dots[r][t] = weight;
+#endif
+          dweights[r][t] = weight * (dweights[r][t] - product) * scale;
+        }
       }
+      share_weights(weights, dots);
+      add_weighted_tile(value_sums, weights, slices, tile_dout);
+      // Of the barriers in there the last stands before the weights are read.
+      barrier(CLK_LOCAL_MEM_FENCE);
+      share_weights(weights, dweights);
+      add_weighted_tile(key_sums, weights, slices, tile_query);
     }
-    share_weights(weights, dots);
-    add_weighted_tile(value_sums, weights, slices, tile_dout);
-    // Of the barriers in there the last stands before the weights are read.
-    barrier(CLK_LOCAL_MEM_FENCE);
-    share_weights(weights, dweights);
-    add_weighted_tile(key_sums, weights, slices, tile_query);
-  }
   store_own(KEY_ROWS(dkey, bk, h, first), key_stride, rows, key_sums);
   store_own(VALUE_ROWS(dvalue, bk, h, first), value_stride, rows, value_sums);
 }

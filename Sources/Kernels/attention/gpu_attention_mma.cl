@@ -35,8 +35,8 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
   const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
   const int bk = b / kv_group, upper = first + WARP_ROW + LANE_G, lower = upper + 8;
   const float exponent_scale = scale * LOG2_E;
-  const int4 visible = (int4)(keys_visible(keys, prefix, upper + 1), keys_visible(keys, prefix, upper + 1),
-                              keys_visible(keys, prefix, lower + 1), keys_visible(keys, prefix, lower + 1));
+  const int4 visible =
+      (int2)(keys_visible(keys, prefix, position + upper + 1), keys_visible(keys, prefix, position + lower + 1)).xxyy;
   const OwnRows own_query = own_rows(QUERY_ROWS(query, b, h, 0), query_stride, upper, queries);
   uint4 q[HEAD_STEPS];
   load_own(q, own_query);
@@ -45,7 +45,7 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
   // Of the upper and the lower row: the largest score so far, and the sum of this lane's weights relative to it.
   float2 high = (float2)(-INFINITY), total = (float2)(0.0f);
 
-  const int limit = keys_visible(keys, prefix, min(queries, first + OWN_ROWS));
+  const int limit = keys_visible(keys, prefix, position + min(queries, first + OWN_ROWS));
   for (int start = 0; start < limit; start += TILE_ROWS) {
     barrier(CLK_LOCAL_MEM_FENCE);
     load_tile(key_tile, KEY_ROWS(key, bk, h, start), key_stride, keys - start);

@@ -55,8 +55,8 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
   const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
   const int bk = b / kv_group, upper = first + WARP_ROW + LANE_G, lower = upper + 8;
   const float exponent_scale = scale * LOG2_E;
-  const int4 visible = (int4)(keys_visible(keys, prefix, upper + 1), keys_visible(keys, prefix, upper + 1),
-                              keys_visible(keys, prefix, lower + 1), keys_visible(keys, prefix, lower + 1));
+  const int4 visible =
+      (int2)(keys_visible(keys, prefix, position + upper + 1), keys_visible(keys, prefix, position + lower + 1)).xxyy;
   const OwnRows own_query = own_rows(QUERY_ROWS(query, b, h, 0), query_stride, upper, queries);
   const OwnRows own_dout = own_rows(OUT_ROWS(dout, b, h, 0), out_stride, upper, queries);
   const OwnRows own_out = own_rows(OUT_ROWS(out, b, h, 0), out_stride, upper, queries);
@@ -80,7 +80,7 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
   float4 sum[2 * HEAD_PAIRS];
   FOR_BLOCKS(c, 2 * HEAD_PAIRS) sum[c] = (float4)(0.0f);
 
-  const int limit = keys_visible(keys, prefix, min(queries, first + OWN_ROWS));
+  const int limit = keys_visible(keys, prefix, position + min(queries, first + OWN_ROWS));
   for (int start = 0; start < limit; start += TILE_ROWS) {
     barrier(CLK_LOCAL_MEM_FENCE);
     load_tile(key_tile, KEY_ROWS(key, bk, h, start), key_stride, keys - start);
@@ -148,7 +148,8 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
   FOR_BLOCKS(c, 2 * HEAD_PAIRS) key_sum[c] = value_sum[c] = (float4)(0.0f);
 
   // The first tile with a query that sees one of these keys.
-  const int start_query = first < prefix ? 0 : first / TILE_ROWS * TILE_ROWS;
+  const int start_query =
+      first < prefix ? 0 : max(mask_begin(prefix, first) - position, 0) / TILE_ROWS * TILE_ROWS;
   const int tiles = (queries - start_query + TILE_ROWS - 1) / TILE_ROWS;
   for (int step = 0; step < kv_group * tiles; ++step) {
     const int b = bk * kv_group + step / tiles, start = start_query + step % tiles * TILE_ROWS;
@@ -173,8 +174,8 @@ __kernel __attribute__((reqd_work_group_size(ATTENTION_ITEMS, 1, 1))) void atten
       FOR_BLOCKS(j, KEY_PART / MMA_N) {
         // This lane's two queries, of those in the tile.
         const int x = part + j * MMA_N + 2 * LANE_T, y = x + 1;
-        const int x_visible = start + x < queries ? max(prefix, start + x + 1) : 0;
-        const int y_visible = start + y < queries ? max(prefix, start + y + 1) : 0;
+        const int x_visible = start + x < queries ? mask_end(prefix, position + start + x) : 0;
+        const int y_visible = start + y < queries ? mask_end(prefix, position + start + y) : 0;
         const float4 exponent =
             visible_scores(weight[j], exponent_scale, own, (int4)(x_visible, y_visible, x_visible, y_visible));
         weight[j] = exp2(exponent - (float4)(high_tile[x], high_tile[y], high_tile[x], high_tile[y]));

@@ -40,24 +40,26 @@ static inline uint4 clock_load(__global const uint *clock) {
   return (uint4)(clock[0], clock[1], clock[2], clock[3]);
 }
 
-// Philox over LANES consecutive blocks from `block` (a multiple of LANES); word w of block `block + lane` is w[lane].
-static inline void philox_lanes(uint4 clock, int stream, ulong block, uintL *w0, uintL *w1, uintL *w2, uintL *w3) {
-  uint2 key = philox_key(clock, stream);
-  uintL a = as_uintL(LANE_INDEX) + (uint)block, b = (uintL)((uint)(block >> 32));
-  uintL c = (uintL)(clock.z), d = (uintL)(clock.w);
+// Philox of LANES counters (a, b, c, d) at once, in place.
+static inline void philox_vectors(uintL *a, uintL *b, uintL *c, uintL *d, uint2 key) {
   for (int round = 0; round < 10; ++round) {
-    ulongL p0 = convert_ulongL(a) * (ulong)PHILOX_M0;
-    ulongL p1 = convert_ulongL(c) * (ulong)PHILOX_M1;
-    a = convert_uintL(p1 >> (ulong)32) ^ b ^ key.x;
-    b = convert_uintL(p1);
-    c = convert_uintL(p0 >> (ulong)32) ^ d ^ key.y;
-    d = convert_uintL(p0);
+    ulongL p0 = convert_ulongL(*a) * (ulong)PHILOX_M0;
+    ulongL p1 = convert_ulongL(*c) * (ulong)PHILOX_M1;
+    *a = convert_uintL(p1 >> (ulong)32) ^ *b ^ key.x;
+    *b = convert_uintL(p1);
+    *c = convert_uintL(p0 >> (ulong)32) ^ *d ^ key.y;
+    *d = convert_uintL(p0);
     key += (uint2)(PHILOX_W0, PHILOX_W1);
   }
-  *w0 = a;
-  *w1 = b;
-  *w2 = c;
-  *w3 = d;
+}
+
+// Philox over LANES consecutive blocks from `block` (a multiple of LANES); word w of block `block + lane` is w[lane].
+static inline void philox_lanes(uint4 clock, int stream, ulong block, uintL *w0, uintL *w1, uintL *w2, uintL *w3) {
+  *w0 = as_uintL(LANE_INDEX) + (uint)block;
+  *w1 = (uintL)((uint)(block >> 32));
+  *w2 = (uintL)(clock.z);
+  *w3 = (uintL)(clock.w);
+  philox_vectors(w0, w1, w2, w3, philox_key(clock, stream));
 }
 
 // Dropout spends 16 bits on an element, so one block serves the 8 elements from 8 * block on. p is thereby rounded to a
@@ -164,6 +166,43 @@ __kernel void random_normal(IN(uint, clock), OUT(float, y), int stream, int n) {
     random_box_muller(w[2], w[3], &z[2], &z[3]);
     for (int k = 0; k < 4; ++k) random_store(y, block, k, n, z[k]);
   }
+}
+
+// One standard normal from two words: sqrt(-2 ln((u + 1) / 2^32)) cos(2 pi v / 2^32). Near 1 the logarithm's argument is taken
+// as its distance from 1, which the words hold exactly and a float would not.
+static inline floatL random_normal_of(uintL u, uintL v) {
+  const floatL from_one = convert_floatL(~u) * 0x1.0p-32f, whole = (convert_floatL(u) + 1.0f) * 0x1.0p-32f;
+  // ln(1 - t) of small t, by 1 - t as it is rounded: its error, which is exact, over it is what the logarithm lacks.
+  const floatL rounded = 1.0f - from_one;
+  const floatL near = log_lanes(rounded) + ((1.0f - rounded) - from_one) / rounded;
+  const floatL radius = sqrt(-2.0f * (u >= (uintL)(0x80000000u) ? near : log_lanes(whole)));
+  const uintL quadrant = (v + 0x20000000u) >> 30u;
+  floatL s, c;
+  random_sincos(convert_floatL(as_intL(v - (quadrant << 30u))) * 0x1.0p-30f, &s, &c);
+  const floatL x = (quadrant & 1u) != 0u ? s : c;
+  return radius * (((quadrant + 1u) & 2u) != 0u ? -x : x);
+}
+
+// y[l, i, e] ~ N(0, 1), the noise of element e of image image[0] + i of labels[l] in round round[0]: of the counter
+// (e, image, label, stream + round) under key {seed lo, seed hi}. So it does not depend on what else is drawn.
+// labels [rows / images] -> y [rows, size]: 4 rows size bytes, about 100 integer and 60 float operations an element.
+__kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
+                           int rows, int images, int size) {
+  USE_IN(uint, key);
+  USE_IN(int, labels);
+  USE_IN(uint, image);
+  USE_IN(uint, round);
+  USE_OUT(float, y);
+  const uint2 seed = (uint2)(key[0], key[1]);
+  const uint draw = (uint)stream + (round[0] & 0xFFFFu), begin = image[0];
+  ROW_RUNS(row, first, last, rows, size, {
+    const uint label = (uint)labels[(int)row / images], number = begin + (uint)((int)row % images);
+    for (int i = first; i < last; i += LANES) {
+      uintL a = as_uintL(LANE_INDEX) + (uint)i, b = (uintL)(number), c = (uintL)(label), d = (uintL)(draw);
+      philox_vectors(&a, &b, &c, &d, seed);
+      lanes_store(y + row * size, i, last, random_normal_of(a, b));
+    }
+  })
 }
 
 // y[i] = x[i] * m[i], m[i] = 0 with probability p, else 1/(1-p); the gradient is the same kernel on dy. Reads and writes

@@ -1,17 +1,47 @@
 /// Which keys a query sees.
-public enum AttentionMask: Sendable, Hashable {
-    case none
-    /// Keys up to the query's own position.
-    case causal
-    /// The first K positions see one another; the others see those K and the positions up to their own.
-    case bufferCausal(Int)
+///
+/// With q = first + i the position of query i: the keys below `prefix`, and where q >= prefix also those below
+/// prefix + ((q - prefix) / block + 1) * block, which is its own block of positions behind the prefix and all before it.
+public struct AttentionMask: Sendable, Hashable {
+    /// Keys that every query sees. More than there are is all of them.
+    public var prefix: Int
+    /// Positions behind the prefix that see one another.
+    public var block: Int
+    /// Position of the first query: keys before it belong to earlier ones, whose keys and values were kept.
+    public var first: Int
 
-    /// Every mask is a prefix: query i sees the keys below max(prefix, i + 1).
-    func prefix(keys: Int) -> Int {
-        switch self {
-        case .none: keys
-        case .causal: 0
-        case .bufferCausal(let buffer): buffer
+    public init(prefix: Int, block: Int, first: Int = 0) {
+        (self.prefix, self.block, self.first) = (prefix, block, first)
+    }
+
+    /// Every key.
+    public static let none = AttentionMask(prefix: .max, block: 1)
+    /// Keys up to the query's own position.
+    public static let causal = AttentionMask(prefix: 0, block: 1)
+    /// The first `buffer` positions see one another; the others see those and the positions up to their own.
+    public static func bufferCausal(_ buffer: Int) -> AttentionMask { AttentionMask(prefix: buffer, block: 1) }
+    /// Groups of `block` positions behind a prefix: each sees the prefix, itself and the groups before it.
+    public static func groups(prefix: Int, block: Int) -> AttentionMask { AttentionMask(prefix: prefix, block: block) }
+
+    /// The same mask for queries of which the first stands at position `first`.
+    public func from(_ first: Int) -> AttentionMask { AttentionMask(prefix: prefix, block: block, first: first) }
+
+    /// The prefix as kernels take it.
+    func prefix(keys: Int) -> Int { min(prefix, keys) }
+
+    /// Throws where it is no mask, or has queries at positions that have no key.
+    func check(_ sizes: AttentionLayout.Sizes, _ name: String) throws {
+        if self == .none { return }
+        // The end of the last block is a number of 32 bits, too.
+        let most = LaunchLimits.argument - sizes.keys
+        guard prefix >= 0, block >= 1, block <= most, first >= 0 else {
+            throw GraphError(
+                "\(name): mask of prefix \(prefix), block \(block), first \(first); a block is 1 to \(most), the others 0 or more")
+        }
+        guard first <= sizes.keys - sizes.queries else {
+            throw GraphError(
+                "\(name): \(sizes.queries) queries from position \(first) on with \(sizes.keys) keys; under a mask each query's position needs a key"
+            )
         }
     }
 }
@@ -113,9 +143,7 @@ struct Attention: Operation {
 
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         let sizes = try layout.sizes(inputs, name)
-        guard mask == .none || sizes.queries == sizes.keys else {
-            throw GraphError("attention: a mask needs as many keys (\(sizes.keys)) as queries (\(sizes.queries))")
-        }
+        try mask.check(sizes, name)
         return [
             TensorType([sizes.batch, sizes.queries, sizes.width]),
             TensorType([sizes.batch, layout.heads, sizes.queries]),
@@ -155,7 +183,7 @@ struct Attention: Operation {
         let sizes = layout.known(context.inputs)
         var defines = context.attentionDefines(headDim: sizes.width / layout.heads, queries: sizes.queries)
         defines["DROPOUT"] = dropout == nil ? "0" : "1"
-        return defines
+        return defines.merging(maskDefines) { $1 }
     }
 
     /// A kernel of the GPU shape: a group for each block of `own` rows of each head of `batch`. Not fewer groups that walk
@@ -185,7 +213,7 @@ struct Attention: Operation {
 
     func shape(_ sizes: AttentionLayout.Sizes) -> [Argument] {
         [.int(sizes.batch), .int(layout.heads), .int(sizes.queries), .int(sizes.keys)] + layout.columns(sizes) + [
-            .int(sizes.batch / sizes.keyBatch), .int(mask.prefix(keys: sizes.keys)),
+            .int(sizes.batch / sizes.keyBatch), .int(mask.prefix(keys: sizes.keys)), .int(mask.first),
             .float(1 / Float(sizes.width / layout.heads).squareRoot()),
         ]
     }
@@ -193,6 +221,9 @@ struct Attention: Operation {
     func draw(_ clock: Int) -> [Argument] {
         dropout.map { [.input(clock), .int($0.stream), .float($0.probability)] } ?? []
     }
+
+    /// The mask's block, for programs that need to know it.
+    var maskDefines: [String: String] { mask.block == 1 ? [:] : ["MASK_BLOCK": "\(mask.block)"] }
 
     func ownRows(_ context: LaunchContext) -> Int {
         context.queryBlock(layout.known(context.inputs).queries)
@@ -279,11 +310,11 @@ extension Graph {
     }
 
     /// Attention of query [B, N, D] to key and value [Bk, M, D] -> [B, N, D]. B / Bk query batches in a row share the keys
-    /// of one: key batch = query batch / (B / Bk).
+    /// of one: key batch = query batch / (B / Bk). Under a mask, queries at the positions from `mask.first` on.
     public func crossAttention(
-        query: Tensor, key: Tensor, value: Tensor, heads: Int, dropout: Dropout? = nil
+        query: Tensor, key: Tensor, value: Tensor, heads: Int, mask: AttentionMask = .none, dropout: Dropout? = nil
     ) throws -> Tensor {
         try attention(
-            [query, key, value], layout: AttentionLayout(isPacked: false, heads: heads), mask: .none, dropout: dropout)
+            [query, key, value], layout: AttentionLayout(isPacked: false, heads: heads), mask: mask, dropout: dropout)
     }
 }

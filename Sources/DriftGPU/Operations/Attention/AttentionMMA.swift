@@ -17,7 +17,7 @@ extension Attention {
     func tensorDefines(_ tile: AttentionTensorTile, _ tensor: TensorCoreGEMM) -> [String: String] {
         tensor.cores.defines(tensor.precision).merging([
             "HEAD_DIM": "\(tile.headDim)", "DROPOUT": dropout == nil ? "0" : "1", "ATTENTION_WARPS": "\(tile.warps)",
-        ]) { $1 }
+        ]) { $1 }.merging(maskDefines) { $1 }
     }
 }
 

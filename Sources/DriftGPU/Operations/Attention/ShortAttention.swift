@@ -29,14 +29,14 @@ struct ShortAttention {
             "HEAD_DIM": headDim, "HEADS": attention.layout.heads, "KV_SHARED": kvGroup > 1 ? 1 : 0,
             "QUERIES": sizes.queries, "KEYS": sizes.keys, "QUERY_STRIDE": stride, "KEY_STRIDE": stride,
             "QUERY_VECTORS": queryVectors, "DROPOUT": attention.dropout == nil ? 0 : 1,
-        ].mapValues(String.init)
+        ].mapValues(String.init).merging(attention.maskDefines) { $1 }
     }
 
     private var shape: [Argument] {
         let step = attention.layout.isPacked ? sizes.width : 0
         return [
             .int(sizes.batch), .int(0), .int(step), .int(2 * step), .int(attention.mask.prefix(keys: sizes.keys)),
-            .float(1 / Float(headDim).squareRoot()), .int(kvGroup),
+            .int(attention.mask.first), .float(1 / Float(headDim).squareRoot()), .int(kvGroup),
         ] + attention.draw(attention.layout.tensorCount)
     }
 

@@ -42,3 +42,70 @@ extension Graph {
         try apply(Random(distribution: .uniform, shape: shape, stream: nextStream()), clock)[0]
     }
 }
+
+/// Where the numbers of a noise come from: tensors on the device, so that a replay draws what it is told without the host.
+public struct NoiseSource: Sendable {
+    /// Which of a seed's noises: numbers of other streams are independent. The low 16 bits are the round's, so they are 0.
+    public var stream: Int
+    /// The seed [2] uint32, its low word first.
+    public var key: Tensor
+    /// Labels [L] int32.
+    public var labels: Tensor
+    /// Number of the first image of each label, [1] uint32.
+    public var firstImage: Tensor
+    /// Round or step, [1] uint32, of which the low 16 bits count.
+    public var round: Tensor
+
+    public init(stream: Int, key: Tensor, labels: Tensor, firstImage: Tensor, round: Tensor) {
+        self.stream = stream
+        self.key = key
+        self.labels = labels
+        self.firstImage = firstImage
+        self.round = round
+    }
+}
+
+/// Standard normal numbers that belong to images: each a function of (seed, image, label, stream + round, element). Inputs: key
+/// [2] uint32, labels [L] int32, first image [1] uint32, round [1] uint32. Output [L images, item...].
+struct Noise: Operation {
+    let stream: Int
+    let images: Int
+    let item: [Int]
+
+    var name: String { "random_noise" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+        let one = TensorType([1], .uint32)
+        guard inputs[0] == TensorType([2], .uint32), inputs[1].element == .int32, inputs[2] == one, inputs[3] == one else {
+            throw GraphError(
+                "random_noise: key \(inputs[0]), labels \(inputs[1]), first image \(inputs[2]), round \(inputs[3]); [2] uint32, int32, [1] uint32 and [1] uint32 are needed"
+            )
+        }
+        guard (0...LaunchLimits.argument).contains(stream), stream & 0xFFFF == 0 else {
+            throw GraphError("random_noise: stream \(stream); take a multiple of 65536 below \(LaunchLimits.argument)")
+        }
+        try TensorType([images] + item).check("random_noise: images of a label")
+        return [TensorType([inputs[1].count * images] + item)]
+    }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        node.inputs.map { _ in nil }
+    }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let (rows, size) = (context.outputs[0].shape[0], item.reduce(1, *))
+        return [
+            context.runLaunch(
+                name, family: "random", rows: rows, width: size,
+                arguments: [
+                    .input(0), .input(1), .input(2), .input(3), .output(0), .int(stream), .int(rows), .int(images), .int(size),
+                ], traffic: Traffic(bytes: 4 * rows * size, flops: 60 * rows * size))
+        ]
+    }
+}
+
+extension Graph {
+    /// Standard normal numbers for `images` images of each of the L labels, [L images, item...], labels outermost. A number
+    /// depends on the seed, the stream and round, and its own image's label, number and element, on nothing else in the batch.
+    public func randomNormal(_ item: [Int], images: Int, of source: NoiseSource) throws -> Tensor {
+        try apply(
+            Noise(stream: source.stream, images: images, item: item), source.key, source.labels, source.firstImage, source.round)[0]
+    }
+}
