@@ -11,7 +11,7 @@ import Testing
         #expect(layout.count == 448)
         #expect(layout.parameterCount == 150 + 3 + 64 + 65)
         #expect(layout["norm.weight"]?.shape == [64] && layout["other"] == nil)
-        #expect(layout.storage("ema") == Storage("ema", count: 448))
+        #expect(layout.storage("ema") == Storage("ema", count: 448, lifetime: .checkpointed))
     }
 
     @Test func flagsSayWhatABlockMayDo() throws {

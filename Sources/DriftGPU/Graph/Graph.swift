@@ -63,11 +63,12 @@ public final class Graph {
     /// A tensor written by the host between runs, with a storage of its own called `name`. `grows`: other graphs may have
     /// the same input in other shapes.
     public func input(
-        _ name: String, _ shape: [Int], _ element: ElementType = .float32, grows: Bool = false
+        _ name: String, _ shape: [Int], _ element: ElementType = .float32, grows: Bool = false,
+        lifetime: Storage.Lifetime = .input
     ) throws -> Tensor {
         let type = TensorType(shape, element)
         try type.check("input \(name)")
-        return try stored(shape, in: Storage(name, count: type.count, element: element, grows: grows))
+        return try stored(shape, in: Storage(name, count: type.count, element: element, grows: grows, lifetime: lifetime))
     }
 
     /// A tensor of 4-byte elements written by the host between runs, beside the others of the same block; see `InputBlock`.
@@ -78,7 +79,7 @@ public final class Graph {
         let offset = blocks[block] ?? 0
         let end = (offset + type.count + 3) & ~3
         let tensor = makeTensor(type)
-        places[tensor.id] = try Place(tensor, in: Storage(block, count: end, element: .uint32, grows: true), at: offset)
+        places[tensor.id] = try Place(tensor, in: Storage(block, count: end, element: .uint32, grows: true, lifetime: .input), at: offset)
         blocks[block] = end
         return tensor
     }

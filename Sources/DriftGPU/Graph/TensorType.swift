@@ -64,8 +64,21 @@ public struct Storage: Sendable, Hashable {
     public let count: Int
     /// Whether graphs may name it with different counts, as batches of different sizes do: its buffer then has the largest.
     public let grows: Bool
+    /// How long what is written there is needed; nil where nobody has said.
+    public let lifetime: Lifetime?
 
-    public init(_ name: String, count: Int, element: ElementType = .float32, grows: Bool = false) {
+    /// How long what a storage holds is needed.
+    public enum Lifetime: Sendable, Hashable {
+        /// The host writes it before a run that reads it; graphs do not change it.
+        case input
+        /// Graphs write it anew, in each step, before they read it.
+        case run
+        /// It goes on from step to step, and a checkpoint keeps it.
+        case checkpointed
+    }
+
+    public init(_ name: String, count: Int, element: ElementType = .float32, grows: Bool = false, lifetime: Lifetime? = nil) {
+        self.lifetime = lifetime
         self.name = name
         self.count = count
         self.element = element

@@ -46,8 +46,10 @@ public struct ParameterLayout: Sendable {
     /// Number of parameter values, without padding.
     public var parameterCount: Int { entries.reduce(0) { $0 + $1.count } }
 
-    /// One of the flat buffers: `parameters`, `gradients`, `moment1`, `moment2`, `ema`.
-    public func storage(_ name: String) -> Storage { Storage(name, count: count) }
+    /// One of the flat buffers: `parameters`, `moment1`, `moment2`, `ema`, which a checkpoint keeps, or gradients.
+    public func storage(_ name: String) -> Storage {
+        Storage(name, count: count, lifetime: name.hasPrefix("gradient") ? .run : .checkpointed)
+    }
 
     /// The optimiser's flags, one a block: bit 0 weight decay, bit 1 updated at all.
     public func flags(isActive: (Entry) -> Bool) -> [Int32] {

@@ -17,9 +17,9 @@ public struct MemoryBank: Sendable {
         guard classes > 0, capacity > 0, entry.allSatisfy({ $0 > 0 }) else {
             throw GraphError("memory bank \(name): \(classes) classes of \(capacity) entries \(TensorType(entry))")
         }
-        entries = try graph.input("\(name).entries", [classes, capacity] + entry)
-        position = try graph.input("\(name).position", [classes], .int32)
-        count = try graph.input("\(name).count", [classes], .int32)
+        entries = try graph.input("\(name).entries", [classes, capacity] + entry, lifetime: .checkpointed)
+        position = try graph.input("\(name).position", [classes], .int32, lifetime: .checkpointed)
+        count = try graph.input("\(name).count", [classes], .int32, lifetime: .checkpointed)
     }
 }
 
