@@ -14,40 +14,45 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
         switch self {
         case .digits: break
         case .small:
-            (size.height, size.width, size.patch) = (16, 16, 4)
-            (size.embed, size.heads, size.encoderDepth, size.decoderDepth) = (256, 8, 4, 4)
-            (size.labelsPerStep, size.samplesPerLabel, size.positives) = (8, 8, 32)
+            (size.data.height, size.data.width, size.data.patch) = (16, 16, 4)
+            (size.network.embed, size.network.heads, size.head.depth) = (256, 8, 4)
+            size.stage.label?.encoderDepth = 4
+            (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (8, 8, 32)
         case .medium:
-            (size.height, size.width, size.patch, size.buffer) = (32, 32, 2, 64)
-            (size.embed, size.heads, size.encoderDepth, size.decoderDepth) = (384, 6, 6, 6)
-            (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
+            (size.data.height, size.data.width, size.data.patch) = (32, 32, 2)
+            (size.network.embed, size.network.heads, size.head.depth) = (384, 6, 6)
+            size.stage.label?.encoderDepth = 6
+            size.stage.label?.buffer = 64
+            (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (1, 2, 32)
         case .dit:
             size = .digitsDrift
         case .base, .large:
-            (size.channels, size.height, size.width, size.patch, size.buffer) = (16, 16, 16, 1, 64)
-            let isBase = self == .base
-            (size.embed, size.heads, size.draftDepth) = isBase ? (768, 12, 6) : (1024, 16, 6)
-            (size.encoderDepth, size.decoderDepth) = isBase ? (12, 12) : (16, 16)
-            (size.labelsPerStep, size.samplesPerLabel, size.positives) = (1, 2, 32)
+            (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
+            let depth = self == .base ? 12 : 16
+            (size.network.embed, size.network.heads, size.head.depth) = self == .base ? (768, 12, depth) : (1024, 16, depth)
+            size.stage.label?.encoderDepth = depth
+            size.stage.label?.draftDepth = 6
+            size.stage.label?.buffer = 64
+            (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (1, 2, 32)
         }
         size.preset = rawValue
         return size
     }
 
     /// Whether there are labels to be encoded, once or for every image, and a draft.
-    public var hasEncoder: Bool { configuration.model == .driftAR }
+    public var hasEncoder: Bool { configuration.stage.label != nil }
 }
 
 extension Configuration {
     /// As many random images of the model's shape as a step draws from. What they show does not matter to the time.
     func randomImages() throws -> Dataset {
         var random = SystemRandomNumberGenerator()
-        let size = channels * height * width
-        let perClass = max(positives, samplesPerLabel)
+        let size = data.channels * data.height * data.width
+        let perClass = max(loss.positives, run.samplesPerLabel)
         let count = labelsInStep * perClass
         let values = (0..<(count * size)).map { _ in Float.random(in: -1...1, using: &random) }
         return try Dataset(
-            images: values, shape: [count, channels, height, width],
+            images: values, shape: [count, data.channels, data.height, data.width],
             labels: (0..<count).map { Int32($0 / perClass) }, classNames: (0..<labelsInStep).map(String.init))
     }
 }

@@ -59,26 +59,29 @@ extension KernelBenchmark {
         progress: (Case) throws -> Void
     ) throws {
         // A few blocks have every shape that many have: what is counted is the whole model's step, what is run is not.
-        let whole = try Trainer.plannedSchedule(configuration, traits: device.traits, gemm: device.gemm)
-        let counts = Dictionary(uniqueKeysWithValues: Self.distinct(whole).map { ($0.kind, $0.count) })
+        let whole = try Trainer.plannedSchedules(configuration, traits: device.traits, gemm: device.gemm)
+        let counts = Dictionary(whole.flatMap(Self.distinct).map { ($0.kind, $0.count) }, uniquingKeysWith: +)
         var shallow = configuration
-        shallow.encoderDepth = min(configuration.encoderDepth, 2)
-        shallow.decoderDepth = min(configuration.decoderDepth, 2)
-        shallow.draftDepth = min(configuration.draftDepth, 2)
-        let state = ModelState(try shallow.makeModel(), memory: DeviceMemory(device))
+        shallow.head.depth = min(configuration.head.depth, 2)
+        if let label = configuration.stage.label {
+            shallow.stage.label?.encoderDepth = min(label.encoderDepth, 2)
+            shallow.stage.label?.draftDepth = min(label.draftDepth, 2)
+        }
+        let state = ModelState(try shallow.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
         // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
         var options = Schedule.Options()
-        let planned = try Trainer.plannedSchedule(shallow, traits: device.traits, gemm: device.gemm)
+        let planned = try Trainer.plannedSchedules(shallow, traits: device.traits, gemm: device.gemm)
         let limit = min(device.allocationLimit, device.about.globalMemory / 2)
-        options.reuse = planned.plan.bytesWithoutReuse > limit
+        options.reuse = planned[0].plan.bytesWithoutReuse > limit
         let trainer = try Trainer(shallow, state: state, data: shallow.randomImages(), options: options)
         try trainer.advance()
         try device.finish()
-        let executor = try trainer.executor()
         self.init(
             size: configuration.preset,
-            cases: try Self.time(executor, counts: counts, peaks: peaks, repetitions: repetitions, filter: filter, progress: progress))
+            cases: try trainer.executors().flatMap {
+                try Self.time($0, counts: counts, peaks: peaks, repetitions: repetitions, filter: filter, progress: progress)
+            })
     }
 
     /// Times the cases of an autoencoder in the shape of kl16, with random weights, that encodes and decodes an image of `side`

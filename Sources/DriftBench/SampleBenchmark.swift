@@ -56,9 +56,9 @@ public struct SampleBenchmark: Codable, Sendable {
         isGuided = kind.isGuided
         encodeOnce = kind.encodeOnce
         isSpeculative = kind.isSpeculative
-        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
-        let chosen = (0..<labels).map { $0 % configuration.classes }
+        let chosen = (0..<labels).map { $0 % configuration.data.classes }
         let draw =
             kind.encodeOnce
             ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
@@ -88,7 +88,8 @@ public struct SampleBenchmark: Codable, Sendable {
     private static func encodingEach(
         _ state: ModelState, _ labels: [Int], perLabel: Int, isGuided: Bool
     ) throws -> () throws -> Void {
-        guard let model = state.model as? DriftARModel else {
+        let model = state.model
+        guard model.stage.hasEntropy else {
             throw ConfigurationError("the model has no encoder; nothing to compare encoding once with")
         }
         let memory = state.memory
@@ -98,13 +99,12 @@ public struct SampleBenchmark: Codable, Sendable {
         let scope = ParameterScope(graph, model.layout, storage: "ema")
         let input = try graph.input("bench_labels", [count], .int32)
         let clock = try graph.input("bench_clock", [4], .uint32)
-        let noise = try graph.randomNormal([count, model.shape.tokens, model.shape.tokenWidth], clock: clock)
+        let noise = try graph.randomNormal([count, model.tokens, model.tokenWidth], clock: clock)
         func generated(isDropped: Bool) throws -> Tensor {
             let drop = try graph.constant(
                 isDropped ? "bench_dropped" : "bench_kept", [Float](repeating: isDropped ? 0 : 1, count: count), [count])
-            let (z, entropy) = try model.encode(
-                model.embed(input, dropUniform: drop, dropProbability: 0.5, scope), scope)
-            return try model.generate(z: z, entropy: entropy, noise: noise, scope)
+            let condition = try model.stage.condition(labels: input, drop: drop, scope)
+            return try model.head.draw(DrawingInputs(condition: condition, noise: noise), scope).tokens
         }
         var tokens = try generated(isDropped: false)
         if isGuided {

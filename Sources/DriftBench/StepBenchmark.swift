@@ -29,7 +29,7 @@ extension StepBenchmark {
     ) throws {
         func prepared(_ isProfiling: Bool) throws -> (Trainer, Device) {
             let device = try open(isProfiling)
-            let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
+            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
             try state.initialize(seed: 1)
             let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
             for _ in 0..<3 { try trainer.advance() }
@@ -42,11 +42,11 @@ extension StepBenchmark {
                 try device.finish()
             } / Double(steps)
         }
-        let schedule: Schedule
+        let schedules: [Schedule]
         let timing: Timing
         do {
             let (trainer, device) = try prepared(false)
-            schedule = try trainer.schedule()
+            schedules = try trainer.schedules()
             // Runs of about a tenth of a second, so that waiting for the end of one counts little.
             let steps = max(1, min(50, Int(0.1 / (try time(trainer, device, steps: 1)))))
             timing = try Timing(repetitions: repetitions) { try time(trainer, device, steps: steps) }
@@ -58,8 +58,8 @@ extension StepBenchmark {
         let wall = try time(trainer, device, steps: steps)
         let inKernels = try profiler.totals().reduce(0) { $0 + $1.milliseconds } / 1000 / Double(steps)
         self.init(
-            size: configuration.preset, encodeOnce: configuration.encodeOnce, batch: configuration.batch,
-            launches: schedule.launches, arenaBytes: schedule.plan.arenaBytes, timing: timing, inKernels: inKernels,
-            flops: schedule.traffic(of: schedule.steps.indices).flops, outsideKernels: max(0, 1 - inKernels / wall))
+            size: configuration.preset, encodeOnce: configuration.stage.label?.encodeOnce ?? true, batch: configuration.batch,
+            launches: schedules.reduce(0) { $0 + $1.launches }, arenaBytes: schedules.map(\.plan.arenaBytes).max() ?? 0, timing: timing, inKernels: inKernels,
+            flops: schedules.reduce(0) { $0 + $1.traffic(of: $1.steps.indices).flops }, outsideKernels: max(0, 1 - inKernels / wall))
     }
 }

@@ -25,7 +25,7 @@ struct Analyze: ParsableCommand {
         try reporting {
             let analysis = try RunAnalysis(folder, output: output, weights: weights)
             let diagnostics = try analysis.model.map { saved in
-                let chosen = try labels.map { try LabelList.parse($0, classes: saved.configuration.classes, names: saved.configuration.classNames) }
+                let chosen = try labels.map { try LabelList.parse($0, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames) }
                 let vae = try vaeOptions.weights()
                 let device = try deviceOptions.open()
                 return try ModelDiagnostics(

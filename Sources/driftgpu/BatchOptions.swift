@@ -9,14 +9,14 @@ struct BatchOptions: ParsableArguments {
 
     /// Puts both into `configuration` and validates it.
     func apply(to configuration: inout Configuration) throws {
-        if let labelsPerStep { configuration.labelsPerStep = labelsPerStep }
+        if let labelsPerStep { configuration.run.labelsPerStep = labelsPerStep }
         try configuration.validate()
         let labels = configuration.labelsInStep
         if let batch {
             guard batch > 0, batch.isMultiple(of: labels) else {
                 throw ConfigurationError("--batch \(batch): must be a multiple of the \(labels) labels of \(configuration.preset)")
             }
-            configuration.samplesPerLabel = batch / labels
+            configuration.run.samplesPerLabel = batch / labels
         }
         try configuration.validate()
     }

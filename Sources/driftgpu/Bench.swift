@@ -127,7 +127,7 @@ struct Bench: ParsableCommand {
                 }
                 for size in try common.sizes() {
                     var configuration = size.configuration
-                    configuration.encodeOnce = !everyImage
+                    configuration.stage.label?.encodeOnce = !everyImage
                     try batchOptions.apply(to: &configuration)
                     try time(size.rawValue) {
                         try KernelBenchmark(
@@ -176,7 +176,7 @@ struct Bench: ParsableCommand {
                 for size in try common.sizes() {
                     for once in encodeOnce.map({ [$0] }) ?? (size.hasEncoder ? [true, false] : [true]) {
                         var configuration = size.configuration
-                        configuration.encodeOnce = once
+                        configuration.stage.label?.encodeOnce = once
                         try batchOptions.apply(to: &configuration)
                         let step = try StepBenchmark(configuration, repetitions: common.repetitions) {
                             try common.deviceOptions.open(profiling: $0)

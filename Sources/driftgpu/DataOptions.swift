@@ -38,21 +38,21 @@ struct DataOptions: ParsableArguments {
         if let latents, !FileManager.default.fileExists(atPath: latents + "/latents.json") {
             throw ConfigurationError("\(latents): no latents.json; name a folder that driftgpu cache has finished")
         }
-        if let data = data ?? latents { settings.data = URL(fileURLWithPath: data).standardizedFileURL.path }
-        settings.flip = flip ?? settings.flip
-        settings.crop = crop ?? settings.crop
-        settings.holdOut = holdOut ?? settings.holdOut
-        settings.resident = resident ?? settings.resident
-        if let size { (settings.height, settings.width) = (hyperparameters.height ?? size, hyperparameters.width ?? size) }
+        if let data = data ?? latents { settings.data.path = URL(fileURLWithPath: data).standardizedFileURL.path }
+        settings.data.flip = flip ?? settings.data.flip
+        settings.data.crop = crop ?? settings.data.crop
+        settings.data.holdOut = holdOut ?? settings.data.holdOut
+        settings.data.resident = resident ?? settings.data.resident
+        if let size { (settings.data.height, settings.data.width) = (hyperparameters.height ?? size, hyperparameters.width ?? size) }
         try settings.requireData()
-        if isFixed || settings.data.isEmpty {
+        if isFixed || settings.data.path.isEmpty {
             let source = try DataSource.open(settings)
-            guard source.form == settings.dataForm else {
+            guard source.form == settings.data.form else {
                 throw ConfigurationError(
-                    "\(DataSource.name(of: settings.data)): is of the form \(source.form.rawValue), the run was trained on \(settings.dataForm.rawValue); name its data with --data")
+                    "\(DataSource.name(of: settings.data.path)): is of the form \(source.form.rawValue), the run was trained on \(settings.data.form.rawValue); name its data with --data")
             }
             // Runs of old kept none.
-            if settings.classNames.isEmpty { settings.adoptNames(of: source) }
+            if settings.data.classNames.isEmpty { settings.data.adoptNames(of: source) }
             source.announce()
             return source
         }
@@ -60,11 +60,11 @@ struct DataOptions: ParsableArguments {
         options.channels = hyperparameters.channels
         options.height = hyperparameters.height ?? size
         options.width = hyperparameters.width ?? size
-        if hasSize { options.defaultSize = (settings.height, settings.width) }
-        let source = try DataSource.open(settings.data, options)
-        settings.adopt(source)
+        if hasSize { options.defaultSize = (settings.data.height, settings.data.width) }
+        let source = try DataSource.open(settings.data.path, options)
+        settings.data.adopt(source)
         source.announce()
-        if let classes = hyperparameters.classes { settings.classes = classes }
+        if let classes = hyperparameters.classes { settings.data.classes = classes }
         return source
     }
 }

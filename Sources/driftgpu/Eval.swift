@@ -85,7 +85,7 @@ struct Eval: ParsableCommand {
             var source: DataSource?
             if let saved {
                 source = try DataSource.open(saved.configuration, path: data)
-                if saved.configuration.drawsLatents {
+                if saved.configuration.data.areLatents {
                     notes.append("latents are judged; for pictures sample with --vae and give them to --images")
                 }
             } else if let images = judged, data != nil || reference == nil {
@@ -112,8 +112,8 @@ struct Eval: ParsableCommand {
                     try judged?.named(names, at: images ?? "")
                     ?? model.map { try samples(of: $0.state, $0.configuration, classNames: names) }
                 guard let generated else { return }
-                if let saved, names.count < saved.configuration.classes {
-                    notes.append("the data has \(names.count) classes, the model \(saved.configuration.classes): the others are not judged")
+                if let saved, names.count < saved.configuration.data.classes {
+                    notes.append("the data has \(names.count) classes, the model \(saved.configuration.data.classes): the others are not judged")
                 }
                 if judged != nil, let order = Judges.order(of: names) { notes.append(order) }
                 evaluation = try Evaluation(

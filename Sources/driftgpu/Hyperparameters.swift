@@ -1,17 +1,15 @@
 import ArgumentParser
 import DriftAR
+import DriftFormats
 
 extension Configuration.DiTSize: ExpressibleByArgument {}
-extension Configuration.Groups: ExpressibleByArgument {}
-extension Configuration.Features: ExpressibleByArgument {}
 extension Configuration.Model: ExpressibleByArgument {}
-extension Configuration.LearningRateSchedule: ExpressibleByArgument {}
-extension Configuration.BankContents: ExpressibleByArgument {}
-extension Configuration.DraftStart: ExpressibleByArgument {}
-extension Configuration.Weights: ExpressibleByArgument {}
 
-/// Every setting of a run but its precision (a device option) as a flag. What is not given comes from `--config`, then from the preset.
+/// The settings of a run that have a flag of their own, and `--set` for all. What is not given comes from `--config`, then from the
+/// preset. A property is called like the setting it goes to.
 struct Hyperparameters: ParsableArguments {
+    @Option(help: ArgumentHelp("Any setting by its group and name, as config.json of a run has them; may be repeated.", valueName: "group.setting=value"))
+    var set: [String] = []
     @Option(help: ArgumentHelp("Colour channels of the images.", valueName: "n")) var channels: Int?
     @Option(help: ArgumentHelp("Height of the images.", valueName: "n")) var height: Int?
     @Option(help: ArgumentHelp("Width of the images.", valueName: "n")) var width: Int?
@@ -36,8 +34,8 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Largest deviation of the prior.", valueName: "x")) var sigmaMax: Float?
     @Option(help: ArgumentHelp("Temperature of entropy to deviation.", valueName: "x")) var sigmaTau: Float?
     @Option(help: ArgumentHelp("Deviation of the last layer's first weights; 0 is the reference's.", valueName: "x")) var lastLayerDeviation: Float?
-    @Option(help: "Groups of the drift loss: samples of a label, or tokens of an image (the reference).") var driftGroups: Configuration.Groups?
-    @Option(help: "Features of samples groups: pixels, phi or both.") var features: Configuration.Features?
+    @Option(help: "Groups of the drift loss: samples of a label, or tokens of an image (the reference).") var driftGroups: LossSettings.Groups?
+    @Option(help: "Features of samples groups: pixels, phi or both.") var features: LossSettings.Features?
     @Option(help: ArgumentHelp("Radii of the drift field, separated by commas.", valueName: "r,...")) var radii: String?
     @Option(help: ArgumentHelp("Labels in a step; 0: all.", valueName: "n")) var labelsPerStep: Int?
     @Option(help: ArgumentHelp("Generated images of each label in a step.", valueName: "n")) var samplesPerLabel: Int?
@@ -46,10 +44,10 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Extra negatives: earlier generated images (tokens groups), or of dit real images of any class.", valueName: "n")) var negatives: Int?
     @Option(help: ArgumentHelp("Real images kept for each class (tokens groups).", valueName: "n")) var positiveBank: Int?
     @Option(help: ArgumentHelp("Generated images kept (tokens groups).", valueName: "n")) var negativeBank: Int?
-    @Option(help: "What the ring of real images holds: features as the reference, or the smaller image tokens (tokens groups).") var bankContents: Configuration.BankContents?
+    @Option(help: "What the ring of real images holds: features as the reference, or the smaller image tokens (tokens groups).") var bankContents: LossSettings.BankContents?
     @Option(help: ArgumentHelp("Encode each distinct label once (true), or every image as the reference does (false).", valueName: "bool")) var encodeOnce: Bool?
     @Option(help: ArgumentHelp("Position the draft learns, relative to its own: 0, or 1 as the reference.", valueName: "n")) var draftShift: Int?
-    @Option(help: "How the draft starts: as a copy of the encoder, or random.") var draftInit: Configuration.DraftStart?
+    @Option(help: "How the draft starts: as a copy of the encoder, or random.") var draftInit: LabelStageSettings.DraftStart?
     @Option(help: ArgumentHelp("Steps to train.", valueName: "n")) var steps: Int?
     @Option(help: ArgumentHelp("Epochs to train, instead of --steps; one has passed when as many real images were drawn as there are.", valueName: "x")) var epochs: Double?
     @Option(help: ArgumentHelp("Parts of a step whose gradients are averaged; the reference adds them.", valueName: "n")) var accumulate: Int?
@@ -60,7 +58,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(name: [.customLong("min-lr")], help: ArgumentHelp("Learning rate at the end of a decay.", valueName: "x")) var minimumLearningRate: Double?
     @Option(help: ArgumentHelp("Steps of linear warm-up.", valueName: "n")) var warmupSteps: Int?
     @Option(help: ArgumentHelp("Epochs of linear warm-up, instead of --warmup-steps.", valueName: "x")) var warmupEpochs: Double?
-    @Option(name: [.customLong("lr-schedule")], help: "Learning rate after the warm-up.") var schedule: Configuration.LearningRateSchedule?
+    @Option(name: [.customLong("lr-schedule")], help: "Learning rate after the warm-up.") var schedule: OptimizerSettings.Schedule?
     @Option(help: ArgumentHelp("Part of the steps over which the linear schedule falls.", valueName: "p")) var decayFraction: Double?
     @Option(help: ArgumentHelp("First AdamW beta.", valueName: "x")) var beta1: Double?
     @Option(help: ArgumentHelp("Second AdamW beta.", valueName: "x")) var beta2: Double?
@@ -78,7 +76,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Skipped steps in a row (their loss not finite) after which the run ends as diverged; 0: never.", valueName: "n")) var stopAfterSkipped: Int?
     @Option(help: ArgumentHelp("Steps between evaluations of samples against the training data; 0: none.", valueName: "n")) var onlineEval: Int?
     @Option(help: ArgumentHelp("Images of each label in such an evaluation.", valueName: "n")) var onlineEvalImages: Int?
-    @Option(help: "Weights that samples and evaluations while training are drawn from: ema or model.") var evalWeights: Configuration.Weights?
+    @Option(help: "Weights that samples and evaluations while training are drawn from: ema or model.") var evalWeights: RunSettings.Weights?
 
     func validate() throws {
         if blr != nil && learningRate != nil { throw ValidationError("--blr and --lr exclude each other") }
@@ -86,40 +84,62 @@ struct Hyperparameters: ParsableArguments {
         if warmupEpochs != nil && warmupSteps != nil { throw ValidationError("--warmup-epochs and --warmup-steps exclude each other") }
     }
 
+    /// Settings that are written by other means than their name alone.
+    private static let others: Set<String> = ["model", "ditSize", "radii", "batch", "epochs", "blr", "warmupEpochs", "set"]
+    /// Flags that are not called like their setting.
+    private static let paths = ["decoderDepth": "head.depth", "driftGroups": "loss.groups"]
+    /// Flags that are not spelled like their property.
+    private static let spellings = ["learningRate": "lr", "minimumLearningRate": "min-lr", "schedule": "lr-schedule"]
+
+    /// Lays the flags that were given over a configuration. A flag goes to the setting of its name, whatever group that is in.
     func apply(to configuration: inout Configuration) throws {
-        func set<Value>(_ path: WritableKeyPath<Configuration, Value>, _ value: Value?) {
-            if let value { configuration[keyPath: path] = value }
-        }
-        set(\.model, model); set(\.rope, rope); set(\.qkNorm, qkNorm); set(\.swiglu, swiglu)
-        set(\.guidanceMax, guidanceMax)
+        if let model { configuration.adopt(model) }
         if let ditSize { configuration.adopt(ditSize) }
-        set(\.channels, channels); set(\.height, height); set(\.width, width); set(\.patch, patch)
-        set(\.classes, classes); set(\.embed, embed); set(\.heads, heads); set(\.encoderDepth, encoderDepth)
-        set(\.decoderDepth, decoderDepth); set(\.draftDepth, draftDepth); set(\.buffer, buffer)
-        set(\.mlpRatio, mlpRatio); set(\.layerNormEpsilon, layerNormEpsilon); set(\.dropout, dropout)
-        set(\.labelDrop, labelDrop); set(\.sigmaMax, sigmaMax); set(\.sigmaTau, sigmaTau)
-        set(\.lastLayerDeviation, lastLayerDeviation); set(\.groups, driftGroups); set(\.features, features)
-        set(\.labelsPerStep, labelsPerStep); set(\.samplesPerLabel, samplesPerLabel); set(\.positives, positives)
-        set(\.negatives, negatives); set(\.positiveBank, positiveBank); set(\.negativeBank, negativeBank)
-        set(\.encodeOnce, encodeOnce); set(\.draftShift, draftShift); set(\.steps, steps)
-        set(\.learningRate, learningRate); set(\.minimumLearningRate, minimumLearningRate)
-        set(\.warmupSteps, warmupSteps); set(\.schedule, schedule); set(\.decayFraction, decayFraction)
-        set(\.beta1, beta1); set(\.beta2, beta2); set(\.adamEpsilon, adamEpsilon); set(\.weightDecay, weightDecay)
-        set(\.clip, clip); set(\.ema, ema); set(\.alpha0, alpha0); set(\.freezeFraction, freezeFraction)
-        set(\.seed, seed); set(\.logEvery, logEvery); set(\.sampleEvery, sampleEvery)
-        set(\.checkpointEvery, checkpointEvery); set(\.keepCheckpoints, keepCheckpoints)
-        set(\.stopAfterSkipped, stopAfterSkipped)
-        set(\.bankContents, bankContents); set(\.draftInit, draftInit); set(\.accumulate, accumulate)
-        set(\.gradCheckpointing, gradCheckpointing); set(\.onlineEval, onlineEval)
-        set(\.onlineEvalImages, onlineEvalImages); set(\.evalWeights, evalWeights)
+        for child in Mirror(reflecting: self).children {
+            // The label of a property wrapper's storage begins with an underscore.
+            guard let name = child.label?.dropFirst(), !Self.others.contains(String(name)),
+                let value = (child.value as? any GivenFlag)?.settingText
+            else { continue }
+            let flag = "--" + Self.flag(String(name))
+            guard let path = Self.paths[String(name)] ?? configuration.path(of: String(name)) else {
+                throw ConfigurationError("\(flag): no setting of \(configuration.generatorName)\(Self.owner(of: String(name)))")
+            }
+            // JSON has no other numbers.
+            guard !["nan", "inf", "-inf"].contains(value) else {
+                throw ConfigurationError("\(flag) \(value): take a finite number")
+            }
+            configuration = try configuration.setting(path, to: value, from: flag)
+        }
         if let radii {
-            configuration.radii = try radii.split(separator: ",").map { part in
+            configuration.loss.radii = try radii.split(separator: ",").map { part in
                 guard let radius = Float(part) else {
                     throw ValidationError("--radii \(radii): '\(part)' is no number; write them like 0.02,0.05,0.2")
                 }
                 return radius
             }
         }
+        for assignment in set {
+            guard let equals = assignment.firstIndex(of: "=") else {
+                throw ValidationError("--set \(assignment): write GROUP.SETTING=VALUE, like head.depth=4")
+            }
+            configuration = try configuration.setting(
+                String(assignment[..<equals]), to: String(assignment[assignment.index(after: equals)...]), from: "--set")
+        }
+    }
+
+    /// fooBar -> foo-bar.
+    private static func flag(_ name: String) -> String {
+        spellings[name] ?? name.reduce(into: "") { $0 += $1.isUppercase ? "-" + $1.lowercased() : String($1) }
+    }
+
+    /// The named pair that has the setting, as words to end an error with.
+    private static func owner(of name: String) -> String {
+        let models = Configuration.Model.allCases.filter { model in
+            var other = Configuration()
+            other.adopt(model)
+            return other.path(of: name) != nil
+        }
+        return models.isEmpty ? "" : "; it is one of --model \(models.map(\.rawValue).joined(separator: " or "))"
     }
 
     /// `--batch`, once the classes are known.
@@ -129,17 +149,17 @@ struct Hyperparameters: ParsableArguments {
         guard labels > 0, batch > 0, batch % labels == 0 else {
             throw ValidationError("--batch \(batch): must be a multiple of the \(labels) labels in a step")
         }
-        configuration.samplesPerLabel = batch / labels
+        configuration.run.samplesPerLabel = batch / labels
     }
 
     /// What depends on the data: turns the batch into images of each label, epochs into steps and a rate for 256 images into
     /// the learning rate, where they were asked for, once images and classes are known.
     func applyData(to configuration: inout Configuration, imageCount: Int) throws {
         try applyBatch(to: &configuration)
-        if let blr { configuration.learningRate = configuration.learningRate(per256Images: blr) }
-        if let epochs { configuration.steps = try configuration.steps(inEpochs: epochs, imageCount: imageCount) }
+        if let blr { configuration.optimizer.learningRate = configuration.learningRate(per256Images: blr) }
+        if let epochs { configuration.run.steps = try configuration.steps(inEpochs: epochs, imageCount: imageCount) }
         if let warmupEpochs {
-            configuration.warmupSteps = try configuration.steps(inEpochs: warmupEpochs, imageCount: imageCount)
+            configuration.optimizer.warmupSteps = try configuration.steps(inEpochs: warmupEpochs, imageCount: imageCount)
         }
     }
 }

@@ -30,8 +30,8 @@ struct Sample: ParsableCommand {
     func run() throws {
         try reporting {
             let saved = try SavedModel(checkpoint, weights: weights)
-            let chosen = try LabelList.parse(labels, classes: saved.configuration.classes, names: saved.configuration.classNames)
-            if let line = ClassNames.line(saved.configuration.classNames, of: chosen) { Output.line(line) }
+            let chosen = try LabelList.parse(labels, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames)
+            if let line = ClassNames.line(saved.configuration.data.classNames, of: chosen) { Output.line(line) }
             guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }
             let speculation = try speculative.settings(of: saved.configuration)
             let vae = try vaeOptions.weights()
@@ -94,12 +94,12 @@ struct SpeculativeOptions: ParsableArguments {
             }
             return nil
         }
-        var settings = Speculation(shift: configuration.draftShift)
+        var settings = Speculation(shift: configuration.stage.label?.draftShift ?? 0)
         if let specThreshold { settings.threshold = specThreshold }
         if let specGamma { settings.gamma = specGamma }
         if let specIterations { settings.iterations = specIterations }
         if let specShift { settings.shift = specShift }
-        try settings.validate(tokens: configuration.tokens)
+        try settings.validate(tokens: configuration.data.tokens)
         return settings
     }
 }

@@ -47,14 +47,14 @@ struct Train: ParsableCommand {
                 settings = try settings.merging(json: Data(Files.read(config)), from: config)
             }
             try hyperparameters.apply(to: &settings)
-            if let precision = deviceOptions.precision { settings.precision = precision }
+            if let precision = deviceOptions.precision { settings.run.precision = precision }
             let data = try dataOptions.open(
                 &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
             ).training
             try hyperparameters.applyData(to: &settings, imageCount: data.count)
             try settings.validate()
             let vae = try vaeOptions.weights()
-            let device = try deviceOptions.open(profiling: profile != nil, precision: settings.precision)
+            let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision)
             if printPlan {
                 try plan(settings, data: data, device: device)
                 return
@@ -76,7 +76,7 @@ struct Train: ParsableCommand {
     }
 
     private func train(_ run: TrainingRun, path: String, device: Device, _ interrupt: Interrupt) throws {
-        let steps = run.trainer.configuration.steps
+        let steps = run.trainer.configuration.run.steps
         guard run.trainer.step < steps else {
             Output.remark(
                 "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path.shellQuoted)")
@@ -105,25 +105,25 @@ struct Train: ParsableCommand {
     private func plan(_ settings: Configuration, data: ImageSet, device: Device) throws {
         func memory(_ gradCheckpointing: Bool) throws -> TrainingMemory {
             var changed = settings
-            changed.gradCheckpointing = gradCheckpointing
+            changed.run.gradCheckpointing = gradCheckpointing
             return try TrainingMemory(
                 changed, data: data, maxAllocation: device.allocationLimit, traits: device.traits, gemm: device.gemm)
         }
         let (plain, recomputing) = (try memory(false), try memory(true))
-        let own = settings.gradCheckpointing ? recomputing : plain
-        Output.line(own.schedule.listing)
+        let own = settings.run.gradCheckpointing ? recomputing : plain
+        for schedule in own.schedules { Output.line(schedule.listing) }
         Output.line(
-            "arena with --grad-checkpointing \(recomputing.schedule.plan.arenaBytes) bytes, without \(plain.schedule.plan.arenaBytes)")
+            "arena with --grad-checkpointing \(recomputing.arenas[0]) bytes, without \(plain.arenas[0])")
         Output.line(own.description)
     }
 
     /// Prints where the time of a step goes.
     private func inspect(_ settings: Configuration, data: ImageSet, device: Device, trace profile: String) throws {
         let state = ModelState(
-            try settings.makeModel(), memory: DeviceMemory(device))
-        try state.initialize(seed: settings.seed)
+            try settings.makeGenerator(), memory: DeviceMemory(device))
+        try state.initialize(seed: settings.run.seed)
         let trainer = try Trainer(settings, state: state, data: data)
-        Output.line(try trainer.schedule().summary)
+        for schedule in try trainer.schedules() { Output.line(schedule.summary) }
         // The first steps compile kernels.
         for _ in 0..<5 { try trainer.advance() }
         try device.finish()

@@ -30,8 +30,8 @@ struct Tune: ParsableCommand {
             guard CacheFolder.canWrite(folder) else {
                 throw ConfigurationError("\(folder): cannot be written; point DRIFTGPU_CACHE to a folder that can")
             }
-            let model = try settings.makeModel()
-            let training = try TrainingGraph(
+            let model = try settings.makeGenerator()
+            let training = try PartGraph(
                 model, settings, imageCount: OptDigits.split().training.count, isSecondPhase: false)
             let shapes = try GEMMShape.all(in: training.graph, traits: device.traits)
             Output.line("\(device.about.name): \(shapes.values.reduce(0, +)) products a step in \(shapes.count) sizes")

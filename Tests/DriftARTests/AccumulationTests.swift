@@ -11,7 +11,11 @@ import Testing
     /// Weights stand still: what the parts of one step draw is then what as many steps draw.
     private func still(_ kind: TinyRun, _ device: Device, parts: Int) throws -> Trainer {
         try kind.trainer(device) {
-            ($0.learningRate, $0.alpha0, $0.freezeFraction, $0.clip, $0.accumulate) = (0, 0, 1, 1e-3, parts)
+            $0.optimizer.learningRate = 0
+            $0.stage.label?.alpha0 = 0
+            $0.stage.label?.freezeFraction = 1
+            $0.optimizer.clip = 1e-3
+            $0.run.accumulate = parts
         }
     }
 
@@ -35,7 +39,7 @@ import Testing
             let trainer = try still(kind, device, parts: 2)
             try trainer.advance()
             #expect(trainer.step == 1)
-            #expect(try gradients(trainer, AccumulatedStep.gradientName) == mean.map(Float.init))
+            #expect(try gradients(trainer, UpdateGraph.gradientSumName) == mean.map(Float.init))
             let log = try trainer.metrics()
             for (index, (name, value)) in log.enumerated() {
                 let (first, second) = (logs[0][index], logs[1][index])
@@ -48,7 +52,7 @@ import Testing
             let norm = mean.reduce(0) { $0 + $1 * $1 }.squareRoot()
             #expect(abs((log.first { $0.0 == "gradient_norm" }?.1 ?? 0) - norm) < 1e-5 * norm)
             let moment = try trainer.snapshot()["moment1"] ?? []
-            let rate = (1 - trainer.configuration.beta1) * min(1, 1e-3 / (norm + 1e-6))
+            let rate = (1 - trainer.configuration.optimizer.beta1) * min(1, 1e-3 / (norm + 1e-6))
             let largest = mean.map(abs).max() ?? 0
             #expect(norm > 1e-3 && largest > 0)
             #expect(zip(moment, mean).allSatisfy { abs(Double($0) - rate * $1) <= 1e-5 * rate * largest })
@@ -67,25 +71,25 @@ import Testing
             }
             let trainer = try still(.pixels, device, parts: 3)
             try trainer.advance()
-            #expect(try gradients(trainer, AccumulatedStep.gradientName) == sum.map { $0 * (1 / Float(3)) })
+            #expect(try gradients(trainer, UpdateGraph.gradientSumName) == sum.map { $0 * (1 / Float(3)) })
         }
     }
 
     @Test("a part that is not finite skips the whole step, and no later one")
     func notFinite() throws {
         try TestDevice.with(.cpu16) { device in
-            let trainer = try TinyRun.pixels.trainer(device) { $0.accumulate = 2 }
+            let trainer = try TinyRun.pixels.trainer(device) { $0.run.accumulate = 2 }
             try trainer.advance()
             let before = try trainer.snapshot()
             // What the sums hold when a step begins must not matter.
             let layout = trainer.state.model.layout
             try trainer.state.memory.write(
-                [Float](repeating: .nan, count: layout.count), to: layout.storage(AccumulatedStep.gradientName))
+                [Float](repeating: .nan, count: layout.count), to: UpdateGraph.gradientSum(layout))
             try trainer.advance()
             let after = try trainer.snapshot()
             #expect(!isSame(before, after) && after.values.allSatisfy { $0.allSatisfy(\.isFinite) })
             let data = try TinyRun.data()
-            let images = TrainingGraph.imageStorage(count: data.count, values: data.imageSize)
+            let images = PartGraph.imageStorage(count: data.count, values: data.imageSize)
             try trainer.state.memory.write([Float](repeating: .nan, count: images.count), to: images)
             try trainer.advance()
             #expect(isSame(after, try trainer.snapshot()))
@@ -97,11 +101,37 @@ import Testing
         }
     }
 
+    /// An exchange that spoils what it is given, from the second time on.
+    private final class Spoiling: GradientExchange {
+        var calls: [[String]] = []
+
+        func sum(_ storages: [Storage], in memory: DeviceMemory) throws {
+            calls.append(storages.map(\.name))
+            guard calls.count > 1 else { return }
+            try memory.write([Float](repeating: .nan, count: storages[0].count), to: storages[0])
+        }
+    }
+
+    @Test("the exchange stands between the parts and the update, which takes what it leaves", arguments: [1, 2])
+    func exchange(_ parts: Int) throws {
+        try TestDevice.with(.cpu16) { device in
+            let trainer = try TinyRun.pixels.trainer(device) { $0.run.accumulate = parts }
+            let spoiling = Spoiling()
+            trainer.exchange = spoiling
+            try trainer.advance()
+            #expect(try trainer.countedSteps() == 1)
+            let before = try trainer.snapshot()
+            try trainer.advance()
+            #expect(try trainer.countedSteps() == 1 && isSame(before, trainer.snapshot()))
+            #expect(spoiling.calls == [[parts > 1 ? "gradient_mean" : "gradients", "loss_mean_phase1"]] + [spoiling.calls[0]])
+        }
+    }
+
     @Test("images that are read ahead arrive in the right part")
     func readAhead() throws {
         try TestDevice.with(.cpu16) { device in
             let snapshots = try [Residency.always, .never].map { resident in
-                let trainer = try TinyRun.pixels.trainer(device) { ($0.accumulate, $0.resident) = (3, resident) }
+                let trainer = try TinyRun.pixels.trainer(device) { ($0.run.accumulate, $0.data.resident) = (3, resident) }
                 for _ in 0..<4 { try trainer.advance() }
                 return try trainer.snapshot()
             }
@@ -114,7 +144,7 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             let (whole, halves) = (folder.file("whole"), folder.file("halves"))
-            let change: (inout Configuration) -> Void = { ($0.accumulate, $0.gradCheckpointing) = (3, true) }
+            let change: (inout Configuration) -> Void = { ($0.run.accumulate, $0.run.gradCheckpointing) = (3, true) }
             #expect(try kind.run(whole, device, change: change) == .finished)
             #expect(try kind.run(halves, device, stopAt: stop, change: change) == .interrupted)
             #expect(try kind.run(halves, device, existing: .resume, change: change) == .finished)

@@ -13,7 +13,7 @@ import Testing
 
     @Test func areKeptInTheSettings() throws {
         var configuration = Configuration()
-        configuration.classNames = ["b", "ä, ö", "\""]
+        configuration.data.classNames = ["b", "ä, ö", "\""]
         #expect(try Configuration().merging(json: configuration.json(), from: "x") == configuration)
     }
 }

@@ -73,10 +73,10 @@ import Testing
         let trained = try folder.run(line)
         #expect(trained.code == 0 && trained.output.contains("\nneeds "), "\(trained.errors)")
         let configuration = try RunFolder(folder.file("run")).configuration()
-        #expect(configuration.steps == 3 && configuration.warmupSteps == 2)
+        #expect(configuration.run.steps == 3 && configuration.optimizer.warmupSteps == 2)
         // 9 images, twice.
-        #expect(abs(configuration.learningRate - 0.018) < 1e-12)
-        #expect(configuration.gradCheckpointing && configuration.evalWeights == .model)
+        #expect(abs(configuration.optimizer.learningRate - 0.018) < 1e-12)
+        #expect(configuration.run.gradCheckpointing && configuration.run.evalWeights == .model)
         #expect(trained.errors.contains("accuracy"))
         #expect(try folder.text("run/metrics.jsonl").contains("\"accuracy\""))
 

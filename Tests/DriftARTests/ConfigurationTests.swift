@@ -12,10 +12,10 @@ import Testing
 
     @Test func roundTrip() throws {
         var configuration = TinyRun.tokens.configuration
-        configuration.seed = .max
+        configuration.run.seed = .max
         #expect(try Configuration().merging(json: configuration.json(), from: "x") == configuration)
         for preset in Configuration.presets.values { try preset.validate() }
-        #expect(try merge(#"{"embed": 32, "groups": "tokens"}"#).embed == 32)
+        #expect(try merge(#"{"embed": 32, "groups": "tokens"}"#).network.embed == 32)
     }
 
     @Test(
@@ -41,6 +41,15 @@ import Testing
             (#"{"flip": 1}"#, "file.json: flip 1: take true or false"), (#"{"data": 1}"#, "file.json: data 1: take a text"),
             (#"{"radii": [1, "x"]}"#, #"file.json: radii [1,"x"]: take a list of numbers"#),
             (#"{"groups": "labels"}"#, #"file.json: groups "labels": take samples, tokens"#),
+            (#"{"rope": true}"#, "file.json: rope: only for the model dit; add \"model\": \"dit\""),
+            (#"{"model": "mar"}"#, #"file.json: model "mar": take drift-ar, dit"#),
+            (#"{"run": {"steps": 2.5}}"#, "file.json: run.steps 2.5: take a whole number"),
+            (#"{"run": {"steps": 5, "seed": -1}}"#, "file.json: run.seed -1: take a whole number from 0 to"),
+            (#"{"version": 3, "run": 5}"#, "file.json: run 5: take an object with the group's settings"),
+            (#"{"version": 3, "steps": 5}"#, "file.json: unknown setting steps; there is preset, data, head, loss, network,"),
+            (#"{"head": {"rope": true}}"#, "file.json: unknown setting head.rope; the head decoder has depth, kind, "),
+            (#"{"head": {"kind": "flow"}}"#, #"file.json: head.kind "flow": take decoder, dit"#),
+            (#"{"loss": {"radius": 1}}"#, "file.json: unknown setting loss.radius; in loss there is bankContents, "),
             (#"{"precision": "fp8"}"#, #"file.json: precision "fp8": take fp32, tf32, bf16"#),
             (#"{"steps": 5,}"#, "file.json: not a JSON object: expected '\"' at byte 12"),
             (#"{"steps": 5, "steps": 6}"#, #"file.json: not a JSON object: repeated key "steps""#),
@@ -66,17 +75,82 @@ import Testing
             try stored.validate()
             var expected = preset
             // What the runs that wrote them were told.
-            if name.hasPrefix("digits") { (expected.steps, expected.sampleEvery) = (1, 0) }
-            if name.hasPrefix("mnist") { (expected.data, expected.dataForm) = ("/data/mnist", .idx) }
+            if name.hasPrefix("digits") { (expected.run.steps, expected.run.sampleEvery) = (1, 0) }
+            if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
             #expect(stored == expected, "\(name)")
         }
+        var opened = Configuration.presets.count
+        for name in names where name.hasPrefix("2-") {
+            let path = Files.join(folder, name)
+            let stored = try Configuration.digitsDrift.merging(json: Data(Files.read(path)), from: path)
+            try stored.validate()
+            #expect(stored == (try Self.second(String(name.dropFirst(2).dropLast(5)))), "\(name)")
+            opened += 1
+        }
+        #expect(opened == Configuration.presets.count + 6)
         for (name, preset) in [("1-export", "digits"), ("1-checkpoint", "digits-drift")] {
             let metadata = try JSON.parse(Files.read(Files.join(folder, name + ".metadata")))
             let text = try #require(metadata[RunFolder.configurationKey]?.string)
             let stored = try Configuration().merging(json: Data(text.utf8), from: name)
-            #expect(stored.preset == preset && stored.steps == 1 && stored.version == Configuration.currentVersion)
+            #expect(stored.preset == preset && stored.run.steps == 1 && stored.version == Configuration.currentVersion)
         }
-        #expect(names.count == Configuration.presets.count + 2, "a file that nothing opens")
+        #expect(names.count == opened + 2, "a file that nothing opens")
+    }
+
+    /// The settings that version 2 wrote for a run of one step.
+    private static func second(_ name: String) throws -> Configuration {
+        var expected = try Configuration.preset(name == "tokens" ? "digits" : name == "plain" ? "digits-drift" : name)
+        (expected.run.steps, expected.run.sampleEvery) = (1, 0)
+        if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
+        if name == "plain" {
+            expected.head.dit?.rope = false
+            expected.head.dit?.guidanceMax = 1.5
+            (expected.network.embed, expected.head.depth) = (32, 2)
+        }
+        if name == "tokens" {
+            (expected.loss.groups, expected.loss.features, expected.loss.bankContents) = (.tokens, .phi, .tokens)
+            (expected.loss.positives, expected.loss.negatives, expected.network.dropout) = (4, 3, 0.1)
+            (expected.run.samplesPerLabel, expected.run.seed) = (4, .max)
+            expected.stage.label?.encodeOnce = false
+            expected.stage.label?.draftShift = 1
+            expected.stage.label?.freezeFraction = 0.5
+            expected.head.decoder?.sigmaTau = 3
+        }
+        return expected
+    }
+
+    @Test("settings are found and changed by their path")
+    func paths() throws {
+        let configuration = Configuration()
+        #expect(try configuration.setting("head.depth", to: "7", from: "--set").head.depth == 7)
+        #expect(try configuration.setting("run.seed", to: "18446744073709551615", from: "--set").run.seed == .max)
+        #expect(try configuration.setting("loss.groups", to: "tokens", from: "--set").loss.groups == .tokens)
+        #expect(try configuration.setting("data.path", to: "a \"b\"", from: "--set").data.path == "a \"b\"")
+        #expect(try configuration.setting("loss.radii", to: "[0.5]", from: "--set").loss.radii == [0.5])
+        #expect(configuration.path(of: "buffer") == "stage.buffer" && configuration.path(of: "rope") == nil)
+        for (path, value, line) in [
+            ("depth", "1", "--set depth: name a group and a setting, like run.steps; there is data.channels, "),
+            ("head.rope", "true", "--set: unknown setting head.rope; the head decoder has "),
+            ("run.steps", "many", #"--set: run.steps "many": take a whole number"#),
+            ("walk.steps", "1", "--set: unknown setting walk; there is preset, data, "),
+        ] {
+            let message = errorText { _ = try configuration.setting(path, to: value, from: "--set") }
+            #expect(message?.hasPrefix(line) == true, "\(message ?? "accepted")")
+        }
+    }
+
+    @Test("another kind of stage or head begins with its defaults; depth and first weights stay")
+    func kinds() throws {
+        var configuration = Configuration()
+        configuration.head.depth = 5
+        configuration.head.decoder?.lastLayerDeviation = 0
+        let dit = try configuration.merging(json: Data(#"{"stage": {"kind": "none"}, "head": {"kind": "dit", "rope": true}}"#.utf8), from: "x")
+        var settings = DiTHeadSettings()
+        (settings.depth, settings.lastLayerDeviation, settings.rope) = (5, 0, true)
+        #expect(dit.stage == StageSettings(UnconditionedStageSettings()) && dit.head == HeadSettings(settings))
+        let flat = try configuration.merging(json: Data(#"{"model": "dit", "rope": true, "encoderDepth": 3}"#.utf8), from: "x")
+        #expect(flat == dit)
+        #expect(errorText { try configuration.merging(json: Data(#"{"head": {"kind": "dit"}}"#.utf8), from: "x").validate() }?.hasPrefix("head dit: ") == true)
     }
 
     @Test("a version is written and needs no second look")
@@ -85,8 +159,8 @@ import Testing
         #expect(text.contains("\"version\" : \(Configuration.currentVersion)"))
         #expect(try merge(#"{"version": 1, "embed": 32}"#) == merge(#"{"embed": 32}"#))
         // Another setting makes another version: count them where this fails.
-        let settings = try #require(JSONSerialization.jsonObject(with: Configuration().json()) as? [String: Any])
-        #expect(settings.count == 72 && Configuration.currentVersion == 2)
+        let counts = [Configuration(), .digitsDrift].map { $0.kinds.values.reduce(0) { $0 + $1.count } }
+        #expect(counts == [68, 62] && Configuration.currentVersion == 3)
     }
 
     @Test func unknownNames() throws {
@@ -102,14 +176,15 @@ import Testing
             "-9223372036854775808", "-1", "0", "1", "3", "1000000", "1000000000", "9223372036854775807", "1e-45", "1e-300",
             "0.5", "1e30", "1e308", "[]", "[1e30,1e-30]", "true",
         ]
-        for key in object.keys.sorted() {
+        let paths = object.flatMap { group, settings in (settings as? [String: Any] ?? [:]).keys.map { "\(group).\($0)" } }
+        for key in paths.sorted() {
             for value in values {
                 let message = errorText {
-                    let changed = try base.merging(json: Data("{\"\(key)\": \(value)}".utf8), from: "x")
+                    let changed = try base.setting(key, to: value, from: "x")
                     try changed.validate()
                     let largest = changed.tensorSizes().map(\.elements).max() ?? 0
                     #expect(largest <= Configuration.largestTensor, "\(key) \(value)")
-                    #expect(changed.batch > 0 && changed.tokens > 0, "\(key) \(value)")
+                    #expect(changed.batch > 0 && changed.data.tokens > 0, "\(key) \(value)")
                 }
                 #expect(message?.contains("\n") != true, "\(key) \(value): \(message ?? "")")
             }
@@ -117,24 +192,26 @@ import Testing
     }
 
     @Test func notFinite() throws {
-        let paths: [WritableKeyPath<Configuration, Float>] = [
-            \.mlpRatio, \.layerNormEpsilon, \.dropout, \.labelDrop, \.sigmaMax, \.sigmaTau, \.lastLayerDeviation,
+        let floats: [WritableKeyPath<Configuration, Float>] = [
+            \.network.mlpRatio, \.network.layerNormEpsilon, \.network.dropout, \.run.labelDrop,
         ]
         let doubles: [WritableKeyPath<Configuration, Double>] = [
-            \.learningRate, \.minimumLearningRate, \.decayFraction, \.beta1, \.beta2, \.adamEpsilon, \.weightDecay, \.clip,
-            \.ema, \.alpha0, \.freezeFraction,
+            \.optimizer.learningRate, \.optimizer.minimumLearningRate, \.optimizer.decayFraction, \.optimizer.beta1,
+            \.optimizer.beta2, \.optimizer.adamEpsilon, \.optimizer.weightDecay, \.optimizer.clip, \.optimizer.ema,
         ]
+        func refuses(_ what: String, _ change: (inout Configuration) -> Void) {
+            var configuration = Configuration()
+            change(&configuration)
+            #expect(errorText { try configuration.validate() } != nil, "\(what)")
+        }
         for value in [Double.nan, .infinity, -.infinity] {
-            for path in paths {
-                var configuration = Configuration()
-                configuration[keyPath: path] = Float(value)
-                #expect(errorText { try configuration.validate() } != nil, "\(path) \(value)")
-            }
-            for path in doubles {
-                var configuration = Configuration()
-                configuration[keyPath: path] = value
-                #expect(errorText { try configuration.validate() } != nil, "\(path) \(value)")
-            }
+            for path in floats { refuses("\(path) \(value)") { $0[keyPath: path] = Float(value) } }
+            for path in doubles { refuses("\(path) \(value)") { $0[keyPath: path] = value } }
+            refuses("lastLayerDeviation \(value)") { $0.head.decoder?.lastLayerDeviation = Float(value) }
+            refuses("sigmaMax \(value)") { $0.head.decoder?.sigmaMax = Float(value) }
+            refuses("sigmaTau \(value)") { $0.head.decoder?.sigmaTau = Float(value) }
+            refuses("alpha0 \(value)") { $0.stage.label?.alpha0 = value }
+            refuses("freezeFraction \(value)") { $0.stage.label?.freezeFraction = value }
         }
     }
 }

@@ -8,7 +8,7 @@ import Testing
 @Suite struct DiTSourceTests {
     /// A model whose blocks and conditions have been moved away from adaLN's zeros.
     private func state(_ device: Device) throws -> ModelState {
-        let state = ModelState(try TinyRun.dit.configuration.makeModel(), memory: DeviceMemory(device))
+        let state = ModelState(try TinyRun.dit.configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         let random = Philox(seed: 8)
         let values = (0..<state.model.layout.count).map {

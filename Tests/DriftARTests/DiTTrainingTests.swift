@@ -7,15 +7,15 @@ import Testing
 @testable import DriftData
 
 @Suite struct DiTTrainingTests {
-    private func draw(_ configuration: Configuration, step: Int) throws -> StepDraw {
+    private func draw(_ configuration: Configuration, step: Int) throws -> StepPlan {
         let data = try TinyRun.data()
-        return try StepDraw(configuration, data.index, ImageSet.Augmentation(), step: step)
+        return try StepPlan(configuration, configuration.makeGenerator().head.needs, data.index, ImageSet.Augmentation(), step: step)
     }
 
     /// Density strength^-3: half of the strengths up to 3 lie below 1.34; a dropped label has none.
     @Test func strengthsAreDrawnForEachLabel() throws {
         var configuration = TinyRun.dit.configuration
-        configuration.labelDrop = 0.3
+        configuration.run.labelDrop = 0.3
         let draws = try (0..<600).map { try draw(configuration, step: $0) }
         let kept = draws.flatMap { draw in zip(draw.strengths, draw.drops).filter { !$0.1 }.map(\.0) }
         let dropped = draws.flatMap { draw in zip(draw.strengths, draw.drops).filter(\.1).map(\.0) }
@@ -29,14 +29,14 @@ import Testing
 
     @Test func unconditionalImagesComeFromEveryClass() throws {
         var configuration = TinyRun.dit.configuration
-        configuration.labelDrop = 0
+        configuration.run.labelDrop = 0
         let index = try TinyRun.data().index
-        let (labels, positives, extra) = (3, configuration.positives, configuration.negatives)
+        let (labels, positives, extra) = (3, configuration.loss.positives, configuration.loss.negatives)
         var classes: Set<Int> = []
         for step in 0..<40 {
             let draw = try draw(configuration, step: step)
             #expect(draw.images.count == labels * (positives + extra))
-            #expect(draw.images.count == StepDraw.imageCount(configuration))
+            #expect(try draw.images.count == StepPlan.imageCount(configuration.makeGenerator().head.needs, labels: labels))
             for (position, image) in draw.images.enumerated() {
                 let label = try #require(index.members.firstIndex { $0.contains(image.index) })
                 if position < labels * positives {
@@ -53,7 +53,7 @@ import Testing
     @Test func weightsFollowTheStrength() throws {
         let configuration = TinyRun.dit.configuration
         let draw = try draw(configuration, step: 3)
-        let weights = draw.unconditionalWeights(configuration)
+        let weights = DiTHead.weights(draw.strengths, group: configuration.run.samplesPerLabel, negatives: configuration.loss.negatives)
         #expect(weights.count == 3 * 4)
         for (label, strength) in draw.strengths.enumerated() {
             let sum = weights[(label * 4)..<((label + 1) * 4)].reduce(0, +)
@@ -65,14 +65,14 @@ import Testing
     @Test func learnsClasses() throws {
         try TestDevice.with(.cpu16) { device in
             var configuration = TinyRun.dit.configuration
-            (configuration.steps, configuration.labelsPerStep, configuration.samplesPerLabel) = (300, 0, 8)
-            (configuration.embed, configuration.positives, configuration.learningRate) = (32, 16, 4e-3)
-            (configuration.labelDrop, configuration.classes) = (0, 10)
+            (configuration.run.steps, configuration.run.labelsPerStep, configuration.run.samplesPerLabel) = (300, 0, 8)
+            (configuration.network.embed, configuration.loss.positives, configuration.optimizer.learningRate) = (32, 16, 4e-3)
+            (configuration.run.labelDrop, configuration.data.classes) = (0, 10)
             let data = try TinyRun.data()
-            let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
+            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
             try state.initialize(seed: 1)
             let trainer = try Trainer(configuration, state: state, data: data)
-            for _ in 0..<configuration.steps { try trainer.advance() }
+            for _ in 0..<configuration.run.steps { try trainer.advance() }
             let tokens = try Sampler(state.model, memory: state.memory, weights: "parameters")
                 .tokens(labels: [0, 1], perLabel: 20, seed: 2)
             let size = state.model.tokens * state.model.tokenWidth
@@ -103,30 +103,28 @@ import Testing
             return errorText { try configuration.validate() }
         }
         #expect(message { _ in } == nil)
-        #expect(message { $0.groups = .tokens }?.contains("drift-groups") == true)
-        #expect(message { $0.features = .both }?.contains("features") == true)
-        #expect(message { $0.dropout = 0.1 }?.contains("dropout") == true)
-        #expect(message { $0.negatives = 0 }?.contains("--negatives") == true)
-        #expect(message { $0.guidanceMax = 0.5 }?.contains("guidance-max") == true)
-        #expect(message { ($0.embed, $0.heads) = (15, 5) }?.contains("rope") == true)
-        #expect(message { $0.model = .driftAR }?.contains("--model dit") == true)
-        var plain = TinyRun.pixels.configuration
-        plain.guidanceMax = 2
-        #expect(errorText { try plain.validate() }?.contains("--cfg") == true)
+        #expect(message { $0.loss.groups = .tokens }?.contains("drift-groups") == true)
+        #expect(message { $0.loss.features = .both }?.contains("features") == true)
+        #expect(message { $0.network.dropout = 0.1 }?.contains("dropout") == true)
+        #expect(message { $0.loss.negatives = 0 }?.contains("--negatives") == true)
+        #expect(message { $0.head.dit?.guidanceMax = 0.5 }?.contains("guidance-max") == true)
+        #expect(message { ($0.network.embed, $0.network.heads) = (15, 5) }?.contains("rope") == true)
+        #expect(message { $0.stage = StageSettings(LabelStageSettings()) }?.contains("take the stage none, or the head decoder") == true)
+        #expect(message { $0.head = HeadSettings(DecoderHeadSettings()) }?.contains("take the stage label, or the head dit") == true)
     }
 
     @Test(arguments: Configuration.DiTSize.allCases) func sizesAreDiTs(_ size: Configuration.DiTSize) throws {
         var configuration = TinyRun.dit.configuration
         configuration.adopt(size)
         try configuration.validate()
-        #expect(configuration.embed / configuration.heads == 64 && configuration.decoderDepth == 12)
+        #expect(configuration.network.embed / configuration.network.heads == 64 && configuration.head.depth == 12)
     }
 
     @Test func presetsAreValid() throws {
         for name in ["digits-drift", "mnist-drift"] {
             let preset = try Configuration.preset(name)
             try preset.validate()
-            #expect(preset.model == .dit && preset.preset == name)
+            #expect(preset.generatorName == "none x dit" && preset.preset == name)
         }
         #expect(Configuration.carriesData("digits-drift") && !Configuration.carriesData("mnist-drift"))
     }

@@ -24,10 +24,12 @@ private let reference = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_REFER
     /// seconds. Every kernel of the preset's step but those of deeper banks takes part.
     private func configuration() -> Configuration {
         var small = Configuration()
-        (small.encoderDepth, small.decoderDepth, small.draftDepth) = (1, 1, 1)
-        (small.labelsPerStep, small.samplesPerLabel, small.positives) = (2, 4, 8)
-        (small.steps, small.warmupSteps, small.learningRate) = (Self.steps, 5, 1e-3)
-        (small.logEvery, small.sampleEvery, small.checkpointEvery) = (1, 0, 0)
+        small.stage.label?.encoderDepth = 1
+        small.head.depth = 1
+        small.stage.label?.draftDepth = 1
+        (small.run.labelsPerStep, small.run.samplesPerLabel, small.loss.positives) = (2, 4, 8)
+        (small.run.steps, small.optimizer.warmupSteps, small.optimizer.learningRate) = (Self.steps, 5, 1e-3)
+        (small.run.logEvery, small.run.sampleEvery, small.run.checkpointEvery) = (1, 0, 0)
         return small
     }
 
@@ -44,8 +46,8 @@ private let reference = ProcessInfo.processInfo.environment["DRIFTGPU_TEST_REFER
             (options.team, options.gemm, options.kernels) = ("gpu", "native", kernels)
             let device = try Device(DeviceDescription.choose(choice), options: options)
             let configuration = configuration()
-            let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
-            try state.initialize(seed: configuration.seed)
+            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+            try state.initialize(seed: configuration.run.seed)
             let trainer = try Trainer(configuration, state: state, data: OptDigits.split().training)
             let start = try trainer.snapshot()["parameters"] ?? []
             var metrics: [[(name: String, value: Double)]] = []

@@ -31,7 +31,7 @@ import Testing
             let run = try TrainingRun(TinyRun.pixels.configuration, data: data, path: path, existing: .refuse, device: device)
             let before = try folder.text("run/config.json")
             for existing in [TrainingRun.Existing.overwrite, .resumeIfAny] {
-                let error = errorText { _ = try TinyRun.pixels.run(path, device, existing: existing) { $0.seed = 99 } }
+                let error = errorText { _ = try TinyRun.pixels.run(path, device, existing: existing) { $0.run.seed = 99 } }
                 #expect(error?.contains("process \(getpid())") == true, "\(error ?? "accepted")")
             }
             #expect(try folder.text("run/config.json") == before)

@@ -17,8 +17,8 @@ import Testing
         try TestDevice.with(shape, precision: precision) { device in
             var arenas: [Int] = []
             let snapshots = try [false, true].map { recomputes in
-                let trainer = try kind.trainer(device) { ($0.gradCheckpointing, $0.dropout) = (recomputes, kind == .dit ? 0 : 0.3) }
-                arenas.append(try trainer.schedule().plan.arenaBytes)
+                let trainer = try kind.trainer(device) { ($0.run.gradCheckpointing, $0.network.dropout) = (recomputes, kind == .dit ? 0 : 0.3) }
+                arenas.append(try trainer.schedules()[0].plan.arenaBytes)
                 var snapshots: [[String: [Float]]] = []
                 // The first steps are of phase I, the last of phase II.
                 for _ in 0..<6 {
@@ -38,9 +38,11 @@ import Testing
     func deep() throws {
         func arena(_ depth: Int, _ recomputes: Bool) throws -> Int {
             var configuration = Configuration()
-            (configuration.encoderDepth, configuration.decoderDepth, configuration.gradCheckpointing) = (depth, depth, recomputes)
+            configuration.stage.label?.encoderDepth = depth
+            configuration.head.depth = depth
+            configuration.run.gradCheckpointing = recomputes
             let traits = DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2)
-            return try Trainer.plannedSchedule(configuration, traits: traits, gemm: NativeGEMM()).plan.arenaBytes
+            return try Trainer.plannedSchedules(configuration, traits: traits, gemm: NativeGEMM())[0].plan.arenaBytes
         }
         let (kept, recomputed) = (try arena(8, false) - arena(4, false), try arena(8, true) - arena(4, true))
         #expect(recomputed > 0 && recomputed * 6 < kept, "\(recomputed) of \(kept) bytes for four blocks more")

@@ -79,8 +79,8 @@ import Testing
         #expect(source.notes.count == 1)
         #expect(source.notes[0].hasPrefix("1 of 27 classes left out, as there are no images of them: 0; 4 images that are held out"))
         var configuration = Configuration()
-        configuration.adopt(source)
-        #expect(configuration.classes == 26 && configuration.classNames == source.training.classNames)
+        configuration.data.adopt(source)
+        #expect(configuration.data.classes == 26 && configuration.data.classNames == source.training.classNames)
         #expect(try DataSource.open(configuration, path: folder.path).training.classCount == 26)
     }
 

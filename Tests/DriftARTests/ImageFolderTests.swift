@@ -165,15 +165,15 @@ import Testing
     @Test("a run goes on with the classes that its labels stand for") func comparesNames() throws {
         try ImageFixtures.writeFolder(folder.file("run"), classes: ["1", "2", "10"], perClass: 5)
         var configuration = Configuration()
-        configuration.adopt(try DataSource.open(folder.file("run"), options()))
-        #expect(configuration.classNames == ["1", "10", "2"])
-        (configuration.channels, configuration.height, configuration.width) = (3, 8, 8)
+        configuration.data.adopt(try DataSource.open(folder.file("run"), options()))
+        #expect(configuration.data.classNames == ["1", "10", "2"])
+        (configuration.data.channels, configuration.data.height, configuration.data.width) = (3, 8, 8)
         #expect(try DataSource.open(configuration, path: folder.file("run")).training.classCount == 3)
         try ImageFixtures.writeFolder(folder.file("less"), classes: ["1", "2"], perClass: 5)
         #expect(errorText { _ = try DataSource.open(configuration, path: folder.file("less")) }?
             .contains("label 1 is the class 2, in the run it is 10") == true)
         // Runs that kept no names take what they took.
-        configuration.classNames = []
+        configuration.data.classNames = []
         #expect(try DataSource.open(configuration, path: folder.file("less")).training.classCount == 2)
     }
 }

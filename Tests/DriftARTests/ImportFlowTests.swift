@@ -19,9 +19,9 @@ import Testing
     /// The state_dict of a new model: names and values, and nothing that says more of them.
     private func writeBare(_ change: (inout Configuration) -> Void, to name: String) throws {
         var configuration = TinyRun.pixels.configuration
-        (configuration.channels, configuration.height, configuration.width, configuration.patch) = (2, 4, 4, 1)
+        (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch) = (2, 4, 4, 1)
         change(&configuration)
-        let model = try configuration.makeModel()
+        let model = try configuration.makeGenerator()
         try SafeTensors.write(model.layout.tensors(model.layout.initialValues(of: model.declarations, seed: 1)), to: folder.file(name))
     }
 
@@ -33,7 +33,7 @@ import Testing
         try SafeTensors.write(TinyVAE.tensors(), to: folder.file("vae.safetensors"))
         try run("import bare.safetensors --heads 2 --output model", says: "patch 1; images are latents, 2x4x4, scaled by 0.2325", "--patch, --draws, --latent-scale")
         let saved = try SavedModel(folder.file("model")).configuration
-        #expect((saved.dataForm, saved.channels, saved.height, saved.latentScale) == (.latents, 2, 4, 0.2325))
+        #expect((saved.data.form, saved.data.channels, saved.data.height, saved.data.latentScale) == (.latents, 2, 4, 0.2325))
         #expect(try RunFolder(folder.file("model")).configuration() == saved)
         try run("sample --checkpoint model --per-label 2 --output colours", says: "20 images", "latents of 2 channels, shown in false colours", "--vae", "--patch")
         #expect(try width("colours/0000-00000.png") == 4)
@@ -66,7 +66,11 @@ import Testing
     @Test("a DiT, by its names alone and as exported")
     func dit() throws {
         let change: (inout Configuration) -> Void = {
-            ($0.model, $0.dropout, $0.rope, $0.qkNorm, $0.swiglu) = (.dit, 0, true, true, true)
+            $0.adopt(.dit)
+            $0.network.dropout = 0
+            $0.head.dit?.rope = true
+            $0.head.dit?.qkNorm = true
+            $0.head.dit?.swiglu = true
         }
         try writeBare(change, to: "dit.safetensors")
         try run("import \(PyTorchFixtures.path("kl16.ckpt")) --output vae.safetensors", says: "kl16 model")

@@ -12,7 +12,7 @@ import Testing
     ) throws -> (tensors: [String: NamedTensor], initial: InitialWeights?, state: ModelState) {
         var configuration = TinyRun.phi.configuration
         change(&configuration)
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         let initial = try state.initialize(seed: seed, from: file)
         return (try state.tensors(of: "parameters"), initial, state)
     }
@@ -26,8 +26,8 @@ import Testing
     func draft() throws {
         try TestDevice.with(.cpu16) { device in
             // Two encoder blocks, a draft of three.
-            let copied = try state(device, seed: 3) { ($0.draftDepth, $0.mlpRatio) = (3, 3) }.tensors
-            let random = try state(device, seed: 3) { ($0.draftDepth, $0.mlpRatio, $0.draftInit) = (3, 3, .random) }.tensors
+            let copied = try state(device, seed: 3) { $0.stage.label?.draftDepth = 3; $0.network.mlpRatio = 3 }.tensors
+            let random = try state(device, seed: 3) { $0.stage.label?.draftDepth = 3; $0.network.mlpRatio = 3; $0.stage.label?.draftInit = .random }.tensors
             for name in block {
                 for index in 0..<2 {
                     #expect(copied["draft_model.blocks.\(index).\(name)"] == copied["encoder_blocks.\(index).\(name)"], "\(name)")
@@ -63,7 +63,7 @@ import Testing
             let file = try write(source, to: folder.file("weights.safetensors")) { name, values in
                 name.hasPrefix("draft_model.") ? nil : values.enumerated().map { $1 + Float(name.utf8.count + $0 % 7) }
             }
-            let (tensors, initial, state) = try state(device, seed: 2, from: file) { $0.classes = 12 }
+            let (tensors, initial, state) = try state(device, seed: 2, from: file) { $0.data.classes = 12 }
             let taken = try #require(initial)
             for name in file.names where !name.hasPrefix("feature_encoder.") && name != "class_emb.weight" {
                 #expect(tensors[name] == (try file.tensor(name)), "\(name)")
@@ -106,7 +106,8 @@ import Testing
                 TinyRun.phi.configuration, data: ImageSet(TinyRun.data()), path: folder.file("second"), existing: .refuse,
                 device: device, weights: file)
             let parameters = try run.trainer.state.tensors(of: "parameters")
-            for name in file.names where !DriftARModel.isFrozen(name) { #expect(parameters[name] == (try file.tensor(name)), "\(name)") }
+            let declarations = run.trainer.state.model.declarations.filter { $0.training != .never }
+            for name in declarations.map(\.name) { #expect(parameters[name] == (try file.tensor(name)), "\(name)") }
             #expect(try run.trainer.state.tensors(of: "ema") == parameters)
             #expect(run.trainer.step == 0 && run.initialWeights?.missing.isEmpty == true)
         }

@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct LabelCacheTests {
     private func state(_ device: Device, seed: UInt64 = 3) throws -> ModelState {
         let state = ModelState(
-            try DriftARModel(DriftARModel.Shape(TinyRun.pixels.configuration)), memory: DeviceMemory(device))
+            try TinyRun.pixels.configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: seed)
         return state
     }
@@ -129,19 +129,19 @@ import Testing
             var names: Set<String> = []
             for seed in [3, 4] as [UInt64] {
                 let state = try state(device, seed: seed)
-                let identity = try EncoderIdentity(state.driftAR, memory: state.memory, weights: "ema")
-                let cache = try LabelCache(.automatic, identity, state.driftAR.shape, environment: environment)
+                let identity = try EncoderIdentity(state.labelStage, state.sampling)
+                let cache = try LabelCache(.automatic, identity, state.labelStage.shape, environment: environment)
                 #expect(cache.path.hasPrefix(folder.path + "/labels/"))
                 names.insert(cache.path)
-                cache.add(Condition(z: [Float](repeating: 1, count: 256), entropy: [Float](repeating: 0, count: 16)), of: 2)
+                cache.add(LabelCondition(z: [Float](repeating: 1, count: 256), entropy: [Float](repeating: 0, count: 16)), of: 2)
                 try cache.save()
-                let again = try LabelCache(.automatic, identity, state.driftAR.shape, environment: environment)
+                let again = try LabelCache(.automatic, identity, state.labelStage.shape, environment: environment)
                 #expect(try again.condition(2)?.z.count == 256 && again.condition(1) == nil)
             }
             #expect(names.count == 2)
             let state = try state(device)
-            let identity = try EncoderIdentity(state.driftAR, memory: state.memory, weights: "ema")
-            let error = errorText { _ = try LabelCache(.automatic, identity, state.driftAR.shape, environment: [:]) }
+            let identity = try EncoderIdentity(state.labelStage, state.sampling)
+            let error = errorText { _ = try LabelCache(.automatic, identity, state.labelStage.shape, environment: [:]) }
             #expect(error?.contains("DRIFTGPU_CACHE") == true)
         }
     }

@@ -117,18 +117,18 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             try write(device, folder.file("latents"), settings(try TinyVAE.images(100), shard: 64))
             var settings = TinyRun.pixels.configuration
-            settings.data = folder.file("latents")
-            (settings.holdOut, settings.flip) = (0, true)
+            settings.data.path = folder.file("latents")
+            (settings.data.holdOut, settings.data.flip) = (0, true)
             var options = DataSource.Options(settings)
             options.holdOut = 0
-            let source = try DataSource.open(settings.data, options)
-            settings.adopt(source)
-            #expect(settings.channels == 2 && settings.height == 4 && settings.latentScale == 0.5)
+            let source = try DataSource.open(settings.data.path, options)
+            settings.data.adopt(source)
+            #expect(settings.data.channels == 2 && settings.data.height == 4 && settings.data.latentScale == 0.5)
             let snapshots = try [Residency.always, .always, .never].map { residency in
                 var own = settings
-                own.resident = residency
-                let state = ModelState(try DriftARModel(DriftARModel.Shape(own)), memory: DeviceMemory(device))
-                try state.initialize(seed: own.seed)
+                own.data.resident = residency
+                let state = ModelState(try own.makeGenerator(), memory: DeviceMemory(device))
+                try state.initialize(seed: own.run.seed)
                 let trainer = try Trainer(own, state: state, data: source.training)
                 for _ in 0..<4 { try trainer.advance() }
                 return try trainer.snapshot()
@@ -142,7 +142,7 @@ import Testing
                 let run = try TrainingRun(
                     settings, data: source.training, path: folder.file(name), existing: existing, device: device,
                     autoencoder: autoencoder)
-                let progress = ProgressLine(total: settings.steps, output: .custom(columns: nil, { _ in }))
+                let progress = ProgressLine(total: settings.run.steps, output: .custom(columns: nil, { _ in }))
                 _ = try run.train(progress: progress, shouldStop: { run.trainer.step == stopAt })
                 let step = try run.folder.checkpoints.open(step: run.trainer.step)
                 return try Files.read(step.folder + "/" + RunFolder.File.ema)

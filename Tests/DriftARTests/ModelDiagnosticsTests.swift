@@ -6,10 +6,10 @@ import Testing
 @testable import DriftAR
 
 @Suite(.serialized) struct ModelDiagnosticsTests {
-    private func state(_ device: Device, shift: Int) throws -> (state: ModelState, model: DriftARModel) {
+    private func state(_ device: Device, shift: Int) throws -> (state: ModelState, model: Generator) {
         var configuration = TinyRun.pixels.configuration
-        configuration.draftShift = shift
-        let model = try DriftARModel(DriftARModel.Shape(configuration))
+        configuration.stage.label?.draftShift = shift
+        let model = try configuration.makeGenerator()
         let state = ModelState(model, memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         // Heads of a new model all attend evenly; larger weights make them differ.
@@ -23,10 +23,11 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let (state, model) = try state(device, shift: shift)
             let labels = Array(0..<10) + Array(0..<7)
-            let probed = try LabelProbe(model, memory: state.memory, weights: "ema", shift: shift)(labels + [nil])
+            let probed = try LabelProbe(
+                state.labelStage, state.sampling, sigma: #require(model.head.sigma), shift: shift)(labels + [nil])
             #expect(probed.map(\.label) == labels + [nil])
             let sampler = Sampler(model, memory: state.memory)
-            let tokens = model.shape.tokens
+            let tokens = model.tokens
             for (row, label) in (labels + [nil]).enumerated() {
                 let condition = try sampler.condition(label)
                 #expect(zip(probed[row].entropy, condition.entropy).allSatisfy { abs($0 - Double($1)) < 1e-6 })
@@ -51,7 +52,7 @@ import Testing
     }
 
     /// Eq. 4 of one label in double precision from packed query and key [K + R, 3 D]: of each head, and of their average.
-    private func entropies(_ qkv: [Float], _ shape: DriftARModel.Shape) -> (heads: [[Double]], average: [Double]) {
+    private func entropies(_ qkv: [Float], _ shape: LabelStage.Shape) -> (heads: [[Double]], average: [Double]) {
         let (tokens, width, size) = (shape.tokens, shape.embed, shape.embed / shape.heads)
         func entropy(_ weights: [Double]) -> Double {
             let sum = -weights.reduce(0) { $0 + max($1, 1e-8) * log(max($1, 1e-8)) }
@@ -83,7 +84,7 @@ import Testing
             let scope = ParameterScope(graph, model.layout, storage: "ema")
             let labels = try graph.input("test_labels", [2], .int32)
             var qkv: Tensor?
-            let (z, _) = try model.encode(model.embed(labels, scope), scope) { qkv = $0 }
+            let (z, _) = try state.labelStage.encode(state.labelStage.embed(labels, scope), scope) { qkv = $0 }
             let packed = try #require(qkv)
             graph.output(z)
             graph.output(packed)
@@ -91,11 +92,12 @@ import Testing
             try executor.write([Int32(4), 9], to: labels)
             try executor.run()
             let values = try executor.read(packed)
-            let probed = try LabelProbe(model, memory: state.memory, weights: "ema", shift: 0)([4, 9])
+            let probed = try LabelProbe(
+                state.labelStage, state.sampling, sigma: #require(model.head.sigma), shift: 0)([4, 9])
             var widest = 0.0
             for (row, label) in probed.enumerated() {
                 let size = values.count / 2
-                let expected = entropies(Array(values[(row * size)..<((row + 1) * size)]), model.shape)
+                let expected = try entropies(Array(values[(row * size)..<((row + 1) * size)]), state.labelStage.shape)
                 for (head, entropy) in label.heads.enumerated() {
                     let worst = zip(entropy, expected.heads[head]).map { abs($0 - $1) }.max() ?? 1
                     #expect(worst < 1e-4, "head \(head): \(worst)")

@@ -15,9 +15,9 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             let (plain, judged) = (folder.file("plain"), folder.file("judged"))
-            #expect(try TinyRun.tokens.run(plain, device) { $0.logEvery = 5 } == .finished)
+            #expect(try TinyRun.tokens.run(plain, device) { $0.run.logEvery = 5 } == .finished)
             #expect(
-                try TinyRun.tokens.run(judged, device) { ($0.logEvery, $0.onlineEval, $0.onlineEvalImages) = (5, 2, 3) }
+                try TinyRun.tokens.run(judged, device) { ($0.run.logEvery, $0.run.onlineEval, $0.run.onlineEvalImages) = (5, 2, 3) }
                     == .finished)
             for name in ["model", "ema", "state"] {
                 let file = "/checkpoints/step-00000006/\(name).safetensors"
@@ -50,10 +50,10 @@ import Testing
             let folder = try TestFolder()
             let data = try TinyRun.data()
             var accuracies: [[Double]] = []
-            for weights in Configuration.Weights.allCases {
+            for weights in RunSettings.Weights.allCases {
                 var configuration = TinyRun.pixels.configuration
-                (configuration.evalWeights, configuration.onlineEval, configuration.onlineEvalImages) = (weights, 1, 4)
-                configuration.ema = 0.9
+                (configuration.run.evalWeights, configuration.run.onlineEval, configuration.run.onlineEvalImages) = (weights, 1, 4)
+                configuration.optimizer.ema = 0.9
                 let run = try TrainingRun(
                     configuration, data: ImageSet(data), path: folder.file(weights.rawValue), existing: .refuse, device: device)
                 for _ in 0..<4 { try run.trainer.advance() }
@@ -64,7 +64,7 @@ import Testing
                 let state = try saved.load(into: DeviceMemory(device))
                 let labels = Array(0..<10)
                 let tokens = try Sampler(state.model, memory: state.memory)
-                    .tokens(labels: labels, perLabel: 4, seed: configuration.seed)
+                    .tokens(labels: labels, perLabel: 4, seed: configuration.run.seed)
                 let samples = try SampleSet(tokens: tokens, labels: labels, perLabel: 4, configuration: configuration)
                     .dataset(classNames: data.classNames)
                 let own = try ImageFigures(of: samples, against: data)

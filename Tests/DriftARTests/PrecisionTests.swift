@@ -43,7 +43,7 @@ import Testing
         let folder = try TestFolder()
         try TestDevice.with(.cpu16) { device in
             let error = errorText {
-                _ = try TinyRun.pixels.run(folder.file("run"), device, change: { $0.precision = .bf16 })
+                _ = try TinyRun.pixels.run(folder.file("run"), device, change: { $0.run.precision = .bf16 })
             }
             #expect(error?.contains("precision bf16: the device was opened for fp32") == true, "\(error ?? "no error")")
             #expect(!Files.exists(folder.file("run")))
@@ -60,7 +60,7 @@ import Testing
         }
         let trained = try run("train --steps 2 --precision bf16 --output run " + Program.tiny, Self.emulated)
         #expect(trained.code == 0, "\(trained.errors)")
-        #expect(try RunFolder(folder.file("run")).configuration().precision == .bf16)
+        #expect(try RunFolder(folder.file("run")).configuration().run.precision == .bf16)
         let further = try run("train --resume --steps 3 --output run", Self.emulated)
         #expect(further.code == 0 && further.output.contains("bf16 products"), "\(further.errors)")
         // The shape of a CPU has no warps, whatever the device.

@@ -9,8 +9,8 @@ import Testing
 /// Images kept on the device against images sent step by step.
 @Suite(.serialized) struct RealImagesTests {
     private func trainer(_ configuration: Configuration, _ set: ImageSet, _ device: Device) throws -> Trainer {
-        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
-        try state.initialize(seed: configuration.seed)
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+        try state.initialize(seed: configuration.run.seed)
         return try Trainer(configuration, state: state, data: set)
     }
 
@@ -23,7 +23,7 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let snapshots = try [Residency.always, .never, .auto].map { resident in
                 var configuration = kind.configuration
-                configuration.resident = resident
+                configuration.data.resident = resident
                 let trainer = try trainer(configuration, digits(flip: flip), device)
                 for _ in 0..<5 { try trainer.advance() }
                 #expect(try trainer.metrics().contains { $0.0 == "data_wait" && $0.1 >= 0 } == (resident == .never))
@@ -37,15 +37,16 @@ import Testing
     @Test("flipping is a change, half of the images are flipped")
     func flips() throws {
         var configuration = TinyRun.pixels.configuration
-        configuration.positives = 200
+        configuration.loss.positives = 200
+        let needs = try configuration.makeGenerator().head.needs
         let set = try digits(flip: true)
-        let draws = try (0..<20).map { try StepDraw(configuration, set.index, set.augmentation, step: $0) }
+        let draws = try (0..<20).map { try StepPlan(configuration, needs, set.index, set.augmentation, step: $0) }
         let flipped = draws.flatMap { $0.images }.filter(\.variant.isFlipped).count
         #expect(abs(flipped - 6000) < 300, "\(flipped) of 12000")
-        let plain = try StepDraw(configuration, set.index, ImageSet.Augmentation(), step: 3)
+        let plain = try StepPlan(configuration, needs, set.index, ImageSet.Augmentation(), step: 3)
         #expect(plain.images.map(\.index) == draws[3].images.map(\.index), "what is drawn does not depend on how it is taken")
         #expect(plain.labels == draws[3].labels && plain.drops == draws[3].drops)
-        let cropped = try StepDraw(configuration, set.index, ImageSet.Augmentation(flip: true, crop: .random), step: 3)
+        let cropped = try StepPlan(configuration, needs, set.index, ImageSet.Augmentation(flip: true, crop: .random), step: 3)
         #expect(cropped.images.map(\.variant.isFlipped) == draws[3].images.map(\.variant.isFlipped))
         #expect(Set(cropped.images.compactMap { $0.variant.crop?.x }).count > 590)
     }
@@ -59,15 +60,15 @@ import Testing
             try folder.write("broken", to: "data/b/2.png")
             func run(_ path: String, _ existing: TrainingRun.Existing, stopAt: Int?) throws {
                 var configuration = TinyRun.pixels.configuration
-                (configuration.data, configuration.crop, configuration.flip) = (data, .random, true)
+                (configuration.data.path, configuration.data.crop, configuration.data.flip) = (data, .random, true)
                 let source = try DataSource.open(data, {
                     var options = DataSource.Options(configuration)
                     (options.height, options.width) = (8, 8)
                     return options
                 }())
-                configuration.adopt(source)
+                configuration.data.adopt(source)
                 let run = try TrainingRun(configuration, data: source.training, path: folder.file(path), existing: existing, device: device)
-                let progress = ProgressLine(total: configuration.steps, output: .custom(columns: nil, { _ in }))
+                let progress = ProgressLine(total: configuration.run.steps, output: .custom(columns: nil, { _ in }))
                 _ = try run.train(progress: progress, shouldStop: { run.trainer.step == stopAt })
             }
             try run("whole", .refuse, stopAt: nil)

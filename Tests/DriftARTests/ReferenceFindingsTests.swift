@@ -49,7 +49,7 @@ import Testing
             let trainer = try TinyRun.pixels.trainer(device)
             try trainer.advance()
             let names = try trainer.metrics().map(\.0)
-            for radius in trainer.configuration.radii { #expect(names.contains("force_\(radius)")) }
+            for radius in trainer.configuration.loss.radii { #expect(names.contains("force_\(radius)")) }
             #expect(names.contains("scale"))
         }
     }
@@ -58,7 +58,7 @@ import Testing
     func phiIsInEvaluationMode() throws {
         try TestDevice.with(.cpu16) { device in
             let rings = try [Float(0), 0.9].map { dropout in
-                let trainer = try TinyRun.tokens.trainer(device) { $0.dropout = dropout }
+                let trainer = try TinyRun.tokens.trainer(device) { $0.network.dropout = dropout }
                 try trainer.advance()
                 let ring = try #require(try trainer.extraStorages().first { $0.name == "positive_bank.entries" })
                 return try trainer.state.memory.read(Float.self, from: ring)
@@ -72,8 +72,8 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             // Nothing is trained: features do not age.
             let (features, tokens) = try (
-                TinyRun.tokens.trainer(device) { $0.learningRate = 0 },
-                TinyRun.tokens.trainer(device) { ($0.learningRate, $0.bankContents) = (0, .tokens) }
+                TinyRun.tokens.trainer(device) { $0.optimizer.learningRate = 0 },
+                TinyRun.tokens.trainer(device) { ($0.optimizer.learningRate, $0.loss.bankContents) = (0, .tokens) }
             )
             for step in 0..<4 {
                 try features.advance()
@@ -90,9 +90,11 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             func entropies(_ freeze: Double, dropout: Float) throws -> [Double] {
                 let trainer = try TinyRun.pixels.trainer(device) {
-                    ($0.learningRate, $0.labelDrop, $0.labelsPerStep) = (0, 0, 0)
+                    ($0.optimizer.learningRate, $0.run.labelDrop, $0.run.labelsPerStep) = (0, 0, 0)
                     // Deep enough for the penultimate block to see what was dropped before it.
-                    ($0.freezeFraction, $0.dropout, $0.encoderDepth) = (freeze, dropout, 2)
+                    $0.stage.label?.freezeFraction = freeze
+                    $0.network.dropout = dropout
+                    $0.stage.label?.encoderDepth = 2
                 }
                 return try (0..<4).map { _ in
                     try trainer.advance()
@@ -108,9 +110,9 @@ import Testing
             #expect(spread(first) > 10 * spread(second + without), "\(first)")
 
             let configuration = TinyRun.pixels.configuration
-            let model = try DriftARModel(DriftARModel.Shape(configuration))
+            let model = try configuration.makeGenerator()
             for isSecond in [false, true] {
-                let training = try TrainingGraph(model, configuration, imageCount: 10, isSecondPhase: isSecond)
+                let training = try PartGraph(model, configuration, imageCount: 10, isSecondPhase: isSecond)
                 let read = Set(training.graph.places.values.filter { $0.storage.name == "parameters" }.map(\.offset))
                 let draft = model.layout.entries.filter { $0.name.hasPrefix("draft_model.") }
                 #expect(draft.contains { read.contains($0.offset) } == !isSecond)
@@ -122,7 +124,7 @@ import Testing
     @Test("without a phase I nothing is divided by zero")
     func noFirstPhase() throws {
         try TestDevice.with(.cpu16) { device in
-            let trainer = try TinyRun.pixels.trainer(device) { $0.freezeFraction = 0 }
+            let trainer = try TinyRun.pixels.trainer(device) { $0.stage.label?.freezeFraction = 0 }
             for _ in 0..<2 { try trainer.advance() }
             let metrics = try trainer.metrics()
             #expect(metrics.allSatisfy { $0.1.isFinite })
@@ -133,21 +135,21 @@ import Testing
 
     @Test("the draft learns the position it is verified at; the next one is an option")
     func draftPosition() throws {
-        #expect(Configuration().draftShift == 0)
+        #expect(Configuration().stage.label?.draftShift == 0)
         try TestDevice.with(.cpu16) { device in
             let configuration = TinyRun.pixels.configuration
-            let model = try DriftARModel(DriftARModel.Shape(configuration))
+            let model = try configuration.makeGenerator()
             let state = ModelState(model, memory: DeviceMemory(device))
             try state.initialize(seed: 4)
             let parameters = try state.memory.read(Float.self, from: model.layout.storage("parameters"))
-            let (labels, tokens, width) = (2, model.shape.tokens, model.shape.embed)
+            let (labels, tokens, width) = (2, model.tokens, configuration.network.embed)
             let values = normal(labels * tokens * width, seed: 5)
             for shift in [0, 1] {
                 let graph = Graph()
                 let scope = ParameterScope(graph, model.layout)
                 let z = try graph.input("z", [labels, tokens, width])
-                let loss = try model.draftLoss(z: z, shift: shift, scope)
-                let prediction = try model.draft(z, scope.scope("draft_model"))
+                let loss = try state.labelStage.draftLoss(z: z, shift: shift, scope)
+                let prediction = try state.labelStage.draft(z, scope.scope("draft_model"))
                 let flat = try graph.stored([model.layout.count], in: model.layout.storage("parameters"))
                 let got = try run(graph, device, [(z, values), (flat, parameters)], [loss, prediction])
                 var sum = 0.0
@@ -168,7 +170,7 @@ import Testing
 
     @Test("weight decay reaches every matrix and table, as in the reference, and no bias and no norm")
     func weightDecay() throws {
-        let layout = try DriftARModel(DriftARModel.Shape(TinyRun.phi.configuration)).layout
+        let layout = try TinyRun.phi.configuration.makeGenerator().layout
         let tables = [
             "class_emb.weight", "fake_latent", "mask_token", "encoder_pos_embed_learned", "diffusion_pos_embed_learned",
             "drift_decoder.net.pos_embed", "drift_decoder.net.level_embed", "drift_decoder.net.res_blocks.0.scale_shift_table",
@@ -221,12 +223,12 @@ import Testing
     @Test("the bias of keys has no gradient but rounding")
     func keyBias() throws {
         try TestDevice.with(.cpu16) { device in
-            let trainer = try TinyRun.pixels.trainer(device) { $0.dropout = 0 }
+            let trainer = try TinyRun.pixels.trainer(device) { $0.network.dropout = 0 }
             try trainer.advance()
             let layout = trainer.state.model.layout
             let gradients = try trainer.state.memory.read(Float.self, from: layout.storage("gradients"))
             var checked = 0
-            for entry in layout.entries where entry.name.hasSuffix("qkv.bias") && !DriftARModel.isFrozen(entry.name) {
+            for entry in trainer.state.model.trained(isSecondPhase: false) where entry.name.hasSuffix("qkv.bias") {
                 let third = entry.count / 3
                 func largest(_ part: Int) -> Float {
                     let start = entry.offset + part * third
@@ -243,7 +245,7 @@ import Testing
     func masksPerLabel() throws {
         try TestDevice.with(.cpu16) { device in
             let configuration = TinyRun.pixels.configuration
-            let model = try DriftARModel(DriftARModel.Shape(configuration))
+            let model = try configuration.makeGenerator()
             let state = ModelState(model, memory: DeviceMemory(device))
             try state.initialize(seed: 4)
             let parameters = try state.memory.read(Float.self, from: model.layout.storage("parameters"))
@@ -252,8 +254,8 @@ import Testing
                 let scope = ParameterScope(graph, model.layout)
                 let labels = try graph.constant("labels", [3, 3] as [Int32], [2])
                 let clock = try graph.input("clock", [4], .uint32)
-                let (z, _) = try model.encode(
-                    model.embed(labels, scope), scope, dropout: Dropout(probability: probability, clock: clock))
+                let (z, _) = try state.labelStage.encode(
+                    state.labelStage.embed(labels, scope), scope, dropout: Dropout(probability: probability, clock: clock))
                 let flat = try graph.stored([model.layout.count], in: model.layout.storage("parameters"))
                 let values = try run(graph, device, [(flat, parameters)], [z])[0]
                 return [Array(values[..<(values.count / 2)]), Array(values[(values.count / 2)...])]
@@ -262,8 +264,8 @@ import Testing
             #expect(same[0] == same[1] && different[0] != different[1])
             for encodeOnce in [true, false] {
                 var changed = configuration
-                changed.encodeOnce = encodeOnce
-                let training = try TrainingGraph(model, changed, imageCount: 10, isSecondPhase: false)
+                changed.stage.label?.encodeOnce = encodeOnce
+                let training = try PartGraph(changed.makeGenerator(), changed, imageCount: 10, isSecondPhase: false)
                 #expect(training.labels.count == (encodeOnce ? changed.labelsInStep : changed.batch))
             }
         }

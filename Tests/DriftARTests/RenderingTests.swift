@@ -7,8 +7,8 @@ import Testing
 @Suite(.serialized) struct RenderingTests {
     private func latents(channels: Int) -> Configuration {
         var configuration = Configuration()
-        (configuration.channels, configuration.height, configuration.width, configuration.patch) = (channels, 4, 4, 1)
-        (configuration.dataForm, configuration.latentScale) = (.latents, 0.5)
+        (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch) = (channels, 4, 4, 1)
+        (configuration.data.form, configuration.data.latentScale) = (.latents, 0.5)
         return configuration
     }
 

@@ -19,7 +19,7 @@ import Testing
         let folder = try TestFolder()
         let run = folder.file("a<b>&\"c'")
         try TestDevice.with(.cpu16) { device in
-            _ = try TinyRun.pixels.run(run, device) { $0.draftShift = 1 }
+            _ = try TinyRun.pixels.run(run, device) { $0.stage.label?.draftShift = 1 }
             let analysis = try RunAnalysis(run)
             let saved = try #require(analysis.model)
             let lines = try analysis.write(ModelDiagnostics(saved, device: device, .init(labels: [3, 0, 9], perLabel: 2, seed: 5)))
@@ -105,7 +105,7 @@ import Testing
     func strangeModels() throws {
         let folder = try TestFolder()
         try TestDevice.with(.cpu16) { device in
-            _ = try TinyRun.pixels.run(folder.file("run"), device) { $0.steps = 1 }
+            _ = try TinyRun.pixels.run(folder.file("run"), device) { $0.run.steps = 1 }
             let file = try SavedModel(folder.file("run")).file
             var tensors: [String: NamedTensor] = [:]
             for (name, entry) in file.entries {
@@ -118,7 +118,7 @@ import Testing
             #expect(try folder.text("nan/summary.csv").contains("pearson_target_error,\r\n"))
             #expect(try folder.text("nan/report.html").contains("r is undefined over n = 0 pairs"))
 
-            _ = try TinyRun.pixels.run(folder.file("one"), device) { ($0.steps, $0.patch) = (1, 8) }
+            _ = try TinyRun.pixels.run(folder.file("one"), device) { ($0.run.steps, $0.data.patch) = (1, 8) }
             let one = try RunAnalysis(folder.file("one"))
             let lines = try one.write(ModelDiagnostics(SavedModel(folder.file("one")), device: device, .init(perLabel: 1)))
             #expect(lines.last?.contains("n = 0") == true, "\(lines)")
@@ -154,10 +154,10 @@ import Testing
         let folder = try TestFolder()
         let run = folder.file("run")
         try TestDevice.with(.cpu16) { device in
-            _ = try TinyRun.dit.run(run, device) { $0.steps = 1 }
+            _ = try TinyRun.dit.run(run, device) { $0.run.steps = 1 }
             let analysis = try RunAnalysis(run)
             #expect(analysis.model == nil)
-            #expect(try analysis.write(nil).last == "no entropies: only Drift-AR has an encoder and a draft")
+            #expect(try analysis.write(nil).last == "no entropies: no entropy sets the prior of its images")
         }
     }
 

@@ -13,7 +13,7 @@ import Testing
             let before = device.allocatedBytes
             let speculation = kind == .dit ? nil : Speculation(threshold: 1)
             func bytes(_ sizes: [(labels: Int, perLabel: Int)], cfgs: [Float]) throws -> Int {
-                let state = ModelState(try kind.configuration.makeModel(), memory: DeviceMemory(device))
+                let state = ModelState(try kind.configuration.makeGenerator(), memory: DeviceMemory(device))
                 try state.initialize(seed: 3)
                 let sampler = Sampler(state.model, memory: state.memory)
                 for size in sizes {

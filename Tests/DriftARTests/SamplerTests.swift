@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct SamplerTests {
     private func state(_ device: Device) throws -> ModelState {
         let configuration = TinyRun.pixels.configuration
-        let state = ModelState(try DriftARModel(DriftARModel.Shape(configuration)), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         return state
     }
@@ -91,9 +91,9 @@ import Testing
         try TestDevice.with(shape) { device in
             let state = try state(device)
             let (labels, perLabel, cfg) = ([1, 4, 9], 3, Float(2.5))
-            let model = try state.driftAR
+            let (model, decoder) = (state.model, try state.decoder)
             var random = TestNumbers(4)
-            let count = labels.count * perLabel * model.shape.tokens * model.shape.tokenWidth
+            let count = labels.count * perLabel * model.tokens * model.tokenWidth
             let noise = (0..<count).map { _ in 2 * random.float() }
             let sampler = Sampler(model, memory: state.memory)
             let onePass = try sampler.tokens(labels: labels, perLabel: perLabel, cfg: cfg) { _, _, _ in noise }
@@ -103,11 +103,11 @@ import Testing
             let graph = Graph()
             let scope = ParameterScope(graph, model.layout, storage: "ema")
             let condition = try sampler.condition(nil)
-            let z = try graph.input("z", [1, model.shape.tokens, model.shape.embed])
-            let entropy = try graph.input("entropy", [1, model.shape.tokens])
+            let z = try graph.input("z", [1, model.tokens, decoder.shape.embed])
+            let entropy = try graph.input("entropy", [1, model.tokens])
             let input = try graph.input(
-                "noise", [labels.count * perLabel, model.shape.tokens, model.shape.tokenWidth])
-            let tokens = try model.generate(z: z, entropy: entropy, noise: input, scope)
+                "noise", [labels.count * perLabel, model.tokens, model.tokenWidth])
+            let tokens = try decoder.generate(z: z, entropy: entropy, noise: input, scope)
             graph.output(tokens)
             let executor = try state.memory.executor(graph)
             try executor.write(condition.z, to: z)

@@ -33,7 +33,7 @@ import Testing
     func report() throws {
         try TestDevice.with(.cpu16) { device in
             let state = ModelState(
-                try DriftARModel(DriftARModel.Shape(TinyRun.pixels.configuration)), memory: DeviceMemory(device))
+                try TinyRun.pixels.configuration.makeGenerator(), memory: DeviceMemory(device))
             try state.initialize(seed: 3)
             let sampler = Sampler(state.model, memory: state.memory, batchLimit: 4)
             let settings = Speculation(threshold: 1e6, iterations: 2)
@@ -63,7 +63,7 @@ import Testing
     func broken() throws {
         try TestDevice.with(.cpu16) { device in
             let state = ModelState(
-                try DriftARModel(DriftARModel.Shape(TinyRun.pixels.configuration)), memory: DeviceMemory(device))
+                try TinyRun.pixels.configuration.makeGenerator(), memory: DeviceMemory(device))
             let count = state.model.layout.count
             try state.memory.write([Float](repeating: .nan, count: count), to: state.model.layout.storage("ema"))
             let sampler = Sampler(state.model, memory: state.memory)

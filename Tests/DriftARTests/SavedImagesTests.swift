@@ -161,7 +161,7 @@ enum NumPyFixtures {
         (tokens[3], tokens[70]) = (.infinity, .nan)
         #expect(SampleSet(tokens: tokens, labels: [0, 1], perLabel: 1, configuration: Configuration()).notFinite == 2)
         var latents = Configuration()
-        (latents.channels, latents.height, latents.width, latents.patch, latents.dataForm) = (4, 2, 2, 1, .latents)
+        (latents.data.channels, latents.data.height, latents.data.width, latents.data.patch, latents.data.form) = (4, 2, 2, 1, .latents)
         let (pixels, shape) = try Rendering(latents)([.infinity] + [Float](repeating: 1, count: 31))
         #expect(SampleSet(pixels: pixels, shape: shape, labels: [0, 1], perLabel: 1, configuration: latents).notFinite == 1)
     }
@@ -342,7 +342,7 @@ enum NumPyFixtures {
     @Test("data without a path have a name in errors")
     func digitsHaveAName() {
         var configuration = Configuration()
-        configuration.classes = 5
+        configuration.data.classes = 5
         #expect(errorText { _ = try DataSource.open(configuration) }?.hasPrefix("the digits the program carries: 10 classes, the model has 5") == true)
     }
 }

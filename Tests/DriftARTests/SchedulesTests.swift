@@ -3,12 +3,12 @@ import Testing
 @testable import DriftAR
 
 @Suite struct SchedulesTests {
-    private func rate(_ kind: Configuration.LearningRateSchedule, warmup: Double = 10) -> LearningRate {
+    private func rate(_ kind: OptimizerSettings.Schedule, warmup: Double = 10) -> LearningRate {
         LearningRate(peak: 2, minimum: 1, warmup: warmup, total: 110, kind: kind, decayFraction: 0.5)
     }
 
     @Test func warmup() {
-        for kind in Configuration.LearningRateSchedule.allCases {
+        for kind in OptimizerSettings.Schedule.allCases {
             #expect(rate(kind)(0) == 0)
             #expect(rate(kind)(5) == 1)
             #expect(rate(kind)(10) == 2)

@@ -57,7 +57,9 @@ import Testing
             let folder = try TestFolder()
             let path = folder.file("run")
             func change(_ configuration: inout Configuration) {
-                (configuration.checkpointEvery, configuration.keepCheckpoints, configuration.freezeFraction) = (1, 2, 1)
+                configuration.run.checkpointEvery = 1
+                configuration.run.keepCheckpoints = 2
+                configuration.stage.label?.freezeFraction = 1
             }
             #expect(try TinyRun.pixels.run(path, device, change: change) == .finished)
             let checkpoints = RunFolder(path).checkpoints
@@ -67,25 +69,25 @@ import Testing
                 errorText {
                     _ = try TinyRun.pixels.run(path, device, existing: .resume) { configuration in
                         change(&configuration)
-                        (configuration.steps, configuration.learningRate, configuration.warmupSteps) = (60, Self.hopeless, 0)
-                        configuration.schedule = .constant
+                        (configuration.run.steps, configuration.optimizer.learningRate, configuration.optimizer.warmupSteps) = (60, Self.hopeless, 0)
+                        configuration.optimizer.schedule = .constant
                         more(&configuration)
                     }
                 } ?? "accepted"
             }
-            let rare = goOn { ($0.checkpointEvery, $0.stopAfterSkipped) = (4, 5) }
+            let rare = goOn { ($0.run.checkpointEvery, $0.run.stopAfterSkipped) = (4, 5) }
             #expect(rare.contains("diverged at step ") && rare.contains("from step 6 ") && rare.contains("--lr"), "\(rare)")
             #expect(try checkpoints.steps() == [5, 6])
             // The step that ruins the weights still counts, and its checkpoint is written.
-            let often = goOn { $0.stopAfterSkipped = 5 }
+            let often = goOn { $0.run.stopAfterSkipped = 5 }
             #expect(often.contains("remove \(checkpoints.folder(of: 7)), then go on from step 6"), "\(often)")
             #expect(try checkpoints.steps() == [5, 6, 7])
             #expect(try Files.read(checkpoints.folder(of: 6) + "/ema.safetensors") == good)
             try Files.removeTree(checkpoints.folder(of: 7))
             // Fewer steps than the limit, and none counts: no success either.
-            let short = goOn { ($0.steps, $0.stopAfterSkipped, $0.checkpointEvery) = (25, 50, 0) }
+            let short = goOn { ($0.run.steps, $0.run.stopAfterSkipped, $0.run.checkpointEvery) = (25, 50, 0) }
             #expect(short.contains("diverged at step 25"), "\(short)")
-            #expect(try TinyRun.pixels.run(path, device, existing: .resume) { $0.steps = 7 } == .finished)
+            #expect(try TinyRun.pixels.run(path, device, existing: .resume) { $0.run.steps = 7 } == .finished)
         }
     }
 
@@ -104,7 +106,7 @@ import Testing
             let folder = try TestFolder()
             let message = errorText {
                 _ = try TinyRun.pixels.run(folder.file("run"), device) {
-                    ($0.learningRate, $0.warmupSteps, $0.schedule, $0.checkpointEvery) = (1e300, 0, .constant, 1)
+                    ($0.optimizer.learningRate, $0.optimizer.warmupSteps, $0.optimizer.schedule, $0.run.checkpointEvery) = (1e300, 0, .constant, 1)
                 }
             }
             #expect(message?.contains("diverged at step 1: weights are not finite") == true, "\(message ?? "accepted")")
@@ -120,12 +122,43 @@ import Testing
             }
             for isSecond in [false, true] {
                 let trainer = try kind.trainer(device) {
-                    $0.accumulate = parts
-                    if isSecond { $0.freezeFraction = 0 }
+                    $0.run.accumulate = parts
+                    if isSecond { $0.stage.label?.freezeFraction = 0 }
                 }
                 let names = try trainer.extraStorages().map(\.name)
                 #expect(names == ["counters"] + (kind == .tokens ? rings : []))
             }
+        }
+    }
+
+    /// A head that writes to a storage and does not say how long that is needed.
+    private struct Forgetful: Head {
+        let inner: any Head
+        var kind: String { inner.kind }
+        var declarations: [ParameterDeclaration] { inner.declarations }
+        var needs: StepNeeds { inner.needs }
+
+        func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
+            try scope.graph.place(scope.graph.fill([1], with: 1), in: Storage("forgotten", count: 1), at: 0)
+            return try inner.loss(condition, step, scope)
+        }
+
+        func draw(_ drawing: DrawingInputs, _ scope: ParameterScope) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input]) {
+            try inner.draw(drawing, scope)
+        }
+    }
+
+    @Test("a storage that a step changes and that declares no lifetime is an error, not a gap in a checkpoint")
+    func undeclared() throws {
+        try TestDevice.with(.cpu16) { device in
+            let configuration = TinyRun.dit.configuration
+            let plain = try configuration.makeGenerator()
+            let generator = try Generator(
+                plain.stage, Forgetful(inner: plain.head), classes: plain.classes, tokens: plain.tokens, tokenWidth: plain.tokenWidth)
+            let state = ModelState(generator, memory: DeviceMemory(device))
+            try state.initialize(seed: 1)
+            let trainer = try Trainer(configuration, state: state, data: TinyRun.data())
+            #expect(errorText { _ = try trainer.extraStorages() }?.hasPrefix("storage forgotten: a step changes it") == true)
         }
     }
 }

@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct SpeculativeLoopTests {
     private func state(_ device: Device) throws -> ModelState {
         let state = ModelState(
-            try DriftARModel(DriftARModel.Shape(TinyRun.pixels.configuration)), memory: DeviceMemory(device))
+            try TinyRun.pixels.configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         return state
     }

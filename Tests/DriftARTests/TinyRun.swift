@@ -14,21 +14,29 @@ enum TinyRun: String, CaseIterable, Sendable {
     /// A run of a second or so on the digits: both phases, dropout, dropped labels.
     var configuration: Configuration {
         var tiny = Configuration()
-        (tiny.embed, tiny.heads, tiny.mlpRatio, tiny.buffer) = (16, 2, 2, 2)
-        (tiny.encoderDepth, tiny.decoderDepth, tiny.draftDepth) = (1, 1, 1)
-        (tiny.labelsPerStep, tiny.samplesPerLabel, tiny.positives) = (3, 3, 5)
-        (tiny.steps, tiny.warmupSteps, tiny.freezeFraction) = (6, 2, 0.5)
-        (tiny.dropout, tiny.labelDrop, tiny.seed) = (0.1, 0.3, 7)
-        (tiny.logEvery, tiny.sampleEvery, tiny.checkpointEvery) = (1, 0, 0)
+        (tiny.network.embed, tiny.network.heads, tiny.network.mlpRatio) = (16, 2, 2)
+        (tiny.run.labelsPerStep, tiny.run.samplesPerLabel, tiny.loss.positives) = (3, 3, 5)
+        (tiny.run.steps, tiny.optimizer.warmupSteps) = (6, 2)
+        (tiny.network.dropout, tiny.run.labelDrop, tiny.run.seed) = (0.1, 0.3, 7)
+        (tiny.run.logEvery, tiny.run.sampleEvery, tiny.run.checkpointEvery) = (1, 0, 0)
+        if self == .dit {
+            tiny.adopt(.dit)
+            (tiny.network.dropout, tiny.loss.negatives) = (0, 4)
+            var dit = DiTHeadSettings()
+            (dit.rope, dit.qkNorm, dit.swiglu, dit.guidanceMax) = (true, true, true, 3)
+            tiny.head = HeadSettings(dit)
+        } else {
+            var label = LabelStageSettings()
+            (label.buffer, label.encoderDepth, label.draftDepth, label.freezeFraction) = (2, 1, 1, 0.5)
+            tiny.stage = StageSettings(label)
+        }
+        tiny.head.depth = 1
         switch self {
-        case .pixels: break
-        case .phi: tiny.features = .both
-        case .dit:
-            (tiny.model, tiny.dropout, tiny.negatives, tiny.guidanceMax) = (.dit, 0, 4, 3)
-            (tiny.rope, tiny.qkNorm, tiny.swiglu) = (true, true, true)
+        case .pixels, .dit: break
+        case .phi: tiny.loss.features = .both
         case .tokens:
-            (tiny.groups, tiny.positives, tiny.negatives) = (.tokens, 2, 2)
-            (tiny.positiveBank, tiny.negativeBank) = (4, 7)
+            (tiny.loss.groups, tiny.loss.positives, tiny.loss.negatives) = (.tokens, 2, 2)
+            (tiny.loss.positiveBank, tiny.loss.negativeBank) = (4, 7)
         }
         return tiny
     }
@@ -41,8 +49,8 @@ enum TinyRun: String, CaseIterable, Sendable {
     ) throws -> Trainer {
         var configuration = configuration
         change(&configuration)
-        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
-        try state.initialize(seed: configuration.seed)
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+        try state.initialize(seed: configuration.run.seed)
         return try Trainer(configuration, state: state, data: Self.data(), options: options)
     }
 
@@ -54,7 +62,7 @@ enum TinyRun: String, CaseIterable, Sendable {
         var configuration = configuration
         change(&configuration)
         let run = try TrainingRun(configuration, data: ImageSet(Self.data()), path: path, existing: existing, device: device)
-        let progress = ProgressLine(total: configuration.steps, output: .custom(columns: nil, { _ in }))
+        let progress = ProgressLine(total: configuration.run.steps, output: .custom(columns: nil, { _ in }))
         return try run.train(progress: progress, shouldStop: { run.trainer.step == stopAt })
     }
 }
@@ -72,10 +80,18 @@ extension Trainer {
 }
 
 extension ModelState {
-    /// The model where it is Drift-AR.
-    var driftAR: DriftARModel {
-        get throws { try #require(model as? DriftARModel) }
+    /// The stage where it is the one that encodes labels.
+    var labelStage: LabelStage {
+        get throws { try #require(model.stage as? LabelStage) }
     }
+
+    /// The head where it is the drift decoder.
+    var decoder: DecoderHead {
+        get throws { try #require(model.head as? DecoderHead) }
+    }
+
+    /// What a sampler of the EMA needs.
+    var sampling: SamplingContext { SamplingContext(StoredWeights(model.layout, buffer: "ema"), memory: memory) }
 }
 
 /// Whether two snapshots agree bit for bit.

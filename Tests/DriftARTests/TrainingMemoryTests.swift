@@ -24,7 +24,10 @@ import Testing
             for freeze in [0, 0.5, 1] {
                 let before = device.allocatedBytes
                 let run = try run(folder.file("run\(freeze)"), device, kind) {
-                    ($0.freezeFraction, $0.accumulate, $0.onlineEval, $0.onlineEvalImages) = (freeze, parts, 4, 3)
+                    $0.stage.label?.freezeFraction = freeze
+                    $0.run.accumulate = parts
+                    $0.run.onlineEval = 4
+                    $0.run.onlineEvalImages = 3
                 }
                 let progress = ProgressLine(total: 6, output: .custom(columns: nil, { _ in }))
                 #expect(try run.train(progress: progress) == .finished)
@@ -77,18 +80,18 @@ import Testing
         func error(_ memory: TrainingMemory) -> String {
             errorText { try memory.check(.init(name: "GPU", globalMemory: 1000, maxAllocation: 0)) } ?? ""
         }
-        let banks = try memory(.tokens) { ($0.positiveBank, $0.embed) = (100_000, 32) }
+        let banks = try memory(.tokens) { ($0.loss.positiveBank, $0.network.embed) = (100_000, 32) }
         #expect(banks.bytes[.banks] ?? 0 > banks.total / 2)
         #expect(error(banks).contains("--bank-contents tokens") && !error(banks).contains("--grad-checkpointing"))
-        let smaller = try memory(.tokens) { ($0.positiveBank, $0.embed, $0.bankContents) = (100_000, 32, .tokens) }
+        let smaller = try memory(.tokens) { ($0.loss.positiveBank, $0.network.embed, $0.loss.bankContents) = (100_000, 32, .tokens) }
         // 4 values a token instead of 32.
         #expect((smaller.bytes[.banks] ?? 0) * 7 < banks.bytes[.banks] ?? 0)
         #expect(error(smaller).contains("--positive-bank") && !error(smaller).contains("--bank-contents"))
-        let deep = try memory(.pixels) { ($0.samplesPerLabel, $0.decoderDepth) = (64, 8) }
+        let deep = try memory(.pixels) { ($0.run.samplesPerLabel, $0.head.depth) = (64, 8) }
         #expect(error(deep).contains("--grad-checkpointing"))
-        let recomputed = try memory(.pixels) { ($0.samplesPerLabel, $0.decoderDepth, $0.gradCheckpointing) = (64, 8, true) }
+        let recomputed = try memory(.pixels) { ($0.run.samplesPerLabel, $0.head.depth, $0.run.gradCheckpointing) = (64, 8, true) }
         #expect(recomputed.total < deep.total && !error(recomputed).contains("--grad-checkpointing"))
-        let wide = try memory(.pixels) { ($0.embed, $0.heads, $0.samplesPerLabel, $0.positives) = (512, 4, 1, 1) }
+        let wide = try memory(.pixels) { ($0.network.embed, $0.network.heads, $0.run.samplesPerLabel, $0.loss.positives) = (512, 4, 1, 1) }
         #expect(error(wide).contains("--embed"))
         // A device that does not say what it has.
         try wide.check(.init(name: "GPU", globalMemory: 0, maxAllocation: 0))

@@ -25,7 +25,7 @@ import Testing
             #expect(try kind.run(parts, device, stopAt: stop) == .interrupted)
             #expect(try RunFolder(parts).checkpoints.steps() == [stop])
             #expect(try kind.run(parts, device, existing: .resume) == .finished)
-            let steps = kind.configuration.steps
+            let steps = kind.configuration.run.steps
             let (a, b) = (try artefacts(whole, step: steps), try artefacts(parts, step: steps))
             #expect(a.keys.sorted() == b.keys.sorted())
             for name in a.keys { #expect(a[name] == b[name], "\(name)") }
@@ -70,7 +70,7 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             for (name, every) in [("plain", 0), ("judged", 2)] {
-                #expect(try TinyRun.pixels.run(folder.file(name), device) { ($0.onlineEval, $0.onlineEvalImages) = (every, 2) } == .finished)
+                #expect(try TinyRun.pixels.run(folder.file(name), device) { ($0.run.onlineEval, $0.run.onlineEvalImages) = (every, 2) } == .finished)
             }
             let losses = try ["plain", "judged"].map { name in
                 try folder.text("\(name)/metrics.jsonl").split(separator: "\n").map { try JSON.parse(Array($0.utf8))["loss"]?.text }
@@ -84,7 +84,7 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             let path = folder.file("run")
-            #expect(try TinyRun.pixels.run(path, device) { $0.checkpointEvery = 2 } == .finished)
+            #expect(try TinyRun.pixels.run(path, device) { $0.run.checkpointEvery = 2 } == .finished)
             // What a run killed in its last step leaves.
             let checkpoints = RunFolder(path).checkpoints
             try checkpoints.removeAll(after: 4)
@@ -102,10 +102,10 @@ import Testing
             #expect(try TinyRun.pixels.run(path, device) == .finished)
             #expect(errorText { _ = try TinyRun.pixels.run(path, device) }?.contains("--resume") == true)
             // Settings that cannot be trained must not cost the run that is there.
-            #expect(errorText { _ = try TinyRun.pixels.run(path, device, existing: .overwrite) { $0.height = 16 } } != nil)
+            #expect(errorText { _ = try TinyRun.pixels.run(path, device, existing: .overwrite) { $0.data.height = 16 } } != nil)
             #expect(try RunFolder(path).checkpoints.steps() == [6])
             #expect(try TinyRun.pixels.run(path, device, existing: .resume) == .finished)
-            #expect(try TinyRun.pixels.run(path, device, existing: .overwrite) { $0.steps = 2 } == .finished)
+            #expect(try TinyRun.pixels.run(path, device, existing: .overwrite) { $0.run.steps = 2 } == .finished)
             #expect(try RunFolder(path).checkpoints.steps() == [2])
         }
     }
@@ -115,13 +115,13 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             let path = folder.file("run")
-            #expect(try TinyRun.tokens.run(path, device) { $0.checkpointEvery = 3 } == .finished)
+            #expect(try TinyRun.tokens.run(path, device) { $0.run.checkpointEvery = 3 } == .finished)
             func error(_ change: @escaping (inout Configuration) -> Void) -> String? {
                 errorText { _ = try TinyRun.tokens.run(path, device, existing: .resume, change: change) }
             }
-            let shape = error { $0.embed = 32 }
+            let shape = error { $0.network.embed = 32 }
             #expect(shape?.contains("model.safetensors") == true && shape?.contains("32") == true, "\(shape ?? "")")
-            let bank = error { $0.positiveBank = 5 }
+            let bank = error { $0.loss.positiveBank = 5 }
             #expect(bank?.contains("positive_bank") == true, "\(bank ?? "")")
             let file = "run/checkpoints/step-00000006/ema.safetensors"
             let good = try Files.read(folder.file(file))
@@ -134,7 +134,7 @@ import Testing
                 #expect(errorText { _ = try SavedModel(path) }?.contains(file) == true)
             }
             try Files.removeTree(folder.file("run/checkpoints/step-00000006"))
-            #expect(try TinyRun.tokens.run(path, device, existing: .resume) { $0.checkpointEvery = 3 } == .finished)
+            #expect(try TinyRun.tokens.run(path, device, existing: .resume) { $0.run.checkpointEvery = 3 } == .finished)
             #expect(try Files.read(folder.file(file)) == good)
         }
     }

@@ -25,10 +25,10 @@ import Testing
         #expect(weights.kind == .driftAR && weights.isExact)
         try weights.check(allowMissing: false)
         let configuration = try #require(weights.configuration)
-        #expect((configuration.embed, configuration.heads, configuration.buffer, configuration.classes) == (4, 2, 3, 3))
-        #expect((configuration.encoderDepth, configuration.decoderDepth, configuration.draftDepth) == (1, 1, 1))
-        #expect((configuration.channels, configuration.height, configuration.width, configuration.patch) == (1, 4, 4, 2))
-        #expect((configuration.mlpRatio, configuration.labelDrop, configuration.dropout) == (2, 0.2, 0.05))
+        #expect((configuration.network.embed, configuration.network.heads, configuration.stage.label?.buffer, configuration.data.classes) == (4, 2, 3, 3))
+        #expect((configuration.stage.label?.encoderDepth, configuration.head.depth, configuration.stage.label?.draftDepth) == (1, 1, 1))
+        #expect((configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch) == (1, 4, 4, 2))
+        #expect((configuration.network.mlpRatio, configuration.run.labelDrop, configuration.network.dropout) == (2, 0.2, 0.05))
 
         let files = try weights.write(to: folder.file("run"))
         #expect(files.map(Files.name) == ["model.safetensors", "ema.safetensors", "config.json"])
@@ -122,12 +122,18 @@ import Testing
     @Test("the reference's own sizes, by their shapes alone", arguments: [(768, 12, 12), (1024, 16, 16), (1280, 20, 16)])
     func referenceSizes(_ width: Int, _ depth: Int, _ heads: Int) throws {
         var reference = Configuration()
-        (reference.channels, reference.height, reference.width, reference.patch) = (16, 16, 16, 1)
-        (reference.classes, reference.labelsPerStep, reference.buffer) = (1000, 10, 64)
-        (reference.embed, reference.heads, reference.draftDepth) = (width, heads, 6)
-        (reference.encoderDepth, reference.decoderDepth, reference.preset) = (depth, depth, "imported")
-        reference.dataForm = .latents
-        let declarations = try DriftARModel(DriftARModel.Shape(reference)).declarations
+        (reference.data.channels, reference.data.height, reference.data.width, reference.data.patch) = (16, 16, 16, 1)
+        reference.data.classes = 1000
+        reference.run.labelsPerStep = 10
+        reference.stage.label?.buffer = 64
+        reference.network.embed = width
+        reference.network.heads = heads
+        reference.stage.label?.draftDepth = 6
+        reference.stage.label?.encoderDepth = depth
+        reference.head.depth = depth
+        reference.preset = "imported"
+        reference.data.form = .latents
+        let declarations = try reference.makeGenerator().declarations
         let weights = try WeightImport(Headers(shapes: declarations.map { ($0.name, $0.shape) }))
         #expect(weights.isExact && weights.configuration == reference)
         #expect(weights.assumptions == "assumed, for the file does not say: patch 1; images are latents, 16x16x16, scaled by 0.2325; "
@@ -143,21 +149,21 @@ import Testing
             return try #require(try WeightImport(Headers(shapes: shapes, metadata: metadata), options: options).configuration)
         }
         let bare = try configuration()
-        #expect((bare.channels, bare.height, bare.patch, bare.dataForm, bare.latentScale) == (4, 2, 1, .latents, 0.18215))
+        #expect((bare.data.channels, bare.data.height, bare.data.patch, bare.data.form, bare.data.latentScale) == (4, 2, 1, .latents, 0.18215))
         let pixels = try configuration { $0.patch = 2 }
-        #expect((pixels.channels, pixels.height, pixels.patch, pixels.dataForm) == (1, 4, 2, .folder) && !pixels.drawsLatents)
+        #expect((pixels.data.channels, pixels.data.height, pixels.data.patch, pixels.data.form) == (1, 4, 2, .folder) && !pixels.data.areLatents)
         let chosen = try configuration { ($0.patch, $0.draws, $0.latentScale) = (2, .latents, 0.5) }
-        #expect((chosen.channels, chosen.dataForm, chosen.latentScale) == (1, .latents, 0.5))
+        #expect((chosen.data.channels, chosen.data.form, chosen.data.latentScale) == (1, .latents, 0.5))
         let said = try configuration(["args/vae_embed_dim": "1", "args/vae_path": "kl.ckpt"])
-        #expect((said.channels, said.patch, said.dataForm) == (1, 2, .latents))
-        #expect(try configuration(["hyper_parameters/patch_size": "2", "hyper_parameters/vae_path": "None"]).dataForm == .folder)
+        #expect((said.data.channels, said.data.patch, said.data.form) == (1, 2, .latents))
+        #expect(try configuration(["hyper_parameters/patch_size": "2", "hyper_parameters/vae_path": "None"]).data.form == .folder)
 
         // An older import says "digits" of latents: they are found out by their channels.
         var old = bare
-        old.dataForm = .digits
-        #expect(old.drawsLatents)
+        old.data.form = .digits
+        #expect(old.data.areLatents)
         let stored = try configuration([RunFolder.configurationKey: String(decoding: old.json(), as: UTF8.self)])
-        #expect((stored.dataForm, stored.latentScale) == (.latents, 0.18215))
+        #expect((stored.data.form, stored.data.latentScale) == (.latents, 0.18215))
     }
 
     @Test("what is no such model is an error that says where to look")

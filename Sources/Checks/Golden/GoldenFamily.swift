@@ -22,7 +22,7 @@ public struct GoldenFamily: Sendable {
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
-            TrainingGraphGolden.trainingGraph),
+            PartGraphGolden.trainingGraph),
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.

@@ -6,7 +6,7 @@ import DriftGPU
 /// optimiser.
 enum ModelGolden {
     static func model(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
-        let model = try DriftARModel(golden.modelShape())
+        let model = try golden.generator()
         if !golden.names("adamw_decay").isEmpty {
             try compareLists(golden, model, comparison)
         } else if golden.has("in", "u") {
@@ -19,30 +19,31 @@ enum ModelGolden {
     }
 
     /// Which parameters there are, which decay, and which are frozen.
-    private static func compareLists(_ golden: GoldenCase, _ model: DriftARModel, _ comparison: GoldenComparison) throws {
+    private static func compareLists(_ golden: GoldenCase, _ model: DriftARGolden, _ comparison: GoldenComparison) throws {
         let entries = model.layout.entries
         let named = try golden.parameters().keys
         comparison.expect(Set(entries.map(\.name)) == Set(named), "the model has other parameters")
-        let trained = entries.filter { !DriftARModel.isFrozen($0.name) }
+        let never = model.names(trained: [.never])
+        let trained = entries.filter { !never.contains($0.name) }
         comparison.expect(
             Set(trained.filter(\.decays).map(\.name)) == Set(golden.names("adamw_decay")), "other parameters decay")
         comparison.expect(
             Set(trained.filter { !$0.decays }.map(\.name)) == Set(golden.names("adamw_no_decay")),
             "other parameters do not decay")
-        let frozen = entries.map(\.name).filter(DriftARModel.isFrozenInSecondPhase)
+        let frozen = model.names(trained: [.never, .firstPhase])
         comparison.expect(
-            Set(frozen) == Set(golden.names("frozen_in_phase2")), "other parameters are frozen in the second phase")
+            frozen == Set(golden.names("frozen_in_phase2")), "other parameters are frozen in the second phase")
     }
 
     private static func compareLabelDrop(
-        _ golden: GoldenCase, _ model: DriftARModel, _ device: Device, _ comparison: GoldenComparison
+        _ golden: GoldenCase, _ model: DriftARGolden, _ device: Device, _ comparison: GoldenComparison
     ) throws {
         let run = GoldenGraph(golden, device)
         let scope = try run.parameters(model.layout)
-        let embedding = try model.embed(
+        let embedding = try model.stage.embed(
             run.input("labels"), dropUniform: run.input("u"),
             dropProbability: Float(golden.number("label_drop_prob")), scope)
-        let (z, entropy) = try model.encode(embedding, scope)
+        let (z, entropy) = try model.stage.encode(embedding, scope)
         [z, entropy].forEach(run.graph.output)
         try run.run()
         try comparison.check("out", "z_AR", run.read(z))
@@ -50,7 +51,7 @@ enum ModelGolden {
     }
 
     private static func comparePhase(
-        _ golden: GoldenCase, _ model: DriftARModel, _ device: Device, _ comparison: GoldenComparison
+        _ golden: GoldenCase, _ model: DriftARGolden, _ device: Device, _ comparison: GoldenComparison
     ) throws {
         let run = GoldenGraph(golden, device)
         let scope = try run.parameters(model.layout)
@@ -63,7 +64,7 @@ enum ModelGolden {
 
         // Without gradient is what is never trained, or what the total does not depend on; a gradient that is zero
         // throughout may be missing too.
-        let trained = model.layout.entries.map(\.name).filter { !DriftARModel.isFrozen($0) }
+        let trained = model.generator.trained(isSecondPhase: false).map(\.name)
         let found = try run.graph.gradients(of: step.total, withRespectTo: trained.map { try scope.parameter($0) })
         let gradients = Dictionary(zip(trained, found), uniquingKeysWith: { first, _ in first })
         (step.outputs + [latents] + found.compactMap { $0 }).forEach(run.graph.output)
@@ -88,7 +89,7 @@ enum ModelGolden {
     }
 
     private static func compareSteps(
-        _ golden: GoldenCase, _ model: DriftARModel, _ device: Device, _ comparison: GoldenComparison
+        _ golden: GoldenCase, _ model: DriftARGolden, _ device: Device, _ comparison: GoldenComparison
     ) throws {
         let run = GoldenGraph(golden, device)
         let isSecond = try golden.flag("phase2")
@@ -96,9 +97,7 @@ enum ModelGolden {
         let shape = try golden.input("noise1").shape
         let noise = try run.graph.input("noise", shape)
         let forward = try TrainingForward(run, model, scope, noise: noise, isSecondPhase: isSecond)
-        let trained = model.layout.entries.filter { entry in
-            isSecond ? !DriftARModel.isFrozenInSecondPhase(entry.name) : !DriftARModel.isFrozen(entry.name)
-        }
+        let trained = model.generator.trained(isSecondPhase: isSecond)
         let gradients = try run.graph.gradients(
             of: forward.total, withRespectTo: trained.map { try scope.parameter($0.name) })
         for (entry, gradient) in zip(trained, gradients) {
@@ -107,14 +106,14 @@ enum ModelGolden {
         var configuration = Configuration()
         let betas = try golden.numbers("betas")
         guard betas.count == 2 else { throw GraphError("\(golden.id): betas \(betas)") }
-        (configuration.beta1, configuration.beta2) = (betas[0], betas[1])
-        configuration.adamEpsilon = try golden.number("eps")
-        configuration.weightDecay = try golden.number("wd")
-        configuration.clip = try golden.number("clip")
-        configuration.ema = try golden.number("ema")
+        (configuration.optimizer.beta1, configuration.optimizer.beta2) = (betas[0], betas[1])
+        configuration.optimizer.adamEpsilon = try golden.number("eps")
+        configuration.optimizer.weightDecay = try golden.number("wd")
+        configuration.optimizer.clip = try golden.number("clip")
+        configuration.optimizer.ema = try golden.number("ema")
         let rate = try run.input("learning_rate", NamedTensor(shape: [1], floats: [Float(golden.number("lr"))]))
-        let norm = try TrainingGraph.optimize(
-            run.graph, model, configuration, active: Set(trained.map(\.name)), loss: forward.total, learningRate: rate,
+        let norm = try UpdateGraph.optimize(
+            run.graph, model.generator, configuration, active: Set(trained.map(\.name)), loss: forward.total, learningRate: rate,
             flagsName: "flags")
         (forward.outputs + [norm]).forEach(run.graph.output)
 

@@ -5,13 +5,13 @@ import DriftGPU
 /// One-pass generation with and without guidance, from given noise.
 enum SamplingGolden {
     static func sampling(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
-        let model = try DriftARModel(golden.modelShape())
+        let model = try golden.generator()
         let labels = (try golden.input("labels").ints ?? []).map { Int($0) }
         let noise = try golden.input("noise").floats ?? []
         let cfg = Float(try golden.number("cfg"))
         let run = GoldenGraph(golden, device)
         _ = try run.parameters(model.layout)
-        let sampler = Sampler(model, memory: run.memory, weights: "parameters", batchLimit: labels.count)
+        let sampler = Sampler(model.generator, memory: run.memory, weights: "parameters", batchLimit: labels.count)
         let tokens = try sampler.tokens(labels: labels, perLabel: 1, cfg: cfg) { _, _, _ in noise }
         let conditions = try labels.map { try sampler.condition($0) }
         try comparison.check("out", "z_cond", conditions.flatMap(\.z))
@@ -27,9 +27,9 @@ enum SamplingGolden {
         let golden = run.golden
         let images = try golden.about("out", "latents", rank: 4).shape
         let patch = try golden.integer("patch_size")
-        let shape = try golden.modelShape()
+        let model = try golden.generator().generator
         let input = try run.input(
-            "tokens", NamedTensor(shape: [images[0], shape.tokens, shape.tokenWidth], floats: tokens))
+            "tokens", NamedTensor(shape: [images[0], model.tokens, model.tokenWidth], floats: tokens))
         let latents = try run.graph.unpatchify(
             input, channels: images[1], height: images[2], width: images[3], patch: patch)
         run.graph.output(latents)

@@ -7,7 +7,7 @@ enum ScheduleGolden {
     static func schedules(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
         if golden.has("lr_schedule") {
             let name = try golden.text("lr_schedule")
-            guard let kind = Configuration.LearningRateSchedule(rawValue: name) else {
+            guard let kind = OptimizerSettings.Schedule(rawValue: name) else {
                 throw ConfigurationError("\(golden.id): unknown schedule \(name)")
             }
             let rate = LearningRate(

@@ -7,7 +7,7 @@ import DriftGPU
 enum SpeculationGolden {
     static func speculation(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
         if golden.has("sizes") { return try tracker(golden, comparison, device) }
-        let model = try DriftARModel(golden.modelShape())
+        let model = try golden.generator()
         let run = GoldenGraph(golden, device)
         _ = try run.parameters(model.layout)
         if golden.has("in", "prefeed") { try feed(golden, run.memory) }
@@ -19,11 +19,11 @@ enum SpeculationGolden {
         let labels = (try shared.values("in", "labels", rank: 1).ints ?? []).map { Int($0) }
         // Of each round in turn.
         let noises = try isIterative ? golden.input("noises").floats ?? [] : shared.values("in", "noise").floats ?? []
-        let size = labels.count * model.shape.tokens * model.shape.tokenWidth
+        let size = labels.count * model.generator.tokens * model.generator.tokenWidth
         guard noises.count == size * settings.iterations else {
             throw DataError("noise of \(noises.count) values for \(settings.iterations) rounds of \(size)", at: golden.id, fix: "take another copy of the set")
         }
-        let sampler = Sampler(model, memory: run.memory, weights: "parameters", batchLimit: labels.count)
+        let sampler = Sampler(model.generator, memory: run.memory, weights: "parameters", batchLimit: labels.count)
         let tokens = try sampler.tokens(
             labels: labels, perLabel: 1, cfg: Float(try golden.number("cfg")), speculation: settings
         ) { _, _, round in Array(noises[(round * size)..<((round + 1) * size)]) }

@@ -2,18 +2,48 @@ import DriftAR
 import DriftFormats
 import DriftGPU
 
+/// The generator of a case, with its stage and head as what they are.
+struct DriftARGolden {
+    let stage: LabelStage
+    let head: DecoderHead
+    let generator: Generator
+    var layout: ParameterLayout { generator.layout }
+
+    init(_ stage: LabelStage, _ head: DecoderHead) throws {
+        (self.stage, self.head) = (stage, head)
+        generator = try Generator(
+            stage, head, classes: stage.shape.classes, tokens: stage.shape.tokens, tokenWidth: stage.shape.tokenWidth)
+    }
+
+    /// Names of the parameters that are trained at no other times than these.
+    func names(trained times: [ParameterDeclaration.Training]) -> Set<String> {
+        Set(generator.declarations.filter { times.contains($0.training) }.map(\.name))
+    }
+}
+
 extension GoldenCase {
-    /// The model of the case, or of the one it refers to.
-    func modelShape() throws -> DriftARModel.Shape {
+    /// The model of the case, or of the one it refers to. `configuration`: what its training takes from settings.
+    func generator(_ configuration: Configuration? = nil) throws -> DriftARGolden {
         let patch = try integer("patch_size")
-        return DriftARModel.Shape(
-            tokens: try integer("seq_len"), tokenWidth: try integer("vae_embed_dim") * patch * patch,
-            embed: try integer("embed"), heads: try integer("heads"), encoderDepth: try integer("encoder_depth"),
-            decoderDepth: try integer("decoder_depth"), draftDepth: try integer("draft_depth"),
-            buffer: try integer("buffer"), classes: try integer("class_num"),
-            mlpRatio: Float(try number("mlp_ratio")), epsilon: Float(try number("layer_norm_eps")),
-            sigmaMax: Float(try number("sigma_max")), sigmaTau: Float(try number("tau_sigma")), lastLayerDeviation: 0,
-            hasFrozenProjection: false)
+        let (tokens, tokenWidth) = (try integer("seq_len"), try integer("vae_embed_dim") * patch * patch)
+        let (embed, heads, encoderDepth) = (try integer("embed"), try integer("heads"), try integer("encoder_depth"))
+        let (ratio, epsilon) = (Float(try number("mlp_ratio")), Float(try number("layer_norm_eps")))
+        let stage = LabelStage.Shape(
+            tokens: tokens, tokenWidth: tokenWidth, embed: embed, heads: heads, encoderDepth: encoderDepth,
+            draftDepth: try integer("draft_depth"), buffer: try integer("buffer"), classes: try integer("class_num"),
+            mlpRatio: ratio, epsilon: epsilon)
+        let head = DecoderHead.Shape(
+            tokens: tokens, tokenWidth: tokenWidth, embed: embed, heads: heads, depth: try integer("decoder_depth"),
+            mlpRatio: ratio, epsilon: epsilon, sigmaMax: Float(try number("sigma_max")), sigmaTau: Float(try number("tau_sigma")),
+            lastLayerDeviation: 0, featureBlock: 2 * encoderDepth - 2)
+        var training = LabelStage.Training()
+        if let label = configuration?.stage.label {
+            (training.draftShift, training.encodesEachImage) = (label.draftShift, !label.encodeOnce)
+        }
+        let loss = configuration.map {
+            DecoderHead.Training($0.loss, samplesPerLabel: $0.run.samplesPerLabel, classes: $0.data.classes)
+        }
+        return try DriftARGolden(LabelStage(stage, training), DecoderHead(head, loss ?? DecoderHead.Training()))
     }
 }
 
@@ -33,7 +63,7 @@ struct TrainingForward {
     var outputs: [Tensor] { losses + [z, entropy, generated, drift.scale, drift.squaredForce] }
 
     /// From the inputs of the case.
-    init(_ run: GoldenGraph, _ model: DriftARModel, _ scope: ParameterScope, noise: Tensor, isSecondPhase: Bool) throws {
+    init(_ run: GoldenGraph, _ model: DriftARGolden, _ scope: ParameterScope, noise: Tensor, isSecondPhase: Bool) throws {
         let golden = run.golden
         let alpha = isSecondPhase ? 0 : Float(try golden.number("alpha"))
         try self.init(
@@ -46,17 +76,17 @@ struct TrainingForward {
     }
 
     init(
-        _ graph: Graph, _ model: DriftARModel, _ scope: ParameterScope, labels: Tensor, noise: Tensor, alpha: Tensor,
+        _ graph: Graph, _ model: DriftARGolden, _ scope: ParameterScope, labels: Tensor, noise: Tensor, alpha: Tensor,
         isSecondPhase: Bool, radii: [Float], targets: DriftTargets
     ) throws {
-        var (z, entropy) = try model.encode(model.embed(labels, scope), scope)
-        regression = try model.draftLoss(z: z, shift: 1, scope)
+        var (z, entropy) = try model.stage.encode(model.stage.embed(labels, scope), scope)
+        regression = try model.stage.draftLoss(z: z, shift: 1, scope)
         entropyLoss = try graph.scale(graph.mean(entropy), by: -1)
         (self.z, self.entropy) = (z, entropy)
         if isSecondPhase { (z, entropy) = (try graph.detach(z), try graph.detach(entropy)) }
-        generated = try model.generate(z: z, entropy: entropy, noise: noise, scope)
+        generated = try model.head.generate(z: z, entropy: entropy, noise: noise, scope)
         drift = try graph.driftLoss(
-            model.features(generated, scope), targets: targets, affinity: DriftAffinity(temperatures: radii))
+            model.head.phi(generated, scope), targets: targets, affinity: DriftAffinity(temperatures: radii))
         if isSecondPhase {
             total = drift.loss
         } else {

@@ -9,7 +9,9 @@ struct CurveFigures: Sendable {
 
     init(_ curves: TrainingCurves, _ configuration: Configuration?) {
         let last = Double(curves.steps.last ?? 0)
-        let boundary = configuration.map { $0.freezeFraction * Double($0.steps) }
+        let boundary = configuration.flatMap { configuration in
+            configuration.stage.label.map { $0.freezeFraction * Double(configuration.run.steps) }
+        }
         let freeze = boundary.flatMap { $0 > 0 && $0 < last ? $0 : nil }
         self.freeze = freeze
 
@@ -31,7 +33,7 @@ struct CurveFigures: Sendable {
         }
 
         // Position 1, whose entropy is 0, is a part of the logged means.
-        let ceiling = configuration.map { Double($0.tokens - 1) / Double(max(1, $0.tokens)) }
+        let ceiling = configuration.map { Double($0.data.tokens - 1) / Double(max(1, $0.data.tokens)) }
         let included = "Position 1 with its entropy of 0 is a part of the mean"
             + (ceiling.map { ", so the ceiling is \(NumberText.fixed($0, 4)) and not 1." } ?? ".")
         let forces = curves.names.filter { $0.hasPrefix("force_") }.map { (key: $0, label: "radius " + $0.dropFirst(6)) }

@@ -36,7 +36,7 @@ struct EntropyFigures: Sendable {
         let low = min(0.9, (least * 10).rounded(.down) / 10)
         targetHistogram = Histogram(target, low: low, high: 1, bins: 40)
         draftHistogram = Histogram(draft, low: low, high: 1, bins: 40)
-        let most = Double(diagnostics.configuration.sigmaMax)
+        let most = diagnostics.sigmaMax
         sigmaHistogram = Histogram(
             sigma.map { most > 0 ? $0 / most : 0 }, low: 0, high: 1 + 1e-6, bins: 40)
         pairs = diagnostics.pairs
@@ -154,7 +154,7 @@ struct EntropyFigures: Sendable {
             caption: "The target's entropy on the grid of tokens, alone and over the first sample, then \(diagnostics.settings.perLabel == 1 ? "that sample" : "\(diagnostics.settings.perLabel) samples"). The colours span the values that occur; the struck-out token is position 1."
                 + (others > 0 ? " The other \(others) labels are in entropy.csv." : ""),
             figure: EntropyMaps(
-                title: "Entropy over images", rows: rows, columns: max(1, configuration.width / max(1, configuration.patch))),
+                title: "Entropy over images", rows: rows, columns: max(1, configuration.data.width / max(1, configuration.data.patch))),
             isWide: true)
     }
 
@@ -191,7 +191,7 @@ struct EntropyFigures: Sendable {
             ("target_entropy_mean", target.mean), ("target_at_ceiling", target.atCeiling),
             ("head_entropy_mean", heads.mean), ("heads_at_ceiling", heads.atCeiling), ("draft_entropy_mean", draft.mean),
             ("draft_at_ceiling", draft.atCeiling), ("sigma_mean", meanSigma),
-            ("sigma_max", Double(diagnostics.configuration.sigmaMax)), ("pairs", Double(pairs.count)),
+            ("sigma_max", diagnostics.sigmaMax), ("pairs", Double(pairs.count)),
             ("pearson_target_error", correlation(\.entropy, \.error).r),
             ("pearson_target_relative_error", correlation(\.entropy, \.relativeError).r),
             ("pearson_draft_error", correlation(\.draftEntropy, \.error).r),

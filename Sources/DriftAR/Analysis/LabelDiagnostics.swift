@@ -36,10 +36,10 @@ extension SigmaMap {
 
 /// Runs encoder and draft over labels and keeps what the sampler does not: the entropies of single heads, and how far each
 /// proposal is from z.
-final class LabelProbe {
-    private let model: DriftARModel
-    private let memory: DeviceMemory
-    private let weights: String
+package final class LabelProbe {
+    private let stage: LabelStage
+    private let context: SamplingContext
+    private let sigma: SigmaMap
     private let shift: Int
     private var graphs: [Int: ProbeGraph] = [:]
 
@@ -54,9 +54,9 @@ final class LabelProbe {
         let executor: Executor
     }
 
-    /// `weights`: the flat buffer they are read from. `shift`: the draft's output at r - shift is the proposal for r.
-    init(_ model: DriftARModel, memory: DeviceMemory, weights: String, shift: Int) {
-        (self.model, self.memory, self.weights, self.shift) = (model, memory, weights, shift)
+    /// `sigma`: the prior's. `shift`: the draft's output at r - shift is the proposal for r.
+    init(_ stage: LabelStage, _ context: SamplingContext, sigma: SigmaMap, shift: Int) {
+        (self.stage, self.context, self.sigma, self.shift) = (stage, context, sigma, shift)
     }
 
     /// Labels of one pass.
@@ -77,8 +77,7 @@ final class LabelProbe {
         let (z, draft) = (try executor.read(graph.z), try executor.read(graph.draft))
         let (entropy, draftEntropy) = (try executor.read(graph.entropy), try executor.read(graph.draftEntropy))
         let heads = try graph.heads.map { try executor.read($0) }
-        let (tokens, width) = (model.shape.tokens, model.shape.embed)
-        let sigma = SigmaMap(maximum: model.shape.sigmaMax, tau: model.shape.sigmaTau)
+        let (tokens, width) = (stage.shape.tokens, stage.shape.embed)
         return labels.enumerated().map { row, label in
             func map(_ values: [Float]) -> [Double] { values[(row * tokens)..<((row + 1) * tokens)].map(Double.init) }
             var (error, relative) = ([Double](repeating: .nan, count: tokens), [Double](repeating: .nan, count: tokens))
@@ -102,20 +101,20 @@ final class LabelProbe {
 
     private func makeGraph(_ count: Int) throws -> ProbeGraph {
         let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
+        let scope = context.weights.scope(graph)
         let labels = try graph.input("analysis_labels", [count], .int32, grows: true)
         let drop = try graph.input("analysis_drop", [count], grows: true)
         var heads: [Tensor] = []
-        let (z, entropy) = try model.encode(
-            model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope
+        let (z, entropy) = try stage.encode(
+            stage.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope
         ) { qkv in
-            heads = try (0..<model.shape.heads).map { try graph.softmaxEntropy(ofHead: $0, qkv, model.shape) }
+            heads = try (0..<stage.shape.heads).map { try graph.softmaxEntropy(ofHead: $0, qkv, stage.shape) }
         }
-        let draft = try model.propose(z: z, scope)
+        let draft = try stage.propose(z: z, scope)
         for output in [z, entropy, draft.features, draft.entropy] + heads { graph.output(output) }
         let made = ProbeGraph(
             labels: labels, drop: drop, z: z, entropy: entropy, heads: heads, draft: draft.features,
-            draftEntropy: draft.entropy, executor: try memory.executor(graph))
+            draftEntropy: draft.entropy, executor: try context.memory.executor(graph))
         graphs[count] = made
         return made
     }
@@ -123,7 +122,7 @@ final class LabelProbe {
 
 extension Graph {
     /// The entropy map [L, R] of one head of a block's packed query, key and value [L, K + R, 3 D].
-    fileprivate func softmaxEntropy(ofHead head: Int, _ qkv: Tensor, _ shape: DriftARModel.Shape) throws -> Tensor {
+    fileprivate func softmaxEntropy(ofHead head: Int, _ qkv: Tensor, _ shape: LabelStage.Shape) throws -> Tensor {
         let size = shape.embed / shape.heads
         let parts = try (0..<3).map { part in
             let start = part * shape.embed + head * size

@@ -28,6 +28,10 @@ public struct ModelDiagnostics: Sendable {
     }
 
     let configuration: Configuration
+    /// The prior's largest deviation.
+    let sigmaMax: Double
+    /// The draft's output at r - draftShift is its proposal for r.
+    let draftShift: Int
     let settings: Settings
     let labels: [LabelDiagnostics]
     let unconditional: LabelDiagnostics
@@ -48,17 +52,19 @@ public struct ModelDiagnostics: Sendable {
         guard settings.perLabel > 0, settings.perLabel <= 16 else {
             throw ConfigurationError("per-label \(settings.perLabel): take 1 to 16")
         }
-        let chosen = settings.labels ?? Array(0..<configuration.classes)
+        let chosen = settings.labels ?? Array(0..<configuration.data.classes)
         guard !chosen.isEmpty else { throw ConfigurationError("labels: name at least one") }
-        if let wrong = chosen.first(where: { $0 < 0 || $0 >= configuration.classes }) {
-            throw ConfigurationError("label \(wrong): the model has the classes 0 to \(configuration.classes - 1)")
+        if let wrong = chosen.first(where: { $0 < 0 || $0 >= configuration.data.classes }) {
+            throw ConfigurationError("label \(wrong): the model has the classes 0 to \(configuration.data.classes - 1)")
         }
         let rendering = try Rendering(configuration, autoencoder: autoencoder)
         let state = try saved.load(into: DeviceMemory(device))
-        guard let model = state.model as? DriftARModel else {
-            throw ConfigurationError("model \(configuration.model.rawValue): only Drift-AR has entropies")
+        let model = state.model
+        let context = SamplingContext(StoredWeights(model.layout, buffer: "ema"), memory: state.memory)
+        guard let sigma = model.head.sigma, let probe = model.stage.probe(context, sigma: sigma) else {
+            throw ConfigurationError("model \(configuration.generatorName): no entropy sets the prior of its images")
         }
-        let probe = LabelProbe(model, memory: state.memory, weights: "ema", shift: configuration.draftShift)
+        (sigmaMax, draftShift) = (Double(sigma.maximum), configuration.stage.label?.draftShift ?? 0)
         let all = try probe(chosen + [nil])
         (labels, unconditional) = (Array(all.dropLast()), all[all.count - 1])
         let shown = Array(chosen.prefix(Self.shownLabels))
@@ -75,18 +81,17 @@ public struct ModelDiagnostics: Sendable {
     }
 
     /// Positions that the entropy says something of: E_1 is 0 by definition and left out.
-    var positions: Range<Int> { 1..<max(1, configuration.tokens) }
+    var positions: Range<Int> { 1..<max(1, configuration.data.tokens) }
 
     /// A property of all labels at the positions that count.
     func values(_ map: (LabelDiagnostics) -> [Double]) -> [Double] { labels.flatMap { map($0)[positions] } }
 
     /// Positions with a proposal, without the first.
     var pairs: [Pair] {
-        let shift = configuration.draftShift
         return labels.flatMap { label in
-            positions.filter { $0 >= shift }.map { position in
+            positions.filter { $0 >= draftShift }.map { position in
                 Pair(
-                    entropy: label.entropy[position], draftEntropy: label.draftEntropy[position - shift],
+                    entropy: label.entropy[position], draftEntropy: label.draftEntropy[position - draftShift],
                     error: label.error[position], relativeError: label.relativeError[position])
             }
         }

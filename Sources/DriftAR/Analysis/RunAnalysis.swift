@@ -29,12 +29,14 @@ public struct RunAnalysis: Sendable {
         let place = RunFolder(run)
         curves = Files.exists(place.metricsPath) ? try TrainingCurves(place.metricsPath) : nil
         let saved = try place.checkpoints.latest() == nil ? nil : SavedModel(run, weights: weights)
-        model = saved?.configuration.model == .driftAR ? saved : nil
-        lack = saved == nil ? "the run has no complete checkpoint yet" : "only Drift-AR has an encoder and a draft"
+        let generator = try saved?.configuration.makeGenerator()
+        let hasEntropy = generator?.stage.hasEntropy == true && generator?.head.sigma != nil
+        model = hasEntropy ? saved : nil
+        lack = saved == nil ? "the run has no complete checkpoint yet" : "no entropy sets the prior of its images"
         let isLogged = curves.map { !$0.steps.isEmpty } ?? false
         guard isLogged || model != nil else {
             throw DataError(
-                "nothing to analyse: metrics.jsonl has no step and there is no complete checkpoint of Drift-AR", at: run,
+                "nothing to analyse: metrics.jsonl has no step and there is no complete checkpoint of a model with entropies", at: run,
                 fix: "train first: driftgpu train --output \(run.shellQuoted)")
         }
         configuration = try saved?.configuration ?? (Files.exists(place.configurationPath) ? place.configuration() : nil)
@@ -113,7 +115,7 @@ public struct RunAnalysis: Sendable {
         })
         try show(figures.spread, on: &page, &files)
         page.section("Entropy and prediction error")
-        let shift = diagnostics.configuration.draftShift
+        let shift = diagnostics.draftShift
         page.paragraph(
             "How far what the draft proposes for a position is from the encoder's z there."
                 + (shift == 0 ? "" : " The draft's output at r − \(shift) is its proposal for r.")
@@ -133,8 +135,8 @@ public struct RunAnalysis: Sendable {
         if let model { parts.append("checkpoint \(Files.name(of: Files.parent(of: model.file.path))), weights \(weights)") }
         if let configuration {
             parts.append("preset \(configuration.preset)")
-            parts.append("\(configuration.classes) classes, \(configuration.tokens) tokens of \(configuration.tokenWidth) values, width \(configuration.embed)")
-            parts.append("groups of \(configuration.groups.rawValue), seed \(configuration.seed)")
+            parts.append("\(configuration.data.classes) classes, \(configuration.data.tokens) tokens of \(configuration.data.tokenWidth) values, width \(configuration.network.embed)")
+            parts.append("groups of \(configuration.loss.groups.rawValue), seed \(configuration.run.seed)")
         }
         if let diagnostics { parts.append(diagnostics.device) }
         return parts.joined(separator: " · ")
@@ -151,7 +153,7 @@ public struct RunAnalysis: Sendable {
     }
 
     private func ceiling(_ figures: EntropyFigures, of diagnostics: ModelDiagnostics) -> String {
-        let most = Double(diagnostics.configuration.sigmaMax)
+        let most = diagnostics.sigmaMax
         return "\(NumberText.fixed(figures.target.atCeiling * 100, 1)) % of the positions are at the ceiling (E of \(ModelDiagnostics.ceiling) or more), the mean is \(NumberText.fixed(figures.target.mean, 4)), that of single heads \(NumberText.fixed(figures.heads.mean, 4)); σ is \(NumberText.fixed(figures.meanSigma, 4)) in the mean, at most \(NumberText.short(most))"
     }
 

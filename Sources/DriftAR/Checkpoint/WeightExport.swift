@@ -18,7 +18,7 @@ public enum WeightExport {
         if !overwrite, Files.exists(path) {
             throw DataError("exists already", at: path, fix: "choose another --output, or replace it with --overwrite")
         }
-        let model = try saved.configuration.makeModel()
+        let model = try saved.configuration.makeGenerator()
         let source = saved.file
         let parts = try model.declarations.map { declaration in
             let header = try source.header(declaration.name)

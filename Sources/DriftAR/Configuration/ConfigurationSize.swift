@@ -6,31 +6,34 @@ extension Configuration {
 
     /// Elements of the largest tensors these settings ask for. Floating point: nothing here may overflow, whatever is set.
     func tensorSizes() -> [(name: String, elements: Double)] {
-        let tokens = Double(height / patch) * Double(width / patch)
-        let tokenWidth = Double(channels) * Double(patch) * Double(patch)
-        let embed = Double(embed)
-        let hidden = embed * Double(max(mlpRatio, 6))
-        let images = Double(labelsInStep) * Double(samplesPerLabel)
-        let blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(decoderDepth) + 2
+        let tokens = Double(data.height / data.patch) * Double(data.width / data.patch)
+        let tokenWidth = Double(data.channels) * Double(data.patch) * Double(data.patch)
+        let embed = Double(network.embed)
+        let hidden = embed * Double(max(network.mlpRatio, 6))
+        let images = Double(labelsInStep) * Double(run.samplesPerLabel)
+        let label = stage.label
+        let (encoderDepth, draftDepth, buffer) = (label?.encoderDepth ?? 0, label?.draftDepth ?? 0, label?.buffer ?? 0)
+        let blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(head.depth) + 2
         var sizes = [
             (
                 "parameters",
                 blocks * (6 * embed + 2 * hidden) * embed
-                    + (Double(classes) + 2 * tokens + Double(buffer) + 8 * tokenWidth) * embed
+                    + (Double(data.classes) + 2 * tokens + Double(buffer) + 8 * tokenWidth) * embed
             ),
             ("activations of a step", images * (tokens + Double(buffer)) * max(hidden, tokenWidth)),
         ]
-        if groups == .samples {
-            let real = Double(labelsInStep) * (Double(positives) + Double(unconditionalImages))
-            let group = Double(samplesPerLabel) + Double(positives) + Double(unconditionalImages)
-            sizes.append(("real images of a step", real * tokens * max(tokenWidth, features == .pixels ? 1 : hidden)))
-            sizes.append(("distances of a step", images * group * (features == .pixels ? 1 : tokens)))
+        if loss.groups == .samples {
+            let unconditional = head.dit == nil ? 0 : Double(loss.negatives)
+            let real = Double(labelsInStep) * (Double(loss.positives) + unconditional)
+            let group = Double(run.samplesPerLabel) + Double(loss.positives) + unconditional
+            sizes.append(("real images of a step", real * tokens * max(tokenWidth, loss.features == .pixels ? 1 : hidden)))
+            sizes.append(("distances of a step", images * group * (loss.features == .pixels ? 1 : tokens)))
         } else {
-            let compared = Double(positives) + Double(negatives) + 1
+            let compared = Double(loss.positives) + Double(loss.negatives) + 1
             sizes.append(("features of a step", images * compared * tokens * embed))
             sizes.append(("distances of a step", images * compared * tokens * tokens))
-            sizes.append(("positive-bank", Double(classes) * Double(positiveBank) * tokens * (bankContents == .tokens ? tokenWidth : embed)))
-            sizes.append(("negative-bank", Double(negativeBank) * tokens * embed))
+            sizes.append(("positive-bank", Double(data.classes) * Double(loss.positiveBank) * tokens * (loss.bankContents == .tokens ? tokenWidth : embed)))
+            sizes.append(("negative-bank", Double(loss.negativeBank) * tokens * embed))
         }
         return sizes
     }
@@ -41,10 +44,10 @@ extension Configuration {
             throw ConfigurationError(
                 "settings: \(name): about \(elements.formattedCount) numbers are more than any device holds; choose smaller sizes")
         }
-        let judged = Double(classes) * Double(onlineEvalImages) * Double(channels) * Double(height) * Double(width)
-        guard onlineEval == 0 || judged <= Double(Int32.max) else {
+        let judged = Double(data.classes) * Double(run.onlineEvalImages) * Double(data.channels) * Double(data.height) * Double(data.width)
+        guard run.onlineEval == 0 || judged <= Double(Int32.max) else {
             throw ConfigurationError(
-                "online-eval-images \(onlineEvalImages): too many to hold for each of \(classes) classes; take fewer")
+                "online-eval-images \(run.onlineEvalImages): too many to hold for each of \(data.classes) classes; take fewer")
         }
     }
 }

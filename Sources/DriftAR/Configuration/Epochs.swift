@@ -4,7 +4,7 @@ extension Configuration {
     /// Images of the data set that a step draws, its parts together: what counts towards an epoch. In `samples` groups these
     /// are the positives of every label, in `tokens` groups one image for each generated one.
     public var imagesPerStep: Double {
-        Double(labelsInStep) * Double(groups == .samples ? positives : samplesPerLabel) * Double(accumulate)
+        Double(labelsInStep) * Double(loss.groups == .samples ? loss.positives : run.samplesPerLabel) * Double(run.accumulate)
     }
 
     /// Steps of `epochs` epochs, rounded up. An epoch has passed when as many images were drawn as the data set has; they are
@@ -19,6 +19,6 @@ extension Configuration {
 
     /// The peak learning rate for a rate per 256 images: `rate` * effective batch / 256.
     public func learningRate(per256Images rate: Double) -> Double {
-        rate * Double(labelsInStep) * Double(samplesPerLabel) * Double(accumulate) / 256
+        rate * Double(labelsInStep) * Double(run.samplesPerLabel) * Double(run.accumulate) / 256
     }
 }

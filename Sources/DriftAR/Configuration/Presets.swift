@@ -23,8 +23,8 @@ extension Configuration {
 
     /// Throws where the preset is for data that the program does not carry and none is named.
     public func requireData() throws {
-        guard data.isEmpty, !Self.carriesData(preset), let own = Self.presets[preset] else { return }
-        let kind = own.channels == 16 ? "a folder of latents (driftgpu cache)" : "its images"
+        guard data.path.isEmpty, !Self.carriesData(preset), let own = Self.presets[preset] else { return }
+        let kind = own.data.channels == 16 ? "a folder of latents (driftgpu cache)" : "its images"
         throw ConfigurationError("preset \(preset): the program does not carry its data; name \(kind) with --data PATH")
     }
 
@@ -33,12 +33,11 @@ extension Configuration {
     /// force comes from single neighbours, the pictures are less noisy.
     package static var digits: Configuration {
         var digits = Configuration()
-        digits.sigmaMax = 1
-        digits.radii = [0.05, 0.2]
-        digits.positives = 64
-        digits.steps = 2000
-        digits.learningRate = 1e-3
-        digits.decayFraction = 0.5
+        digits.head.decoder?.sigmaMax = 1
+        digits.loss.radii = [0.05, 0.2]
+        digits.loss.positives = 64
+        digits.run.steps = 2000
+        (digits.optimizer.learningRate, digits.optimizer.decayFraction) = (1e-3, 0.5)
         return digits
     }
 
@@ -46,16 +45,15 @@ extension Configuration {
     package static var digitsDrift: Configuration {
         var drift = Configuration()
         drift.preset = "digits-drift"
-        drift.model = .dit
-        (drift.embed, drift.heads, drift.decoderDepth) = (64, 4, 3)
-        (drift.rope, drift.qkNorm, drift.swiglu) = (true, true, true)
-        drift.radii = [0.05, 0.2]
-        (drift.samplesPerLabel, drift.positives, drift.negatives) = (16, 96, 8)
-        drift.guidanceMax = 2
-        drift.labelDrop = 0.05
-        drift.steps = 2000
-        drift.learningRate = 2e-3
-        drift.decayFraction = 0.5
+        drift.adopt(.dit)
+        drift.head.dit?.rope = true
+        drift.head.dit?.qkNorm = true
+        drift.head.dit?.swiglu = true
+        drift.head.dit?.guidanceMax = 2
+        (drift.network.embed, drift.network.heads, drift.head.depth) = (64, 4, 3)
+        (drift.loss.radii, drift.loss.positives, drift.loss.negatives) = ([0.05, 0.2], 96, 8)
+        (drift.run.steps, drift.run.samplesPerLabel, drift.run.labelDrop) = (2000, 16, 0.05)
+        (drift.optimizer.learningRate, drift.optimizer.decayFraction) = (2e-3, 0.5)
         return drift
     }
 
@@ -64,11 +62,10 @@ extension Configuration {
     private static var mnistDrift: Configuration {
         var drift = digitsDrift
         drift.preset = "mnist-drift"
-        (drift.height, drift.width, drift.patch) = (28, 28, 4)
-        (drift.embed, drift.decoderDepth) = (128, 4)
-        drift.radii = [0.02, 0.05, 0.2]
-        drift.positives = 256
-        drift.steps = 3000
+        (drift.data.height, drift.data.width, drift.data.patch) = (28, 28, 4)
+        (drift.network.embed, drift.head.depth) = (128, 4)
+        (drift.loss.radii, drift.loss.positives) = ([0.02, 0.05, 0.2], 256)
+        drift.run.steps = 3000
         return drift
     }
 
@@ -78,12 +75,11 @@ extension Configuration {
     private static var mnist: Configuration {
         var mnist = digits
         mnist.preset = "mnist"
-        (mnist.height, mnist.width, mnist.patch) = (28, 28, 4)
-        mnist.embed = 96
-        mnist.radii = [0.02, 0.05, 0.2]
-        mnist.positives = 256
-        mnist.steps = 6000
-        mnist.learningRate = 2e-3
+        (mnist.data.height, mnist.data.width, mnist.data.patch) = (28, 28, 4)
+        mnist.network.embed = 96
+        (mnist.loss.radii, mnist.loss.positives) = ([0.02, 0.05, 0.2], 256)
+        mnist.run.steps = 6000
+        mnist.optimizer.learningRate = 2e-3
         return mnist
     }
 
@@ -92,14 +88,19 @@ extension Configuration {
     private static func imageNet(_ name: String, embed: Int, heads: Int, depth: Int) -> Configuration {
         var imageNet = Configuration()
         imageNet.preset = name
-        (imageNet.channels, imageNet.height, imageNet.width, imageNet.patch) = (16, 16, 16, 1)
-        imageNet.classes = 1000
-        (imageNet.embed, imageNet.heads, imageNet.encoderDepth, imageNet.decoderDepth) = (embed, heads, depth, depth)
-        (imageNet.draftDepth, imageNet.buffer, imageNet.dropout) = (6, 64, 0.1)
-        (imageNet.sigmaMax, imageNet.radii) = (1, [0.05, 0.2])
-        (imageNet.labelsPerStep, imageNet.samplesPerLabel, imageNet.positives) = (8, 16, 64)
-        (imageNet.steps, imageNet.warmupSteps, imageNet.learningRate, imageNet.ema) = (200_000, 5000, 2e-4, 0.9999)
-        (imageNet.logEvery, imageNet.sampleEvery, imageNet.checkpointEvery) = (50, 2000, 2000)
+        (imageNet.data.channels, imageNet.data.height, imageNet.data.width, imageNet.data.patch) = (16, 16, 16, 1)
+        imageNet.data.classes = 1000
+        (imageNet.network.embed, imageNet.network.heads, imageNet.network.dropout) = (embed, heads, 0.1)
+        imageNet.stage.label?.encoderDepth = depth
+        imageNet.stage.label?.draftDepth = 6
+        imageNet.stage.label?.buffer = 64
+        imageNet.head.depth = depth
+        imageNet.head.decoder?.sigmaMax = 1
+        (imageNet.loss.radii, imageNet.loss.positives) = ([0.05, 0.2], 64)
+        (imageNet.run.labelsPerStep, imageNet.run.samplesPerLabel) = (8, 16)
+        (imageNet.optimizer.warmupSteps, imageNet.optimizer.learningRate, imageNet.optimizer.ema) = (5000, 2e-4, 0.9999)
+        imageNet.run.steps = 200_000
+        (imageNet.run.logEvery, imageNet.run.sampleEvery, imageNet.run.checkpointEvery) = (50, 2000, 2000)
         return imageNet
     }
 }

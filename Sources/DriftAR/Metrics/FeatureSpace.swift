@@ -51,16 +51,15 @@ public struct PhiFeatures: FeatureSpace {
     }
 
     public func features(of images: Dataset) throws -> ImageFeatures {
-        let (channels, height, width, patch) = (configuration.channels, configuration.height, configuration.width, configuration.patch)
+        let (channels, height, width, patch) = (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch)
         guard images.shape[1...] == [channels, height, width] else {
             throw DataError(
                 "the model takes images of \(channels) x \(height) x \(width), not \(images.channels) x \(images.height) x \(images.width)",
                 at: "phi", fix: "give images of the model's size")
         }
-        guard let model = state.model as? DriftARModel else {
-            throw ConfigurationError("features phi: only Drift-AR has them; take others")
+        guard let (graph, input, output) = try Self.graph(state.model, configuration) else {
+            throw ConfigurationError("features phi: the head \(state.model.head.kind) has none; take others")
         }
-        let (graph, input, output) = try Self.graph(model, configuration)
         let executor = try state.memory.executor(graph)
         let quarters = Quarters(rows: height / patch, columns: width / patch)
         let embed = output.shape[2]
@@ -79,16 +78,16 @@ public struct PhiFeatures: FeatureSpace {
 
     private static let batch = 128
 
-    /// The graph that makes the features [batch, R, D] of a batch of images.
+    /// The graph that makes the features [batch, R, D] of a batch of images; nil where the head has none.
     static func graph(
-        _ model: DriftARModel, _ configuration: Configuration
-    ) throws -> (graph: Graph, images: Tensor, features: Tensor) {
+        _ model: Generator, _ configuration: Configuration
+    ) throws -> (graph: Graph, images: Tensor, features: Tensor)? {
         let graph = Graph()
         let scope = ParameterScope(graph, model.layout, storage: "ema")
         // The name is no other graph's: storages are shared by name.
         let images = try graph.input(
-            "phi_images", [batch, configuration.channels, configuration.height, configuration.width])
-        let features = try model.features(graph.patchify(images, patch: configuration.patch), scope)
+            "phi_images", [batch, configuration.data.channels, configuration.data.height, configuration.data.width])
+        guard let features = try model.head.features(graph.patchify(images, patch: configuration.data.patch), scope) else { return nil }
         graph.output(features)
         return (graph, images, features)
     }

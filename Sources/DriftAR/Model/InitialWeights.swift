@@ -27,8 +27,10 @@ public struct InitialWeights: Sendable {
     }
 
     /// The values of `entry` in the file, nil where they are to be drawn.
-    mutating func take(_ entry: ParameterLayout.Entry, from file: SafeTensorsFile) throws -> [Float]? {
-        guard !DriftARModel.isFrozen(entry.name) else {
+    mutating func take(
+        _ entry: ParameterLayout.Entry, of declaration: ParameterDeclaration, from file: SafeTensorsFile
+    ) throws -> [Float]? {
+        guard declaration.training != .never else {
             copied.append(entry.name)
             return nil
         }

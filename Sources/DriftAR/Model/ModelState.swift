@@ -3,10 +3,10 @@ import DriftGPU
 
 /// A model's parameters on a device, and what training keeps beside them.
 public final class ModelState {
-    public let model: any ImageModel
+    public let model: Generator
     public let memory: DeviceMemory
 
-    public init(_ model: any ImageModel, memory: DeviceMemory) {
+    public init(_ model: Generator, memory: DeviceMemory) {
         self.model = model
         self.memory = memory
     }
@@ -20,8 +20,8 @@ public final class ModelState {
         // The device refuses what is too large before the host allocates as much.
         for name in ["parameters", "ema"] { try memory.reserve(model.layout.storage(name)) }
         let parameters = model.layout.storage("parameters")
-        try model.layout.forEachInitialValue(of: model.declarations, seed: seed) { entry in
-            try weights.flatMap { try initial?.take(entry, from: $0) }
+        try model.layout.forEachInitialValue(of: model.declarations, seed: seed) { declaration, entry in
+            try weights.flatMap { try initial?.take(entry, of: declaration, from: $0) }
         } earlier: { entry in
             try memory.read(Float.self, from: parameters, at: entry.offset, count: entry.count)
         } body: { entry, values in

@@ -17,14 +17,31 @@ public struct ParameterDeclaration: Sendable {
         case copy(String)
     }
 
+    /// When a parameter is trained.
+    public enum Training: Sendable, Hashable {
+        case always
+        /// Not in the second phase.
+        case firstPhase
+        /// It has no gradient: it stays the copy it starts as.
+        case never
+    }
+
     public let name: String
     public let shape: [Int]
     public let initial: Initial
+    public private(set) var training = Training.always
 
     public init(_ name: String, _ shape: [Int], _ initial: Initial) {
         self.name = name
         self.shape = shape
         self.initial = initial
+    }
+
+    /// The same parameter, trained at other times.
+    func trained(_ training: Training) -> ParameterDeclaration {
+        var declaration = self
+        declaration.training = training
+        return declaration
     }
 
     static func linear(_ name: String, _ input: Int, _ output: Int, _ weight: Initial = .fanIn) -> [ParameterDeclaration] {

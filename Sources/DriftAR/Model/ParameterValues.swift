@@ -19,13 +19,13 @@ extension ParameterLayout {
     /// Hands the same to `body`, one parameter after the other. Where `given` has values for a parameter, it takes those.
     /// `earlier` is asked for those of a parameter that `body` has had.
     func forEachInitialValue(
-        of declarations: [ParameterDeclaration], seed: UInt64, given: (Entry) throws -> [Float]? = { _ in nil },
+        of declarations: [ParameterDeclaration], seed: UInt64, given: (ParameterDeclaration, Entry) throws -> [Float]? = { _, _ in nil },
         earlier: (Entry) throws -> [Float], body: (Entry, [Float]) throws -> Void
     ) throws {
         let random = Philox(seed: seed)
         for (index, declaration) in declarations.enumerated() {
             guard let entry = self[declaration.name] else { continue }
-            if let taken = try given(entry) {
+            if let taken = try given(declaration, entry) {
                 try body(entry, taken)
                 continue
             }

@@ -19,7 +19,7 @@ extension Configuration {
     /// kernels is there once. Throws a `GraphError` for settings that make no model.
     public func graphs(of use: ModelUse) throws -> [Graph] {
         switch use {
-        case .training: try trainingVariants.flatMap { try $0.trainingGraphs(form: drawsLatents ? .moments(scale: 1) : .pixels) }
+        case .training: try trainingVariants.flatMap { try $0.trainingGraphs(form: data.areLatents ? .moments(scale: 1) : .pixels) }
         case .sampling: try samplingGraphs()
         case .judging: try judgingGraphs()
         case .autoencoder: try Autoencoder.graphs(VAE(VAE.Shape()), count: 1, height: 256, width: 256)
@@ -29,44 +29,42 @@ extension Configuration {
     /// These settings, and with each of what changes the kernels.
     private var trainingVariants: [Configuration] {
         var (everyImage, checkpointing, accumulating) = (self, self, self)
-        everyImage.encodeOnce = false
-        checkpointing.gradCheckpointing = true
-        accumulating.accumulate = 2
+        everyImage.stage.label?.encodeOnce = false
+        checkpointing.run.gradCheckpointing = true
+        accumulating.run.accumulate = 2
         return [self, everyImage, checkpointing, accumulating]
     }
 
     private func trainingGraphs(form: ImageForm) throws -> [Graph] {
-        let model = try makeModel()
+        let model = try makeGenerator()
         return try [false, true].flatMap { isSecond in
-            let step = try TrainingGraph(model, self, imageCount: classes, form: form, isSecondPhase: isSecond)
-            guard accumulate > 1 else { return [step.graph] }
-            return [step.graph, try AccumulatedStep(model, self, part: step, isSecondPhase: isSecond).graph]
+            let part = try PartGraph(model, self, imageCount: data.classes, form: form, isSecondPhase: isSecond)
+            return [part.graph, try UpdateGraph(model, self, part: part, isSecondPhase: isSecond).graph]
         }
     }
 
     private func samplingGraphs() throws -> [Graph] {
-        let model = try makeModel()
-        let weights = evalWeights.buffer
-        let batches = [(labels: 1, perLabel: 1), (labels: min(10, classes), perLabel: 16)]
-        let plain = try model.sourceGraphs(batches, weights: weights)
-        guard let driftAR = model as? DriftARModel else { return plain }
+        let model = try makeGenerator()
+        let weights = run.evalWeights.buffer
+        let sizes = [(1, 1), (min(10, data.classes), 16)].map { DrawingGraph.Size(labels: $0, perLabel: $1) }
+        let plain = try model.drawingGraphs(sizes, weights: weights)
+        guard model.stage.hasEntropy else { return plain }
+        let stored = StoredWeights(model.layout, buffer: weights)
         return try plain
-            + batches.flatMap { labels, perLabel in
+            + sizes.flatMap { size in
                 try [(true, false), (false, true), (true, true)].map { isGuided, isMerged in
-                    let batch = ImageDecoder.Batch(labels: labels, perLabel: perLabel, isGuided: isGuided, isMerged: isMerged)
-                    return try ImageDecoder.graph(driftAR, weights: weights, batch).graph
-                } + SpeculativeLoop.graphs(driftAR, weights: weights, labels: labels, perLabel: perLabel, Speculation())
+                    try DrawingGraph(model, stored, DrawingGraph.Batch(size, isGuided: isGuided, isMerged: isMerged)).graph
+                } + model.stage.speculativeGraphs(size, Speculation(), stored)
             }
     }
 
     private func judgingGraphs() throws -> [Graph] {
         let classifier = try ImageClassifier(
-            ImageClassifier.Shape(channels: channels, height: height, width: width, classes: max(2, classes)))
+            ImageClassifier.Shape(channels: data.channels, height: data.height, width: data.width, classes: max(2, data.classes)))
         let judges = [
             try ClassifierStep(classifier, ClassifierTraining()).graph,
             try FittedClassifier.graph(classifier, batch: FittedClassifier.batch).graph,
         ]
-        guard let driftAR = try makeModel() as? DriftARModel else { return judges }
-        return judges + [try PhiFeatures.graph(driftAR, self).graph]
+        return judges + [try PhiFeatures.graph(makeGenerator(), self)?.graph].compactMap { $0 }
     }
 }

@@ -4,8 +4,10 @@ import DriftReport
 extension Configuration {
     /// What a run draws while it trains: the grid of samples, and the images that are judged.
     var drawings: [Sampler.Drawing] {
-        var drawings = [Sampler.Drawing(labels: min(10, classes), perLabel: 10)]
-        if onlineEval > 0 { drawings.append(Sampler.Drawing(labels: classes, perLabel: onlineEvalImages)) }
+        var drawings = [Sampler.Drawing(labels: min(10, data.classes), perLabel: 10)]
+        if run.onlineEval > 0 {
+            drawings.append(Sampler.Drawing(labels: data.classes, perLabel: run.onlineEvalImages))
+        }
         return drawings
     }
 
@@ -13,7 +15,7 @@ extension Configuration {
     var sampleBatch: Int { min(256, max(16, batch)) }
 }
 
-extension Configuration.Weights {
+extension RunSettings.Weights {
     /// The flat buffer they lie in.
     var buffer: String { self == .ema ? "ema" : "parameters" }
 }
@@ -31,9 +33,9 @@ extension TrainingRun {
         try sampler.reset()
         let labels = Array(0..<judges.classCount)
         let tokens = try sampler.tokens(
-            labels: labels, perLabel: configuration.onlineEvalImages, seed: configuration.seed)
+            labels: labels, perLabel: configuration.run.onlineEvalImages, seed: configuration.run.seed)
         let samples = try SampleSet(
-            tokens: tokens, labels: labels, perLabel: configuration.onlineEvalImages, configuration: configuration
+            tokens: tokens, labels: labels, perLabel: configuration.run.onlineEvalImages, configuration: configuration
         ).dataset(classNames: judges.classNames)
         let figures = try ImageFigures(of: samples, against: judges)
         var result = [("accuracy", figures.accuracy)]

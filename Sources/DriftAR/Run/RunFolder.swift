@@ -163,7 +163,7 @@ public struct SavedModel: Sendable {
 
     /// The model on a device, its weights in the buffer `ema`.
     public func load(into memory: DeviceMemory) throws -> ModelState {
-        let state = ModelState(try configuration.makeModel(), memory: memory)
+        let state = ModelState(try configuration.makeGenerator(), memory: memory)
         try check(state.model.declarations)
         try state.load(file, into: "ema")
         return state

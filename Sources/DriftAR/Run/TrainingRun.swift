@@ -35,14 +35,14 @@ public struct TrainingRun {
     ) throws {
         try configuration.validate()
         rendering = try Rendering(configuration, autoencoder: autoencoder)
-        guard device.precision == configuration.precision else {
+        guard device.precision == configuration.run.precision else {
             throw ConfigurationError(
-                "precision \(configuration.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
+                "precision \(configuration.run.precision.rawValue): the device was opened for \(device.precision.rawValue); open it with the run's precision")
         }
-        folder = RunFolder(path, keep: configuration.keepCheckpoints)
+        folder = RunFolder(path, keep: configuration.run.keepCheckpoints)
         // Before the folder is looked at: what another process is about to write must not be missed.
         let early = Files.isFolder(path) ? try FolderLock(path) : nil
-        let state = ModelState(try configuration.makeModel(), memory: DeviceMemory(device))
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         let latest = try folder.checkpoints.latest()
         try folder.check(existing)
         let known = limits ?? TrainingMemory.Limits(device)
@@ -51,17 +51,17 @@ public struct TrainingRun {
         try memory.check(known)
         // What the driver refuses is better said with what would help than by the buffer, in the middle of it.
         if limits == nil, !device.gives(memory.largest.bytes) { try memory.check(TrainingMemory.Limits(device)) }
-        guard configuration.onlineEval == 0 || data.form == .pixels else {
+        guard configuration.run.onlineEval == 0 || data.form == .pixels else {
             throw ConfigurationError(
-                "online-eval \(configuration.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
+                "online-eval \(configuration.run.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
         }
-        judges = configuration.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
+        judges = configuration.run.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
         if existing == .resume || existing == .resumeIfAny, let latest, let early {
             initialWeights = nil
             lock = early
             trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
         } else {
-            initialWeights = try state.initialize(seed: configuration.seed, from: weights)
+            initialWeights = try state.initialize(seed: configuration.run.seed, from: weights)
             trainer = try Trainer(configuration, state: state, data: data)
             // Only now: settings that cannot be trained must not cost the run that stands here.
             try Files.makeFolder(path)
@@ -77,7 +77,7 @@ public struct TrainingRun {
         try Files.makeFolder(folder.samplesPath)
         try AtomicFile.write(Array(configuration.json()), to: folder.configurationPath)
         sampler = Sampler(
-            state.model, memory: state.memory, weights: configuration.evalWeights.buffer,
+            state.model, memory: state.memory, weights: configuration.run.evalWeights.buffer,
             batchLimit: configuration.sampleBatch)
     }
 
@@ -96,16 +96,16 @@ public struct TrainingRun {
         var saving = CheckpointTurns(isSaved: trainer.step > 0)
         var skipped = SkippedSteps(step: trainer.step, counted: try trainer.countedSteps())
         // How often it is looked whether steps count: that waits for the device.
-        let limit = configuration.stopAfterSkipped
-        let interval = limit > 0 ? min(configuration.logEvery, limit) : configuration.logEvery
-        while trainer.step < configuration.steps {
+        let limit = configuration.run.stopAfterSkipped
+        let interval = limit > 0 ? min(configuration.run.logEvery, limit) : configuration.run.logEvery
+        while trainer.step < configuration.run.steps {
             try trainer.advance()
             let step = trainer.step
             trainer.data.broken.takeReasons().forEach(progress.message)
-            let isLast = step == configuration.steps
+            let isLast = step == configuration.run.steps
             let isStopped = shouldStop() && !isLast
             saving.step(
-                isDue: isLast || shouldSave() || (configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0),
+                isDue: isLast || shouldSave() || (configuration.run.checkpointEvery > 0 && step % configuration.run.checkpointEvery == 0),
                 isLast: isLast || isStopped)
             if saving.needsCount || step % interval == 0 {
                 skipped.observe(step: step, counted: try trainer.countedSteps(), last: try trainer.lastStepCounted())
@@ -116,8 +116,8 @@ public struct TrainingRun {
                     throw diverged("its last \(skipped.inARow) steps were skipped, their loss was not finite", suspect: saving.unconfirmed)
                 }
             }
-            let isJudged = configuration.onlineEval > 0 && (step % configuration.onlineEval == 0 || isLast)
-            if step == 1 || step % configuration.logEvery == 0 || isLast || isJudged {
+            let isJudged = configuration.run.onlineEval > 0 && (step % configuration.run.onlineEval == 0 || isLast)
+            if step == 1 || step % configuration.run.logEvery == 0 || isLast || isJudged {
                 // Before anything is drawn on the same memory: that overwrites what the step left.
                 let metrics = try trainer.metrics()
                 if isJudged { judged = try evaluate() }
@@ -129,7 +129,7 @@ public struct TrainingRun {
                 }
             }
             progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
-            if isLast || (configuration.sampleEvery > 0 && step % configuration.sampleEvery == 0) { try writeSamples() }
+            if isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) { try writeSamples() }
             if saving.isTurn(afterSkipped: skipped.inARow > 0) {
                 try log.sync()
                 guard try trainer.hasFiniteWeights() else {
@@ -154,9 +154,9 @@ public struct TrainingRun {
         let remedy: String
         if let good = steps.last(where: { $0 != suspect }) {
             let first = suspect.map { steps.contains($0) ? "remove \(folder.checkpoints.folder(of: $0)), then " : "" } ?? ""
-            remedy = "\(first)go on from step \(good) with --resume and a smaller --lr than \(trainer.configuration.learningRate)"
+            remedy = "\(first)go on from step \(good) with --resume and a smaller --lr than \(trainer.configuration.optimizer.learningRate)"
         } else {
-            remedy = "start again with --overwrite and a smaller --lr than \(trainer.configuration.learningRate)"
+            remedy = "start again with --overwrite and a smaller --lr than \(trainer.configuration.optimizer.learningRate)"
         }
         return DataError("diverged at step \(trainer.step): \(reason)", at: folder.path, fix: remedy)
     }
@@ -165,8 +165,8 @@ public struct TrainingRun {
     public func writeSamples(perLabel: Int = 10) throws {
         let configuration = trainer.configuration
         try sampler.reset()
-        let labels = Array(0..<min(10, configuration.classes))
-        let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.seed)
+        let labels = Array(0..<min(10, configuration.data.classes))
+        let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.run.seed)
         let (pixels, shape) = try rendering(tokens)
         let picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / shape[2]))
         let digits = String(trainer.step)

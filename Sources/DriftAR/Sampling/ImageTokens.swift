@@ -9,7 +9,7 @@ func clampedPixel(_ value: Float) -> Float { value.isFinite ? min(max(value, -1)
 /// Image tokens [N, R, C] as [N, channels, height, width]. A token holds a patch as (channel, row, column), rows of patches
 /// first.
 func planes(fromTokens tokens: [Float], _ configuration: Configuration) -> [Float] {
-    let (channels, height, width, patch) = (configuration.channels, configuration.height, configuration.width, configuration.patch)
+    let (channels, height, width, patch) = (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch)
     let size = channels * height * width
     guard size > 0 else { return [] }
     let columns = width / patch
@@ -21,7 +21,7 @@ func planes(fromTokens tokens: [Float], _ configuration: Configuration) -> [Floa
                     let token = (y / patch) * columns + x / patch
                     let within = (channel * patch + y % patch) * patch + x % patch
                     result[image * size + (channel * height + y) * width + x] =
-                        tokens[image * size + token * configuration.tokenWidth + within]
+                        tokens[image * size + token * configuration.data.tokenWidth + within]
                 }
             }
         }

@@ -10,7 +10,7 @@ extension Sampler {
     /// What a sampler will have allocated after the given drawings, each from newly encoded labels: its storages, without
     /// those in `known`, and the largest of its graphs' arenas.
     static func planned(
-        _ drawings: [Drawing], model: any ImageModel, weights: String, batchLimit: Int, traits: DeviceTraits,
+        _ drawings: [Drawing], model: Generator, weights: String, batchLimit: Int, traits: DeviceTraits,
         gemm: any GEMMProvider, known: Set<String>
     ) throws -> (storages: [Storage], arenaBytes: Int) {
         var batches: Set<Drawing> = []
@@ -22,9 +22,9 @@ extension Sampler {
                 }
             }
         }
-        let graphs = try model.sourceGraphs(batches.map { ($0.labels, $0.perLabel) }, weights: weights)
+        let graphs = try model.drawingGraphs(batches.map { .init(labels: $0.labels, perLabel: $0.perLabel) }, weights: weights)
         let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
-        let storages = Storage.allocated(for: schedules.flatMap(\.storages.values) + model.sourceStorages)
+        let storages = Storage.allocated(for: schedules.flatMap(\.storages.values) + model.drawingStorages)
         return (storages.filter { !known.contains($0.name) }, schedules.map(\.plan.arenaBytes).max() ?? 0)
     }
 

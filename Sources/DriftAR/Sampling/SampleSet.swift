@@ -24,7 +24,7 @@ public struct SampleSet: Sendable {
     ) {
         self.init(
             pixels: images(fromTokens: tokens, configuration),
-            shape: [labels.count * perLabel, configuration.channels, configuration.height, configuration.width],
+            shape: [labels.count * perLabel, configuration.data.channels, configuration.data.height, configuration.data.width],
             labels: labels, perLabel: perLabel, configuration: configuration, settings: settings)
     }
 

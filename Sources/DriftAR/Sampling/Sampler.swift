@@ -8,42 +8,41 @@ import DriftGPU
 /// is drawn in the same run, and in whatever batches. Only the rounds of an iterative speculative loop depend on what came
 /// before.
 public final class Sampler {
-    public let model: any ImageModel
+    public let model: Generator
     public let memory: DeviceMemory
     /// Where the time went.
     public let clock = SamplingClock()
     private let batchLimit: Int
-    private let source: any ImageSource
-    private var driftAR: DriftARSource? { source as? DriftARSource }
+    private let generation: any GenerationLoop
 
     /// `weights`: the flat buffer to sample from, `ema` or `parameters`. `batchLimit`: most images in one decoder pass.
-    public init(_ model: any ImageModel, memory: DeviceMemory, weights: String = "ema", batchLimit: Int = 256) {
+    public init(_ model: Generator, memory: DeviceMemory, weights: String = "ema", batchLimit: Int = 256) {
         self.model = model
         self.memory = memory
         self.batchLimit = max(1, batchLimit)
-        source = model.source(memory: memory, weights: weights, clock: clock)
+        generation = model.loop(SamplingContext(StoredWeights(model.layout, buffer: weights), memory: memory, clock: clock))
     }
 
     /// Forgets the encoded labels and what the speculative loop has seen; to be called when the weights have changed.
-    public func reset() throws { try source.reset() }
+    public func reset() throws { try generation.reset() }
 
     /// Keeps the conditions of labels across runs in a file. Throws when the file belongs to other weights or another device,
     /// or is damaged, and where the model has no encoder.
     public func cacheLabels(in place: LabelCache.Place) throws {
-        guard let driftAR else {
+        guard let encoder = generation.encoder else {
             throw ConfigurationError("label-cache: the model has no encoder whose results could be kept; leave it out")
         }
-        try clock.measure(.encode) { try driftAR.encoder.use(place) }
+        try clock.measure(.encode) { try encoder.use(place) }
     }
 
     /// Labels that went through the encoder, and those that came from the cache's file.
-    public var labelCounts: (encoded: Int, read: Int) { driftAR?.encoder.counts ?? (0, 0) }
+    public var labelCounts: (encoded: Int, read: Int) { generation.encoder?.counts ?? (0, 0) }
 
     /// What the speculative loop reports of the batches drawn with it since the last `reset`.
-    public var speculativeFigures: SpeculativeFigures { driftAR?.loop.figures ?? SpeculativeFigures() }
+    public var speculativeFigures: SpeculativeFigures { generation.speculation?.figures ?? SpeculativeFigures() }
 
-    /// Of Drift-AR.
-    package var loop: SpeculativeLoop? { driftAR?.loop }
+    /// The speculative loop, where the model has a draft.
+    package var loop: SpeculativeLoop? { generation.speculation }
 
     /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
     /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. DiT takes `cfg` as an
@@ -76,22 +75,22 @@ public final class Sampler {
         let labelsAtOnce = min(labels.count, max(1, batchLimit / perLabel))
         for start in stride(from: 0, to: labels.count, by: labelsAtOnce) {
             let part = Array(labels[start..<min(start + labelsAtOnce, labels.count)])
-            try source.prepare(part, cfg: cfg, speculation: speculation)
+            try generation.prepare(part, cfg: cfg, speculation: speculation)
             for first in stride(from: 0, to: perLabel, by: batchLimit) {
                 let images = first..<(first + min(batchLimit, perLabel - first))
-                result += try source.draw(part, images: images, cfg: cfg, speculation: speculation) { round in
+                result += try generation.draw(part, images: images, cfg: cfg, speculation: speculation) { round in
                     noise(part, images, round)
                 }
             }
         }
-        try source.finish()
+        try generation.finish()
         return result
     }
 
-    /// z [R, D] and entropy [R] of a label of Drift-AR; nil is the unconditional one.
-    package func condition(_ label: Int?) throws -> Condition {
-        guard let driftAR else { throw GraphError("label \(label ?? -1): the model has no encoder") }
-        return try driftAR.encoder.condition(label)
+    /// z [R, D] and entropy [R] of a label; nil is the unconditional one.
+    package func condition(_ label: Int?) throws -> LabelCondition {
+        guard let encoder = generation.encoder else { throw GraphError("label \(label ?? -1): the model has no encoder") }
+        return try encoder.condition(label)
     }
 
     static let stream: UInt32 = 0x2004_0000

@@ -73,7 +73,7 @@ public struct ToyRun {
         var optimizer = AdamW()
         (optimizer.weightDecay, optimizer.maxNorm, optimizer.beta2) = (0, 0, 0.99)
         optimizer.averageDecay = 0.98
-        try TrainingGraph.optimize(
+        try UpdateGraph.optimize(
             graph, layout, optimizer, active: Set(layout.entries.map(\.name)), loss: loss, learningRate: learningRate,
             flagsName: "flags")
         graph.output(loss)

@@ -8,6 +8,7 @@ final class RealImages {
     let storedCount: Int
     private let data: ImageSet
     private let configuration: Configuration
+    private let needs: StepNeeds
     private let memory: DeviceMemory
     /// Nil where the images stay on the device.
     private var loader: ImageLoader?
@@ -18,23 +19,25 @@ final class RealImages {
     private var waitedBefore = Duration.zero
     private var stepsSinceMetrics = 0
 
-    init(_ data: ImageSet, _ configuration: Configuration, memory: DeviceMemory) throws {
-        (self.data, self.configuration, self.memory) = (data, configuration, memory)
+    init(_ data: ImageSet, _ configuration: Configuration, _ needs: StepNeeds, memory: DeviceMemory) throws {
+        (self.data, self.configuration, self.needs, self.memory) = (data, configuration, needs, memory)
         let maxAllocation = memory.device.allocationLimit
-        isResident = try configuration.resident.keeps(data, maxAllocation: maxAllocation)
-        storedCount = try Self.storedCount(data, configuration, maxAllocation: maxAllocation)
+        isResident = try configuration.data.resident.keeps(data, maxAllocation: maxAllocation)
+        storedCount = try Self.storedCount(data, configuration, needs, maxAllocation: maxAllocation)
         let values = storedCount * data.valueCount
         room = isResident ? nil : memory.room(ImageLoader.depth * values)
         if isResident { try send() }
     }
 
     /// Rows of the image storage of a run, each of `data.valueCount` floats, on a device of that largest buffer.
-    static func storedCount(_ data: ImageSet, _ configuration: Configuration, maxAllocation: Int) throws -> Int {
-        try configuration.resident.keeps(data, maxAllocation: maxAllocation)
-            ? data.residentRows : StepDraw.imageCount(configuration)
+    static func storedCount(
+        _ data: ImageSet, _ configuration: Configuration, _ needs: StepNeeds, maxAllocation: Int
+    ) throws -> Int {
+        try configuration.data.resident.keeps(data, maxAllocation: maxAllocation)
+            ? data.residentRows : StepPlan.imageCount(needs, labels: configuration.labelsInStep)
     }
 
-    private var storage: Storage { TrainingGraph.imageStorage(count: storedCount, values: data.valueCount) }
+    private var storage: Storage { PartGraph.imageStorage(count: storedCount, values: data.valueCount) }
 
     private func send() throws {
         for isFlipped in data.augmentation.flip ? [false, true] : [false] {
@@ -47,10 +50,10 @@ final class RealImages {
 
     /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay; steps
     /// then come one after the other.
-    func rows(of draw: StepDraw, step: Int) throws -> [Int32] {
+    func rows(of draw: StepPlan, step: Int) throws -> [Int32] {
         guard let room else { return draw.images.map { Int32(data.residentRow($0)) } }
-        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step, room: room) { [configuration, data] step in
-            try StepDraw(configuration, data.index, data.augmentation, step: step).images
+        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step, room: room) { [configuration, needs, data] step in
+            try StepPlan(configuration, needs, data.index, data.augmentation, step: step).images
         }
         self.loader = loader
         stepsSinceMetrics += 1
@@ -73,7 +76,7 @@ final class RealImages {
         if let loader {
             let time = (loader.waited - waitedBefore).components
             let milliseconds = Double(time.seconds) * 1000 + Double(time.attoseconds) * 1e-15
-            result.append(("data_wait", milliseconds * Double(configuration.accumulate) / Double(max(1, stepsSinceMetrics))))
+            result.append(("data_wait", milliseconds * Double(configuration.run.accumulate) / Double(max(1, stepsSinceMetrics))))
             (waitedBefore, stepsSinceMetrics) = (loader.waited, 0)
         }
         if data.mayBreak { result.append(("broken_images", Double(data.broken.count))) }

@@ -7,12 +7,12 @@ public struct LearningRate: Sendable {
     public var minimum: Double
     public var warmup: Double
     public var total: Double
-    public var kind: Configuration.LearningRateSchedule
+    public var kind: OptimizerSettings.Schedule
     /// Part of `total` over which `linear` falls, at its end.
     public var decayFraction = 0.3
 
     public init(
-        peak: Double, minimum: Double, warmup: Double, total: Double, kind: Configuration.LearningRateSchedule,
+        peak: Double, minimum: Double, warmup: Double, total: Double, kind: OptimizerSettings.Schedule,
         decayFraction: Double = 0.3
     ) {
         self.peak = peak

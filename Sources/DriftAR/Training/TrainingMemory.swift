@@ -40,8 +40,8 @@ public struct TrainingMemory: Sendable {
     public private(set) var largest: (name: String, part: Part, bytes: Int) = ("", .inputs, 0)
     /// Bytes of a step's activations (the arena) in every phase the run goes through.
     public private(set) var arenas: [Int] = []
-    /// The schedule of the first phase the run goes through.
-    public let schedule: Schedule
+    /// The schedules of a step in the first phase the run goes through: those of a part and of the update.
+    public let schedules: [Schedule]
     public var total: Int { bytes.values.reduce(0, +) }
 
     private let configuration: Configuration
@@ -55,35 +55,27 @@ public struct TrainingMemory: Sendable {
     ) throws {
         self.configuration = configuration
         let phases = configuration.phases
-        @Sendable func plan(_ configuration: Configuration, isSecondPhase: Bool) throws -> Schedule {
-            try Trainer.plannedSchedule(
+        @Sendable func plan(_ configuration: Configuration, isSecondPhase: Bool) throws -> [Schedule] {
+            try Trainer.plannedSchedules(
                 configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, traits: traits, gemm: gemm)
         }
         let isSecond = phases.isSecondPhase(0)
         // Whether each of the run's phases is the second.
-        let kinds = isSecond || !phases.isSecondPhase(Double(configuration.steps - 1)) ? [isSecond] : [false, true]
+        let kinds = isSecond || !phases.isSecondPhase(Double(configuration.run.steps - 1)) ? [isSecond] : [false, true]
         let schedules = try kinds.map { try plan(configuration, isSecondPhase: $0) }
-        schedule = schedules[0]
-        replan = { try plan($0, isSecondPhase: isSecond).plan.arenaBytes }
-        arenas = schedules.map(\.plan.arenaBytes)
+        self.schedules = schedules[0]
+        @Sendable func arena(_ schedules: [Schedule]) -> Int { schedules.map(\.plan.arenaBytes).max() ?? 0 }
+        replan = { arena(try plan($0, isSecondPhase: isSecond)) }
+        arenas = schedules.map(arena)
 
-        let model = try configuration.makeModel()
+        let model = try configuration.makeGenerator()
         var storages = ["parameters", "ema", "gradients", "moment1", "moment2"].map(model.layout.storage)
-        storages += schedules.flatMap(\.storages.values)
-        var activations = arenas.max() ?? 0
-        if configuration.accumulate > 1 {
-            let updates = try kinds.map { isSecond in
-                let part = try TrainingGraph(model, configuration, imageCount: imageCount, form: form, isSecondPhase: isSecond)
-                let update = try AccumulatedStep(model, configuration, part: part, isSecondPhase: isSecond)
-                return try Schedule(update.graph, traits: traits, gemm: gemm)
-            }
-            storages += updates.flatMap(\.storages.values)
-            activations = max(activations, updates.map(\.plan.arenaBytes).max() ?? 0)
-        }
+        storages += schedules.joined().flatMap(\.storages.values)
+        let activations = arenas.max() ?? 0
         storages = Storage.allocated(for: storages)
         for storage in storages { add(storage, to: Self.part(of: storage.name)) }
         let sampled = try Sampler.planned(
-            configuration.drawings, model: model, weights: configuration.evalWeights.buffer,
+            configuration.drawings, model: model, weights: configuration.run.evalWeights.buffer,
             batchLimit: configuration.sampleBatch, traits: traits, gemm: gemm, known: Set(storages.map(\.name)))
         for storage in sampled.storages { add(storage, to: .samples) }
         add(activations, named: "arena", to: .activations)
@@ -100,7 +92,8 @@ public struct TrainingMemory: Sendable {
     ) throws {
         try self.init(
             configuration,
-            imageCount: RealImages.storedCount(data, configuration, maxAllocation: maxAllocation), form: data.form,
+            imageCount: RealImages.storedCount(
+                data, configuration, configuration.makeGenerator().head.needs, maxAllocation: maxAllocation), form: data.form,
             traits: traits, gemm: gemm)
     }
 
@@ -119,7 +112,7 @@ public struct TrainingMemory: Sendable {
     private static func part(of storage: String) -> Part {
         switch storage {
         case "parameters": .parameters
-        case "gradients", AccumulatedStep.gradientName: .gradients
+        case "gradients", UpdateGraph.gradientSumName: .gradients
         case "moment1", "moment2": .moments
         case "ema": .ema
         case "images": .images
@@ -150,18 +143,18 @@ public struct TrainingMemory: Sendable {
         for part in parts {
             switch part {
             case .activations:
-                if !configuration.gradCheckpointing {
+                if !configuration.run.gradCheckpointing {
                     var changed = configuration
-                    changed.gradCheckpointing = true
+                    changed.run.gradCheckpointing = true
                     let arena = try replan(changed)
                     list.append("--grad-checkpointing (activations \(NumberText.bytes(arena)))")
                 }
                 list.append(
-                    configuration.samplesPerLabel > 1 || configuration.labelsInStep > 1
+                    configuration.run.samplesPerLabel > 1 || configuration.labelsInStep > 1
                         ? "a smaller --batch with --accumulate" : "a smaller model")
                 list.append("fewer --positives")
             case .banks:
-                if configuration.bankContents == .features, configuration.tokenWidth < configuration.embed {
+                if configuration.loss.bankContents == .features, configuration.data.tokenWidth < configuration.network.embed {
                     list.append("--bank-contents tokens")
                 }
                 list.append("a smaller --positive-bank or --negative-bank")

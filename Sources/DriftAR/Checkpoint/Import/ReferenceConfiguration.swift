@@ -53,7 +53,7 @@ struct ReferenceConfiguration {
     /// The configuration that driftgpu stored with the weights, or one put together from shapes.
     mutating func configuration() throws -> Configuration {
         if var stored = try stored() {
-            if options.draws != nil || options.latentScale != nil || (stored.drawsLatents && stored.dataForm != .latents) {
+            if options.draws != nil || options.latentScale != nil || (stored.data.areLatents && stored.data.form != .latents) {
                 setForm(&stored)
             }
             return stored
@@ -61,7 +61,7 @@ struct ReferenceConfiguration {
         var result = Configuration()
         result.preset = "imported"
         if kind == .dit { try setDiT(&result) } else { try setDriftAR(&result) }
-        result.labelsPerStep = result.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
+        result.run.labelsPerStep = result.data.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
         do {
             try result.validate()
         } catch let error as ConfigurationError {
@@ -75,36 +75,38 @@ struct ReferenceConfiguration {
         guard let text = weights.source.metadata[RunFolder.configurationKey] else { return nil }
         let stored = try Configuration().merging(json: Data(text.utf8), from: path)
         try stored.validate()
-        guard (stored.model == .dit) == (kind == .dit) else {
-            throw wrong("weights of \(kind.rawValue) with the settings of \(stored.model.rawValue)", "check --kind")
+        guard let model = kind.model, stored.stage.kind == model.pair.stage, stored.head.kind == model.pair.head else {
+            throw wrong("weights of \(kind.rawValue) with the settings of \(stored.generatorName)", "check --kind")
         }
         return stored
     }
 
     private mutating func setDriftAR(_ result: inout Configuration) throws {
         let decoder = kind == .driftAR ? "drift_decoder.net." : "diffdecoder.net."
-        result.classes = try size("class_emb.weight", axis: 0)
-        result.embed = try size("class_emb.weight", axis: 1)
+        result.data.classes = try size("class_emb.weight", axis: 0)
+        result.network.embed = try size("class_emb.weight", axis: 1)
         let tokens = try size("diffusion_pos_embed_learned", axis: 1)
-        result.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens
+        var (label, head) = (LabelStageSettings(), DecoderHeadSettings())
+        label.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens
         let blocks = try blockCount("encoder_blocks.")
         guard blocks >= 2, blocks % 2 == 0 else {
             throw wrong("\(blocks) encoder blocks: an even number is needed", "check that the file is whole")
         }
-        result.encoderDepth = blocks / 2
-        result.decoderDepth = max(1, try blockCount(decoder + "res_blocks."))
+        label.encoderDepth = blocks / 2
+        head.depth = max(1, try blockCount(decoder + "res_blocks."))
         let draft = try blockCount("draft_model.blocks.")
-        result.draftDepth = draft > 0 ? draft : min(6, blocks)
-        result.mlpRatio = mlpRatio(hidden: try size("encoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.embed)
+        label.draftDepth = draft > 0 ? draft : min(6, blocks)
+        result.network.mlpRatio = mlpRatio(hidden: try size("encoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.network.embed)
         let tokenInput = kind == .driftAR ? "z_proj.weight" : decoder + "input_proj.weight"
         try setImage(&result, tokens: tokens, tokenWidth: try size(tokenInput, axis: 1))
-        result.heads = try heads(embed: result.embed, encoderDepth: result.encoderDepth)
-        result.dropout = argument("attn_dropout") ?? result.dropout
-        result.labelDrop = argument("label_drop_prob") ?? result.labelDrop
-        result.sigmaMax = argument("sigma_max") ?? result.sigmaMax
-        result.sigmaTau = argument("tau_sigma") ?? argument("sigma_tau") ?? result.sigmaTau
+        result.network.heads = try heads(embed: result.network.embed, encoderDepth: label.encoderDepth)
+        result.network.dropout = argument("attn_dropout") ?? result.network.dropout
+        result.run.labelDrop = argument("label_drop_prob") ?? result.run.labelDrop
+        head.sigmaMax = argument("sigma_max") ?? head.sigmaMax
+        head.sigmaTau = argument("tau_sigma") ?? argument("sigma_tau") ?? head.sigmaTau
+        (result.stage, result.head) = (StageSettings(label), HeadSettings(head))
         // phi with a projection of its own comes from a run that compared phi of samples.
-        if weights.headers["feature_encoder.proj.weight"] != nil { result.features = .both }
+        if weights.headers["feature_encoder.proj.weight"] != nil { result.loss.features = .both }
     }
 
     private mutating func setDiT(_ result: inout Configuration) throws {
@@ -112,25 +114,26 @@ struct ReferenceConfiguration {
             throw wrong("no matrix 'x_embedder.proj.weight': a DiT of diffusion has a convolution there, and many steps",
                         "import weights of a DiT that driftgpu trained")
         }
-        result.model = .dit
-        result.classes = try size("y_embedder.embedding_table.weight", axis: 0) - 1
-        result.embed = try size("y_embedder.embedding_table.weight", axis: 1)
-        result.decoderDepth = try blockCount("blocks.")
+        var head = DiTHeadSettings()
+        result.data.classes = try size("y_embedder.embedding_table.weight", axis: 0) - 1
+        result.network.embed = try size("y_embedder.embedding_table.weight", axis: 1)
+        head.depth = try blockCount("blocks.")
         let (opened, hidden) = (try size("blocks.0.mlp.fc1.weight", axis: 0), try size("blocks.0.mlp.fc2.weight", axis: 1))
-        result.swiglu = opened == 2 * hidden
-        result.mlpRatio = mlpRatio(hidden: hidden, embed: result.embed)
+        head.swiglu = opened == 2 * hidden
+        result.network.mlpRatio = mlpRatio(hidden: hidden, embed: result.network.embed)
         // With a gate the width comes in steps of 8 of two thirds: the nearest ratio that gives it.
-        if result.swiglu { result.mlpRatio = (Float(hidden) * 1.5 + 0.5).rounded(.up) / Float(result.embed) }
+        if head.swiglu { result.network.mlpRatio = (Float(hidden) * 1.5 + 0.5).rounded(.up) / Float(result.network.embed) }
         try setImage(&result, tokens: try size("pos_embed", axis: 1), tokenWidth: try size("x_embedder.proj.weight", axis: 1))
         let norm = "blocks.0.attn.qk_norm.weight"
-        result.qkNorm = weights.headers[norm] != nil
-        if result.qkNorm {
-            result.heads = result.embed / (try size(norm, axis: 1))
+        head.qkNorm = weights.headers[norm] != nil
+        if head.qkNorm {
+            result.network.heads = result.network.embed / (try size(norm, axis: 1))
         } else {
-            result.heads = try heads(embed: result.embed, encoderDepth: 0)
+            result.network.heads = try heads(embed: result.network.embed, encoderDepth: 0)
         }
-        result.rope = options.rope ?? (result.qkNorm || result.swiglu)
-        if options.rope == nil { assumed.append(("rope \(result.rope)", "--rope")) }
+        head.rope = options.rope ?? (head.qkNorm || head.swiglu)
+        if options.rope == nil { assumed.append(("rope \(head.rope)", "--rope")) }
+        (result.stage, result.head) = (StageSettings(UnconditionedStageSettings()), HeadSettings(head))
     }
 
     private func wrong(_ what: String, _ remedy: String) -> DataError {
@@ -175,8 +178,8 @@ struct ReferenceConfiguration {
         guard side * side == tokens else {
             throw wrong("\(tokens) tokens make no square image", "check that the file is of this kind")
         }
-        (result.patch, result.channels) = (patch, tokenWidth / (patch * patch))
-        (result.height, result.width) = (side * patch, side * patch)
+        (result.data.patch, result.data.channels) = (patch, tokenWidth / (patch * patch))
+        (result.data.height, result.data.width) = (side * patch, side * patch)
         if said == nil { assumed.append(("patch 1", "--patch")) }
         setForm(&result)
     }
@@ -190,25 +193,25 @@ struct ReferenceConfiguration {
     /// Whether the model draws pixels or latents, and how latents are scaled.
     private mutating func setForm(_ result: inout Configuration) {
         // Pictures have 1 or 3 channels; whatever has others is latents.
-        let hasPictureChannels = result.channels == 1 || result.channels == 3
+        let hasPictureChannels = result.data.channels == 1 || result.data.channels == 3
         let namesAutoencoder = ["vae_embed_dim", "vae_path", "vae_stride"].contains { text(of: $0) != nil }
         let draws = options.draws ?? (namesAutoencoder || !hasPictureChannels ? .latents : .pixels)
         guard draws == .latents else {
             // Files of pictures, for want of knowing more.
-            result.dataForm = .folder
+            result.data.form = .folder
             if options.draws == nil { assumed.append(("images are pixels, \(size(of: result))", "--draws")) }
             return
         }
-        result.dataForm = .latents
+        result.data.form = .latents
         // Stable Diffusion's autoencoder has latents of 4 channels.
-        result.latentScale = options.latentScale ?? (result.channels == 4 ? 0.18215 : Configuration().latentScale)
+        result.data.latentScale = options.latentScale ?? (result.data.channels == 4 ? 0.18215 : Configuration().data.latentScale)
         let flags = (options.draws == nil ? ["--draws"] : []) + (options.latentScale == nil ? ["--latent-scale"] : [])
         if !flags.isEmpty {
-            assumed.append(("images are latents, \(size(of: result)), scaled by \(result.latentScale)", flags.joined(separator: ", ")))
+            assumed.append(("images are latents, \(size(of: result)), scaled by \(result.data.latentScale)", flags.joined(separator: ", ")))
         }
     }
 
-    private func size(of result: Configuration) -> String { "\(result.channels)x\(result.height)x\(result.width)" }
+    private func size(of result: Configuration) -> String { "\(result.data.channels)x\(result.data.height)x\(result.data.width)" }
 
     private mutating func heads(embed: Int, encoderDepth: Int) throws -> Int {
         if let heads = options.heads { return heads }

@@ -12,6 +12,15 @@ public struct WeightImport: Sendable {
         case dit
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
+
+        /// The model that has them; nil for an autoencoder.
+        var model: Configuration.Model? {
+            switch self {
+            case .driftAR, .transDiff: .driftAR
+            case .dit: .dit
+            case .kl16: nil
+            }
+        }
     }
 
     /// One set of weights of the model.
@@ -55,7 +64,7 @@ public struct WeightImport: Sendable {
             let configuration = try reference.configuration()
             self.configuration = configuration
             assumptions = reference.assumptions
-            let expected = try configuration.makeModel().declarations.map { ($0.name, $0.shape) }
+            let expected = try configuration.makeGenerator().declarations.map { ($0.name, $0.shape) }
             parts = sets.map { name, weights in
                 Part(
                     name: name, weights: weights,
@@ -97,9 +106,9 @@ public struct WeightImport: Sendable {
     public var report: [String] {
         let sizes = configuration.map { it in
             let blocks =
-                it.model == .dit
-                ? "depth \(it.decoderDepth)" : "encoder 2 x \(it.encoderDepth), decoder \(it.decoderDepth), draft \(it.draftDepth)"
-            return "\(it.classes) classes, \(it.tokens) tokens of \(it.tokenWidth), width \(it.embed), \(it.heads) heads, " + blocks
+                it.stage.label.map { "encoder 2 x \($0.encoderDepth), decoder \(it.head.depth), draft \($0.draftDepth)" }
+                ?? "depth \(it.head.depth)"
+            return "\(it.data.classes) classes, \(it.data.tokens) tokens of \(it.data.tokenWidth), width \(it.network.embed), \(it.network.heads) heads, " + blocks
         }
         return [sizes, assumptions].compactMap { $0 } + parts.flatMap { part in
             let comparison = part.comparison

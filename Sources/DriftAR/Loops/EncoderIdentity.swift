@@ -8,17 +8,18 @@ struct EncoderIdentity: Sendable, Equatable {
 
     /// Reads the parameters from the buffer `weights`. Only those that the encoder's graph names count: a decoder that has
     /// been trained further leaves the conditions as they are.
-    init(_ model: DriftARModel, memory: DeviceMemory, weights: String) throws {
-        let storage = model.layout.storage(weights)
-        let graph = try LabelEncoder.graph(model, weights: weights, labels: 1).graph
+    init(_ stage: LabelStage, _ context: SamplingContext) throws {
+        let (weights, memory) = (context.weights, context.memory)
+        let storage = weights.storage
+        let graph = try LabelEncoder.graph(stage, weights, labels: 1).graph
         let offsets = Set(graph.places.values.filter { $0.storage == storage }.map(\.offset))
         var hash = Hash()
-        let shape = model.shape
+        let shape = stage.shape
         for number in [shape.tokens, shape.embed, shape.heads, shape.encoderDepth, shape.buffer, shape.classes] {
             hash.add(UInt32(truncatingIfNeeded: number))
         }
         hash.add(shape.epsilon.bitPattern)
-        for entry in model.layout.entries where offsets.contains(entry.offset) {
+        for entry in weights.layout.entries where offsets.contains(entry.offset) {
             for byte in entry.name.utf8 { hash.add(UInt32(byte)) }
             let values = try memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)
             for value in values { hash.add(value.bitPattern) }

@@ -50,10 +50,8 @@ public struct Speculation: Sendable, Hashable, Codable, CustomStringConvertible 
 /// z, draft and entropies are the same in each round, so all rounds are decided in one launch, and only the last is decoded.
 /// The tracker goes on over batches until `reset`.
 package final class SpeculativeLoop {
-    private let model: DriftARModel
-    private let memory: DeviceMemory
-    private let weights: String
-    private let clock: SamplingClock
+    private let stage: LabelStage
+    private let context: SamplingContext
     private var proposers: [Proposal: Proposer] = [:]
     private var deciders: [Decision: Decider] = [:]
     /// Where the results of the last proposals lie.
@@ -86,46 +84,41 @@ package final class SpeculativeLoop {
         let executor: Executor
     }
 
-    init(_ model: DriftARModel, memory: DeviceMemory, weights: String, clock: SamplingClock) {
-        self.model = model
-        self.memory = memory
-        self.weights = weights
-        self.clock = clock
-    }
+    init(_ stage: LabelStage, _ context: SamplingContext) { (self.stage, self.context) = (stage, context) }
 
     func reset() throws {
         figures = SpeculativeFigures()
-        try memory.write([Float](repeating: 0, count: EntropyTracker.stateCount), to: Self.tracker)
+        try context.memory.write([Float](repeating: 0, count: EntropyTracker.stateCount), to: Self.tracker)
     }
 
     /// Runs the draft on the conditions loaded for `labels` and merges what is accepted into `ConditionStorage.merged`.
     func propose(_ labels: [Int], _ settings: Speculation) throws {
         let key = Proposal(labels: labels.count, threshold: settings.threshold, shift: settings.shift)
-        let proposer = try proposers[key] ?? clock.measure(.prepare) { try makeProposer(key) }
-        try clock.measure(.draft) {
+        let proposer = try proposers[key] ?? context.clock.measure(.prepare) { try makeProposer(key) }
+        try context.clock.measure(.draft) {
             try proposer.executor.run()
-            try memory.device.finish()
+            try context.memory.device.finish()
         }
-        let (prefix, total) = try clock.measure(.readBack) {
+        let (prefix, total) = try context.clock.measure(.readBack) {
             (try proposer.executor.read(proposer.verdict.prefix), try proposer.executor.read(proposer.verdict.total))
         }
         for (row, label) in labels.enumerated() {
             figures.add(.init(label: label, acceptedLength: Int(prefix[row]), accepted: Int(total[row])))
         }
-        last = ConditionStorage(labels: labels.count, model.shape)
+        last = ConditionStorage(labels: labels.count, stage.shape)
     }
 
     /// How many rounds the loop takes over the labels proposed for, with as many images of each.
     func rounds(_ labels: [Int], perLabel: Int, _ settings: Speculation) throws -> Int {
         let key = Decision(
             labels: labels.count, perLabel: perLabel, gamma: settings.gamma, rounds: settings.iterations)
-        let decider = try deciders[key] ?? clock.measure(.prepare) { try makeDecider(key) }
-        let values = try clock.measure(.draft) {
+        let decider = try deciders[key] ?? context.clock.measure(.prepare) { try makeDecider(key) }
+        let values = try context.clock.measure(.draft) {
             try decider.executor.run()
             return try decider.executor.read(decider.figures)
         }
         let batch = SpeculativeFigures.Batch(
-            labels: labels.count, perLabel: perLabel, positions: model.shape.tokens, rounds: Int(values[0]),
+            labels: labels.count, perLabel: perLabel, positions: stage.shape.tokens, rounds: Int(values[0]),
             acceptedLengthMean: values[1], draftEntropyMean: values[2], tauGlobal: values[3], tauContext: values[4],
             endedEarly: values[5] != 0)
         figures.add(batch)
@@ -135,34 +128,33 @@ package final class SpeculativeLoop {
     /// Distance of each proposal [L, R], accepted or not [L, R], and longest accepted prefixes [L] of the last proposals.
     package func verdict() throws -> (distance: [Float], accepted: [Float], prefix: [Float]) {
         guard let last else { return ([], [], []) }
-        func values(_ storage: Storage) throws -> [Float] { try memory.read(Float.self, from: storage) }
+        func values(_ storage: Storage) throws -> [Float] { try context.memory.read(Float.self, from: storage) }
         return (try values(last.distance), try values(last.accepted), try values(last.prefix))
     }
 
     private func makeProposer(_ key: Proposal) throws -> Proposer {
-        let (graph, verdict) = try Self.proposal(model, weights: weights, labels: key.labels, threshold: key.threshold, shift: key.shift)
-        let proposer = Proposer(verdict: verdict, executor: try memory.executor(graph))
+        let (graph, verdict) = try Self.proposal(stage, context.weights, labels: key.labels, threshold: key.threshold, shift: key.shift)
+        let proposer = Proposer(verdict: verdict, executor: try context.memory.executor(graph))
         proposers[key] = proposer
         return proposer
     }
 
     private func makeDecider(_ key: Decision) throws -> Decider {
         let (graph, figures) = try Self.decision(
-            model, labels: key.labels, perLabel: key.perLabel, gamma: key.gamma, rounds: key.rounds)
-        let decider = Decider(figures: figures, executor: try memory.executor(graph))
+            stage, labels: key.labels, perLabel: key.perLabel, gamma: key.gamma, rounds: key.rounds)
+        let decider = Decider(figures: figures, executor: try context.memory.executor(graph))
         deciders[key] = decider
         return decider
     }
 
     /// The graph that runs the draft on the conditions of `labels` labels and merges what is accepted.
     private static func proposal(
-        _ model: DriftARModel, weights: String, labels: Int, threshold: Float, shift: Int
+        _ stage: LabelStage, _ weights: StoredWeights, labels: Int, threshold: Float, shift: Int
     ) throws -> (graph: Graph, verdict: DraftVerdict) {
         let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
-        let storage = ConditionStorage(labels: labels, model.shape)
+        let storage = ConditionStorage(labels: labels, stage.shape)
         let z = try storage.features(storage.z, in: graph)
-        let draft = try model.propose(z: z, scope)
+        let draft = try stage.propose(z: z, weights.scope(graph))
         let verdict = try graph.verifyDraft(draft.features, against: z, threshold: threshold, shift: shift)
         try graph.place(verdict.merged, in: storage.merged, at: 0)
         try graph.place(verdict.prefix, in: storage.prefix, at: 0)
@@ -175,10 +167,10 @@ package final class SpeculativeLoop {
 
     /// The graph that decides after which round to end.
     private static func decision(
-        _ model: DriftARModel, labels: Int, perLabel: Int, gamma: Float, rounds: Int
+        _ stage: LabelStage, labels: Int, perLabel: Int, gamma: Float, rounds: Int
     ) throws -> (graph: Graph, figures: Tensor) {
         let graph = Graph()
-        let storage = ConditionStorage(labels: labels, model.shape)
+        let storage = ConditionStorage(labels: labels, stage.shape)
         let result = try graph.speculativeRounds(
             rounds, entropy: storage.map(storage.entropy, in: graph),
             draftEntropy: storage.map(storage.draftEntropy, in: graph), prefix: graph.stored([labels], in: storage.prefix),
@@ -190,11 +182,11 @@ package final class SpeculativeLoop {
 
     /// The graphs of a loop over `labels` labels with `perLabel` images each.
     static func graphs(
-        _ model: DriftARModel, weights: String, labels: Int, perLabel: Int, _ settings: Speculation
+        _ stage: LabelStage, _ weights: StoredWeights, labels: Int, perLabel: Int, _ settings: Speculation
     ) throws -> [Graph] {
         [
-            try proposal(model, weights: weights, labels: labels, threshold: settings.threshold, shift: settings.shift).graph,
-            try decision(model, labels: labels, perLabel: perLabel, gamma: settings.gamma, rounds: settings.iterations).graph,
+            try proposal(stage, weights, labels: labels, threshold: settings.threshold, shift: settings.shift).graph,
+            try decision(stage, labels: labels, perLabel: perLabel, gamma: settings.gamma, rounds: settings.iterations).graph,
         ]
     }
 }

@@ -6,12 +6,19 @@ import Testing
 @testable import DriftAR
 @testable import DriftFormats
 
-@Suite struct DiTModelTests {
+@Suite struct DiTHeadTests {
     /// The model of Tests/Fixtures/dit/make.py: `plain` as DiT has it, `modern` with RoPE, QK-norm and SwiGLU.
-    private static func model(_ name: String) throws -> DiTModel {
-        var shape = DiTModel.Shape(rows: 2, columns: 3, tokenWidth: 4, embed: 16, heads: 2, depth: 2, classes: 3)
+    private static func model(_ name: String) throws -> (head: DiTHead, layout: ParameterLayout) {
+        var shape = DiTHead.Shape(rows: 2, columns: 3, tokenWidth: 4, embed: 16, heads: 2, depth: 2, classes: 3)
         if name == "modern" { (shape.hasRotary, shape.normsQueryKey, shape.hasSwiGLU) = (true, true, true) }
-        return try DiTModel(shape)
+        return try model(shape)
+    }
+
+    private static func model(_ shape: DiTHead.Shape) throws -> (head: DiTHead, layout: ParameterLayout) {
+        let head = DiTHead(shape)
+        let generator = try Generator(
+            UnconditionedStage(classes: shape.classes), head, classes: shape.classes, tokens: shape.tokens, tokenWidth: shape.tokenWidth)
+        return (head, generator.layout)
     }
 
     private static var fixture: String {
@@ -39,7 +46,7 @@ import Testing
             let labels = try graph.input("labels", [2], .int32)
             let guidance = try graph.input("guidance", [2, GuidanceFeatures.count])
             let seed = try graph.input("seed", noise.shape)
-            let output = try model(noise: noise, labels: labels, guidance: guidance, scope)
+            let output = try model.head(noise: noise, labels: labels, guidance: guidance, scope)
             let targets = try [noise] + model.layout.entries.map { try scope.parameter($0.name) }
             let gradients = try graph.gradients(of: [(output, seed)], withRespectTo: targets)
             ([output] + gradients.compactMap { $0 }).forEach(graph.output)
@@ -76,7 +83,7 @@ import Testing
         let guidance = try graph.input("guidance", [2, GuidanceFeatures.count])
         for (index, shape) in [[3, 6, 4], [4, 5, 4], [4, 6, 3]].enumerated() {
             let noise = try graph.input("noise\(index)", shape)
-            #expect(throws: GraphError.self) { try model(noise: noise, labels: labels, guidance: guidance, scope) }
+            #expect(throws: GraphError.self) { try model.head(noise: noise, labels: labels, guidance: guidance, scope) }
         }
     }
 
@@ -84,14 +91,14 @@ import Testing
     @Test func startsAsOneLayer() throws {
         func output(depth: Int) throws -> [Float] {
             try TestDevice.with(.cpu16) { device in
-                let model = try DiTModel(
-                    DiTModel.Shape(rows: 2, columns: 2, tokenWidth: 4, embed: 16, heads: 2, depth: depth, classes: 3))
+                let model = try Self.model(
+                    DiTHead.Shape(rows: 2, columns: 2, tokenWidth: 4, embed: 16, heads: 2, depth: depth, classes: 3))
                 let memory = DeviceMemory(device)
                 // The parameters in front of and behind the blocks, drawn alike for either depth.
-                let shared = try DiTModel(
-                    DiTModel.Shape(rows: 2, columns: 2, tokenWidth: 4, embed: 16, heads: 2, depth: 0, classes: 3))
-                let values = try shared.layout.initialValues(of: shared.declarations, seed: 1)
-                var all = try model.layout.initialValues(of: model.declarations, seed: 1)
+                let shared = try Self.model(
+                    DiTHead.Shape(rows: 2, columns: 2, tokenWidth: 4, embed: 16, heads: 2, depth: 0, classes: 3))
+                let values = try shared.layout.initialValues(of: shared.head.declarations, seed: 1)
+                var all = try model.layout.initialValues(of: model.head.declarations, seed: 1)
                 for entry in shared.layout.entries {
                     guard let place = model.layout[entry.name] else { continue }
                     for k in 0..<entry.count { all[place.offset + k] = values[entry.offset + k] }
@@ -99,7 +106,7 @@ import Testing
                 try memory.write(all, to: model.layout.storage("parameters"))
                 let graph = Graph()
                 let noise = try graph.input("noise", [2, 4, 4])
-                let output = try model(
+                let output = try model.head(
                     noise: noise, labels: graph.constant("labels", [0, 1] as [Int32], [2]),
                     guidance: graph.constant("guidance", GuidanceFeatures.values([1, 1]), [2, GuidanceFeatures.count]),
                     ParameterScope(graph, model.layout))
@@ -120,9 +127,9 @@ import Testing
     /// none is lost behind the embedded noise.
     @Test func positionsAreToldApartFromTheStart() throws {
         let (rows, columns, width) = (3, 5, 18)
-        let model = try DiTModel(
+        let model = try Self.model(
             .init(rows: rows, columns: columns, tokenWidth: 4, embed: width, heads: 1, depth: 1, classes: 2))
-        let values = try model.layout.initialValues(of: model.declarations, seed: 1)
+        let values = try model.layout.initialValues(of: model.head.declarations, seed: 1)
         let entry = try #require(model.layout["pos_embed"])
         let table = (0..<(rows * columns)).map { Array(values[(entry.offset + $0 * width)..<(entry.offset + ($0 + 1) * width)]) }
         for (token, row) in table.enumerated() {

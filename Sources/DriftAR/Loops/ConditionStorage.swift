@@ -1,7 +1,7 @@
 import DriftGPU
 
 /// What the encoder makes of a label.
-package struct Condition: Sendable, Equatable {
+package struct LabelCondition: Sendable, Equatable {
     /// [R, D].
     package let z: [Float]
     /// [R].
@@ -10,12 +10,12 @@ package struct Condition: Sendable, Equatable {
 
 /// Where the conditions of a batch of labels lie on the device: encoder's results, draft and decoder meet here, each with a
 /// graph of its own. Batches of other numbers of labels lie in the same storages, one after the other.
-struct ConditionStorage {
+package struct ConditionStorage {
     let labels: Int
     private let tokens: Int
     private let width: Int
 
-    init(labels: Int, _ shape: DriftARModel.Shape) {
+    init(labels: Int, _ shape: LabelStage.Shape) {
         self.labels = labels
         tokens = shape.tokens
         width = shape.embed
@@ -39,6 +39,17 @@ struct ConditionStorage {
         Storage("sample_" + what, count: labels * tokens * width, grows: true)
     }
     private func map(_ what: String) -> Storage { Storage("sample_" + what, count: labels * tokens, grows: true) }
+
+    /// The conditions as tensors of a graph.
+    func condition(in graph: Graph) throws -> Condition {
+        let z = try features(z, in: graph)
+        return Condition(labels: nil, z: z, entropy: try map(entropy, in: graph))
+    }
+
+    /// The unconditional one.
+    func unconditional(in graph: Graph) throws -> Condition {
+        try Condition(labels: nil, z: features(unconditionalZ, in: graph), entropy: map(unconditionalEntropy, in: graph))
+    }
 
     /// The tensor [L, R, D] of one of the features in a graph.
     func features(_ storage: Storage, in graph: Graph) throws -> Tensor {

@@ -4,8 +4,7 @@ import DriftGPU
 
 /// The product's training step in `tokens` groups against the step that `ModelGolden` compares with the reference, on
 /// the reference's parameters and images: its noise, memory bank and image patches come from the product's own nodes.
-enum TrainingGraphGolden {
-    private static let learningRate: Float = 1e-3
+enum PartGraphGolden {
     private static let alpha: Float = 0.3
 
     static func trainingGraph(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
@@ -15,21 +14,20 @@ enum TrainingGraphGolden {
     private static func compare(
         _ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device, isSecondPhase: Bool
     ) throws {
-        let model = try DriftARModel(golden.modelShape())
         let images = try golden.input("imgs", rank: 4)
         let label = try golden.input("labels", rank: 1).ints?.first ?? 0
         let configuration = try Self.configuration(golden, images: images.shape)
+        let model = try golden.generator(configuration)
         let count = images.shape[0]
         let product = GoldenGraph(golden, device)
         _ = try product.parameters(model.layout, in: ["parameters", "ema"])
         try product.memory.write(
-            images.floats ?? [], to: TrainingGraph.imageStorage(count: count, values: images.count / count))
-        let training = try TrainingGraph(model, configuration, imageCount: count, isSecondPhase: isSecondPhase)
+            images.floats ?? [], to: PartGraph.imageStorage(count: count, values: images.count / count))
+        let training = try PartGraph(model.generator, configuration, imageCount: count, isSecondPhase: isSecondPhase)
         let executor = try product.memory.executor(training.graph)
         try executor.write([Int32](repeating: label, count: training.labels.count), to: training.labels)
         try executor.write((0..<Int32(count)).map { $0 }, to: training.indices)
         try executor.write([UInt32(7), 0, 3, 0], to: training.clock)
-        try executor.write([Self.learningRate], to: training.learningRate)
         try executor.write([Self.alpha], to: training.alpha)
         try executor.run()
 
@@ -42,19 +40,16 @@ enum TrainingGraphGolden {
         let clockStorage = Storage("clock", count: 4, element: .uint32)
         let clock = try graph.stored([4], in: clockStorage)
         try checked.memory.write([UInt32(7), 0, 3, 0], to: clockStorage)
-        let noise = try graph.randomNormal([count, model.shape.tokens, model.shape.tokenWidth], clock: clock)
-        let real = try model.features(graph.patchify(checked.input("imgs"), patch: configuration.patch), scope)
+        let noise = try graph.randomNormal([count, model.generator.tokens, model.generator.tokenWidth], clock: clock)
+        let real = try model.head.phi(graph.patchify(checked.input("imgs"), patch: configuration.data.patch), scope)
         let positives = try graph.reshape(
             graph.repeatEach(graph.reshape(graph.detach(real), [1, real.count]), times: count),
-            [count, count * model.shape.tokens, model.shape.embed])
+            [count, count * model.generator.tokens, model.head.shape.embed])
         let step = try TrainingForward(
             graph, model, scope, labels: labels, noise: noise,
             alpha: checked.input("alpha", NamedTensor(shape: [1], floats: [Self.alpha])),
-            isSecondPhase: isSecondPhase, radii: configuration.radii, targets: DriftTargets(positive: positives))
-        let trained = model.layout.entries.filter { entry in
-            isSecondPhase
-                ? !DriftARModel.isFrozenInSecondPhase(entry.name) : !DriftARModel.isFrozen(entry.name)
-        }
+            isSecondPhase: isSecondPhase, radii: configuration.loss.radii, targets: DriftTargets(positive: positives))
+        let trained = model.generator.trained(isSecondPhase: isSecondPhase)
         let gradients = try graph.gradients(
             of: step.total, withRespectTo: trained.map { try scope.parameter($0.name) })
         (step.outputs + gradients.compactMap { $0 }).forEach(graph.output)
@@ -85,19 +80,19 @@ enum TrainingGraphGolden {
     /// One label, each image of the case once, none of the product's departures from the reference.
     private static func configuration(_ golden: GoldenCase, images: [Int]) throws -> Configuration {
         var configuration = Configuration()
-        configuration.groups = .tokens
-        (configuration.channels, configuration.height, configuration.width) = (images[1], images[2], images[3])
-        configuration.patch = try golden.integer("patch_size")
-        configuration.classes = try golden.integer("class_num")
-        configuration.labelsPerStep = 1
-        configuration.samplesPerLabel = images[0]
-        configuration.positives = images[0]
-        configuration.positiveBank = images[0]
-        configuration.negatives = 0
-        configuration.encodeOnce = false
-        configuration.draftShift = 1
-        configuration.labelDrop = 0
-        configuration.radii = try golden.numbers("R").map(Float.init)
+        configuration.loss.groups = .tokens
+        (configuration.data.channels, configuration.data.height, configuration.data.width) = (images[1], images[2], images[3])
+        configuration.data.patch = try golden.integer("patch_size")
+        configuration.data.classes = try golden.integer("class_num")
+        configuration.run.labelsPerStep = 1
+        configuration.run.samplesPerLabel = images[0]
+        configuration.loss.positives = images[0]
+        configuration.loss.positiveBank = images[0]
+        configuration.loss.negatives = 0
+        configuration.stage.label?.encodeOnce = false
+        configuration.stage.label?.draftShift = 1
+        configuration.run.labelDrop = 0
+        configuration.loss.radii = try golden.numbers("R").map(Float.init)
         return configuration
     }
 }

@@ -2,14 +2,12 @@ import DriftGPU
 
 /// Turns labels into conditions, each label once as long as the weights stay the same: z and entropy depend on the label
 /// alone. The label nil is the unconditional one of guidance.
-final class LabelEncoder {
-    private let model: DriftARModel
-    private let memory: DeviceMemory
-    private let weights: String
-    private let clock: SamplingClock
+package final class LabelEncoder {
+    private let stage: LabelStage
+    private let context: SamplingContext
     /// Graphs by the number of labels they take.
     private var encoders: [Int: Encoder] = [:]
-    private var conditions: [Int?: Condition] = [:]
+    private var conditions: [Int?: LabelCondition] = [:]
     private var cache: LabelCache?
     /// Labels that went through the encoder, and those that came from the cache's file.
     private(set) var counts = (encoded: 0, read: 0)
@@ -22,12 +20,7 @@ final class LabelEncoder {
         let executor: Executor
     }
 
-    init(_ model: DriftARModel, memory: DeviceMemory, weights: String, clock: SamplingClock) {
-        self.model = model
-        self.memory = memory
-        self.weights = weights
-        self.clock = clock
-    }
+    init(_ stage: LabelStage, _ context: SamplingContext) { (self.stage, self.context) = (stage, context) }
 
     /// Forgets everything, the cache too: its file belongs to the weights as they were.
     func reset() {
@@ -38,17 +31,30 @@ final class LabelEncoder {
 
     /// Has conditions read from and kept in a file; see `LabelCache`.
     func use(_ place: LabelCache.Place) throws {
-        cache = try LabelCache(place, EncoderIdentity(model, memory: memory, weights: weights), model.shape)
+        cache = try LabelCache(place, EncoderIdentity(stage, context), stage.shape)
     }
 
     /// Writes what is new to the cache's file.
     func save() throws { try cache?.save() }
 
     /// The condition of a label, encoded now if it has not been yet.
-    func condition(_ label: Int?) throws -> Condition {
+    func condition(_ label: Int?) throws -> LabelCondition {
         try encode([label])
         guard let condition = conditions[label] else { throw GraphError("label \(label ?? -1): was not encoded") }
         return condition
+    }
+
+    /// Writes the conditions of labels to their `ConditionStorage`.
+    func load(_ labels: [Int], withUnconditional: Bool) throws {
+        let (storage, memory) = (ConditionStorage(labels: labels.count, stage.shape), context.memory)
+        let conditions = try labels.map { try condition($0) }
+        try memory.write(conditions.flatMap(\.z), to: storage.z)
+        try memory.write(conditions.flatMap(\.entropy), to: storage.entropy)
+        if withUnconditional {
+            let unconditional = try condition(nil)
+            try memory.write(unconditional.z, to: storage.unconditionalZ)
+            try memory.write(unconditional.entropy, to: storage.unconditionalEntropy)
+        }
     }
 
     /// Encodes those labels that are not known yet.
@@ -71,18 +77,18 @@ final class LabelEncoder {
     static let labelLimit = 16
 
     private func encodeTogether(_ labels: [Int?]) throws {
-        let encoder = try encoders[labels.count] ?? clock.measure(.prepare) { try makeEncoder(labels.count) }
+        let encoder = try encoders[labels.count] ?? context.clock.measure(.prepare) { try makeEncoder(labels.count) }
         let executor = encoder.executor
-        try clock.measure(.encode) {
+        try context.clock.measure(.encode) {
             try executor.write(labels.map { Int32($0 ?? 0) }, to: encoder.labels)
             try executor.write(labels.map { $0 == nil ? Float(0) : 1 }, to: encoder.drop)
             try executor.run()
-            try memory.device.finish()
+            try context.memory.device.finish()
         }
-        let (z, entropy) = try clock.measure(.readBack) { (try executor.read(encoder.z), try executor.read(encoder.entropy)) }
-        let (zSize, tokens) = (model.shape.tokens * model.shape.embed, model.shape.tokens)
+        let (z, entropy) = try context.clock.measure(.readBack) { (try executor.read(encoder.z), try executor.read(encoder.entropy)) }
+        let (zSize, tokens) = (stage.shape.tokens * stage.shape.embed, stage.shape.tokens)
         for (row, label) in labels.enumerated() {
-            let condition = Condition(
+            let condition = LabelCondition(
                 z: Array(z[(row * zSize)..<((row + 1) * zSize)]),
                 entropy: Array(entropy[(row * tokens)..<((row + 1) * tokens)]))
             conditions[label] = condition
@@ -92,24 +98,22 @@ final class LabelEncoder {
     }
 
     private func makeEncoder(_ count: Int) throws -> Encoder {
-        let inputs = try Self.graph(model, weights: weights, labels: count)
+        let inputs = try Self.graph(stage, context.weights, labels: count)
         let encoder = Encoder(
             labels: inputs.labels, drop: inputs.drop, z: inputs.z, entropy: inputs.entropy,
-            executor: try memory.executor(inputs.graph))
+            executor: try context.memory.executor(inputs.graph))
         encoders[count] = encoder
         return encoder
     }
 
     /// The graph that encodes `count` labels; an entry of `drop` below 1/2 makes its label the unconditional one.
     static func graph(
-        _ model: DriftARModel, weights: String, labels count: Int
+        _ stage: LabelStage, _ weights: StoredWeights, labels count: Int
     ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
         let graph = Graph()
-        let scope = ParameterScope(graph, model.layout, storage: weights)
         let labels = try graph.input("sample_labels", [count], .int32, grows: true)
         let drop = try graph.input("sample_drop", [count], grows: true)
-        let (z, entropy) = try model.encode(
-            model.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
+        let (z, entropy) = try stage.condition(labels: labels, drop: drop, weights.scope(graph)).encoded()
         graph.output(z)
         graph.output(entropy)
         return (graph, labels, drop, z, entropy)

@@ -24,16 +24,16 @@ public final class LabelCache {
 
     public let path: String
     private let identity: EncoderIdentity
-    private let shape: DriftARModel.Shape
+    private let shape: LabelStage.Shape
     private let file: SafeTensorsFile?
     /// Labels in the file.
     private let stored: Set<Int?>
-    private var added: [Int?: Condition] = [:]
+    private var added: [Int?: LabelCondition] = [:]
     private var isSaved = true
 
     /// Opens the file, or prepares to make it. Throws when it is no label cache, or belongs to other weights or another device.
     init(
-        _ place: Place, _ identity: EncoderIdentity, _ shape: DriftARModel.Shape,
+        _ place: Place, _ identity: EncoderIdentity, _ shape: LabelStage.Shape,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws {
         switch place {
@@ -80,11 +80,11 @@ public final class LabelCache {
     private static let remedy = "remove it, then it is written anew"
 
     /// The condition of a label where the file has it. Throws when what is there is damaged.
-    func condition(_ label: Int?) throws -> Condition? {
+    func condition(_ label: Int?) throws -> LabelCondition? {
         guard let file, stored.contains(label) else { return nil }
         let name = Self.name(label)
         do {
-            let condition = Condition(
+            let condition = LabelCondition(
                 z: try file.floats(name + ".z", shape: [shape.tokens, shape.embed]),
                 entropy: try file.floats(name + ".entropy", shape: [shape.tokens]))
             guard file.metadata[name] == Self.checksum(condition) else {
@@ -97,7 +97,7 @@ public final class LabelCache {
     }
 
     /// Has a label written with the next `save`.
-    func add(_ condition: Condition, of label: Int?) {
+    func add(_ condition: LabelCondition, of label: Int?) {
         added[label] = condition
         isSaved = false
     }
@@ -111,7 +111,7 @@ public final class LabelCache {
         isSaved = true
     }
 
-    private func write(_ conditions: [Int?: Condition]) throws {
+    private func write(_ conditions: [Int?: LabelCondition]) throws {
         var tensors: [String: NamedTensor] = [:]
         var metadata = [Key.format: Self.format, Key.weights: identity.weights, Key.device: identity.device]
         for (label, condition) in conditions {
@@ -139,7 +139,7 @@ public final class LabelCache {
         return (number, kind)
     }
 
-    private static func checksum(_ condition: Condition) -> String {
+    private static func checksum(_ condition: LabelCondition) -> String {
         var crc = CRC32()
         condition.z.withUnsafeBytes { crc.update($0) }
         condition.entropy.withUnsafeBytes { crc.update($0) }

@@ -1,0 +1,37 @@
+import DriftFormats
+
+/// Which head a generator has, with the head's own settings. In JSON an object with the `kind` among them.
+public struct HeadSettings: KindedSettings, Sendable, Equatable {
+    package private(set) var own: any HeadKind
+
+    package init(_ own: any HeadKind) { self.own = own }
+
+    package static var types: [any SettingGroup.Type] { kindTypes }
+    package var group: any SettingGroup { own }
+
+    package init(group: any SettingGroup) throws {
+        guard let own = group as? any HeadKind else { throw ConfigurationError("head \(type(of: group).kind): is no head") }
+        self.own = own
+    }
+
+    /// The kinds of stage that a kind of head draws from.
+    static func stages(of kind: String) -> [String] { kindTypes.first { $0.kind == kind }?.stages ?? [] }
+
+    /// Blocks of the head.
+    public var depth: Int {
+        get { own.depth }
+        set { own.depth = newValue }
+    }
+
+    public static func == (a: HeadSettings, b: HeadSettings) -> Bool { a.own.isSame(b.own) }
+}
+
+/// Settings of a kind of head. `Scripts/tables` finds them: a file NameHead.swift in Heads declares NameHeadSettings.
+package protocol HeadKind: SettingGroup {
+    /// The kinds of stage whose conditions it can draw from.
+    static var stages: [String] { get }
+    /// Blocks.
+    var depth: Int { get set }
+    /// The head of these settings, beside what the other groups say.
+    func makeHead(_ configuration: Configuration) -> any Head
+}

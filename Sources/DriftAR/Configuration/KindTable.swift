@@ -1,0 +1,15 @@
+// Written by Scripts/tables.
+
+extension StageSettings {
+    package static let kindTypes: [any StageKind.Type] = [
+        LabelStageSettings.self,
+        UnconditionedStageSettings.self,
+    ]
+}
+
+extension HeadSettings {
+    package static let kindTypes: [any HeadKind.Type] = [
+        DecoderHeadSettings.self,
+        DiTHeadSettings.self,
+    ]
+}

@@ -1,0 +1,62 @@
+import DriftGPU
+
+/// A condition and noise -> the tokens of an image, and the loss that trains this.
+package protocol Head: Sendable {
+    /// As its settings call it.
+    var kind: String { get }
+    /// Named as in the reference's state_dict.
+    var declarations: [ParameterDeclaration] { get }
+    /// What a training step has to bring.
+    var needs: StepNeeds { get }
+    /// How the entropy sets the deviation of the prior; nil where it does not.
+    var sigma: SigmaMap? { get }
+
+    /// Images of a step and their loss.
+    func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep
+    /// The graph's inputs and the images of a drawing, whose noise is [L G, R, C].
+    func draw(_ drawing: DrawingInputs, _ scope: ParameterScope) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input])
+    /// Whether a drawing with guidance needs the condition of no label.
+    var guidesByCondition: Bool { get }
+
+    /// What images are compared by, phi of each token: [B, R, C] -> [B, R, D]; nil where the head has nothing of the kind.
+    func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor?
+}
+
+extension Head {
+    package var sigma: SigmaMap? { nil }
+    package var guidesByCondition: Bool { false }
+    package func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { nil }
+}
+
+/// What a head's loss takes of the data in each step, for each label.
+package struct StepNeeds: Sendable, Equatable {
+    /// Real images of the label.
+    package var imagesPerLabel: Int
+    /// Real images of any class.
+    package var unconditionalImages = 0
+    /// Whether a dropped label gets images of any class in place of its own.
+    package var dropsImages = false
+    /// Largest strength of guidance to draw; 1: none.
+    package var largestStrength: Float = 1
+}
+
+/// What a head makes of a training step.
+package struct HeadStep {
+    /// Parts of what is minimised, [1] each; their sum is the head's loss.
+    package var losses: [LossTerm]
+    package var watched: [LossTerm] = []
+    /// Generated tokens [L G, R, C].
+    package var generated: Tensor
+    /// Inputs of its own that the host writes before each step.
+    package var inputs: [StepInput] = []
+}
+
+/// An input of a step that belongs to a head, and its values.
+package struct StepInput: Sendable {
+    package enum Values: Sendable {
+        case floats([Float])
+        case ints([Int32])
+    }
+    package let tensor: Tensor
+    package let values: @Sendable (StepPlan) -> Values
+}

@@ -1,0 +1,65 @@
+import DriftGPU
+
+/// What is known of an image -> the condition a head draws it from, and the losses that train this.
+package protocol Stage: Sendable {
+    /// As its settings call it.
+    var kind: String { get }
+    /// Named as in the reference's state_dict. The head's follow them.
+    var declarations: [ParameterDeclaration] { get }
+    /// Whether there is a condition for each image of a step; else there is one for each of its labels.
+    var encodesEachImage: Bool { get }
+    /// Whether conditions have an entropy, and there is a draft that proposes them.
+    var hasEntropy: Bool { get }
+
+    /// The id written to `StepInputs.labels`. A stage may use a separate id for labels dropped for guidance.
+    func label(_ label: Int, isDropped: Bool) -> Int32
+
+    /// Whether alpha weighs losses of the stage, in the first phase.
+    var hasLosses: Bool { get }
+    /// The condition of a training step.
+    func condition(_ step: StepInputs, _ scope: ParameterScope) throws -> Condition
+    /// The stage's own losses, to be weighted with alpha against the head's; none in the second phase. Called after the head's.
+    func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm]
+    /// What else is worth watching.
+    func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm]
+
+    /// The condition of labels [L] int32 that images are drawn of. A label whose `drop` [L] is below 1/2 is the unconditional one.
+    func condition(labels: Tensor, drop: Tensor, _ scope: ParameterScope) throws -> Condition
+    /// Keeps conditions between drawings; nil where there is nothing to compute.
+    func encoder(_ context: SamplingContext) -> LabelEncoder?
+    /// The speculative loop over conditions; nil where there is no draft.
+    func speculation(_ context: SamplingContext) -> SpeculativeLoop?
+    /// The graphs of `encoder` and `speculation` for the given numbers of labels and images of each.
+    func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph]
+    func speculativeGraphs(_ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights) throws -> [Graph]
+    /// Where conditions lie between the graphs; nil where the labels alone are the condition.
+    func storage(labels: Int) -> ConditionStorage?
+    /// What to analyse of labels; nil where there is no entropy. `sigma`: the head's.
+    func probe(_ context: SamplingContext, sigma: SigmaMap?) -> LabelProbe?
+}
+
+extension Stage {
+    package var encodesEachImage: Bool { false }
+    package var hasEntropy: Bool { false }
+    package var hasLosses: Bool { false }
+    package func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] { [] }
+    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] { [] }
+    package func encoder(_ context: SamplingContext) -> LabelEncoder? { nil }
+    package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { nil }
+    package func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph] { [] }
+    package func speculativeGraphs(
+        _ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights
+    ) throws -> [Graph] { [] }
+    package func storage(labels: Int) -> ConditionStorage? { nil }
+    package func probe(_ context: SamplingContext, sigma: SigmaMap?) -> LabelProbe? { nil }
+}
+
+/// What a head draws images from. L labels, or as many as images where each is encoded.
+package struct Condition: Sendable {
+    /// [L] int32, a dropped one by the stage's id for it; nil where z was stored by an earlier graph.
+    package var labels: Tensor?
+    /// [L, R, D]; nil where the label is all that is known.
+    package var z: Tensor?
+    /// [L, R] in [0, 1].
+    package var entropy: Tensor?
+}

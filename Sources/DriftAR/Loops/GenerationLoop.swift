@@ -1,0 +1,63 @@
+import DriftGPU
+
+/// Which images come next, and what of them: draws from a generator whose parameters are on a device, with whatever it remembers
+/// between batches.
+package protocol GenerationLoop: AnyObject {
+    /// The conditions it keeps; nil where the stage has none.
+    var encoder: LabelEncoder? { get }
+    /// The speculative loop around it; nil where there is no draft.
+    var speculation: SpeculativeLoop? { get }
+
+    /// Forgets what belongs to weights that have changed.
+    func reset() throws
+
+    /// Makes labels ready for `draw`. Throws where the generator knows no such `speculation`.
+    func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws
+
+    /// Tokens [labels.count * images.count, R, C] of labels that have been prepared, from the noise of the same shape that
+    /// `noise` gives for a round.
+    func draw(
+        _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: (Int) -> [Float]
+    ) throws -> [Float]
+
+    /// Ends a drawing.
+    func finish() throws
+}
+
+/// Parameters in a flat buffer.
+package struct StoredWeights: Sendable {
+    package let layout: ParameterLayout
+    /// The buffer's name: `ema` or `parameters`.
+    package let buffer: String
+
+    package init(_ layout: ParameterLayout, buffer: String) { (self.layout, self.buffer) = (layout, buffer) }
+
+    /// The parameters as tensors of a graph.
+    package func scope(_ graph: Graph) -> ParameterScope { ParameterScope(graph, layout, storage: buffer) }
+    package var storage: Storage { layout.storage(buffer) }
+}
+
+/// What everything that draws from a generator needs of the device.
+package struct SamplingContext {
+    package let weights: StoredWeights
+    package let memory: DeviceMemory
+    package let clock: SamplingClock
+
+    package init(_ weights: StoredWeights, memory: DeviceMemory, clock: SamplingClock = SamplingClock()) {
+        (self.weights, self.memory, self.clock) = (weights, memory, clock)
+    }
+}
+
+extension Generator {
+    /// The loop that draws from this generator. No stage asks for tokens that were drawn before, so all of an image come at once.
+    package func loop(_ context: SamplingContext) -> any GenerationLoop { LabelOnce(self, context) }
+
+    /// The graphs that `loop` makes for batches without guidance, from labels it has not seen.
+    func drawingGraphs(_ batches: [DrawingGraph.Size], weights: String) throws -> [Graph] {
+        let weights = StoredWeights(layout, buffer: weights)
+        return try stage.graphs(batches, weights) + batches.map { try DrawingGraph(self, weights, DrawingGraph.Batch($0)).graph }
+    }
+
+    /// What `loop` stores besides.
+    var drawingStorages: [Storage] { stage.hasEntropy ? [SpeculativeLoop.tracker] : [] }
+}
