@@ -79,6 +79,9 @@ package struct StepInputs: Sendable {
     package let isSecondPhase: Bool
     /// L, labels of the step.
     package let labelCount: Int
+
+    /// The block of what the host writes before each step.
+    package static let block = "step_inputs"
 }
 
 /// What a generator's forward pass gives.

@@ -70,7 +70,7 @@ extension DecoderHead {
         var result = HeadStep(losses: [], generated: generated)
         var imageLabels = step.labels
         if imageLabels.count != batch {
-            imageLabels = try graph.input([batch], .int32, block: PartGraph.inputBlock)
+            imageLabels = try graph.input([batch], .int32, block: StepInputs.block)
             let copies = training.samplesPerLabel
             result.inputs.append(StepInput(tensor: imageLabels) { draw in
                 .ints(draw.labels.flatMap { Array(repeating: Int32($0), count: copies) })
@@ -98,7 +98,7 @@ extension DecoderHead {
         let negatives = try graph.reshape(
             graph.draw(loss.negatives, labels: zeros, from: ring, clock: step.clock), [batch, count, embed])
         // 0 while the ring is empty.
-        let weight = try graph.input([1], block: PartGraph.inputBlock)
+        let weight = try graph.input([1], block: StepInputs.block)
         result.inputs.append(StepInput(tensor: weight) { draw in .floats([draw.step == 0 ? 0 : 1]) })
         func ones(_ shape: [Int]) throws -> Tensor { try graph.fill(shape, with: 1) }
         let weights = DriftTargets.Weights(

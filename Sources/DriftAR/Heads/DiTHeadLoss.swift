@@ -18,7 +18,7 @@ extension DiTHead {
         let (labels, group) = (step.labelCount, training.samplesPerLabel)
         let (positives, negatives) = (training.loss.positives, unconditionalImages)
         let size = shape.tokens * shape.tokenWidth
-        let features = try graph.input([labels, GuidanceFeatures.count], block: PartGraph.inputBlock)
+        let features = try graph.input([labels, GuidanceFeatures.count], block: StepInputs.block)
         var inputs = [StepInput(tensor: features) { .floats(GuidanceFeatures.values($0.strengths)) }]
         let noise = try graph.randomNormal([labels * group, shape.tokens, shape.tokenWidth], clock: step.clock)
         let generated = try self(noise: noise, labels: condition.chosen(), guidance: features, scope)
@@ -28,7 +28,7 @@ extension DiTHead {
         }
         var targets = DriftTargets(positive: try points(step.real, 0..<(labels * positives)))
         if negatives > 0 {
-            let weight = try graph.input([labels, negatives], block: PartGraph.inputBlock)
+            let weight = try graph.input([labels, negatives], block: StepInputs.block)
             inputs.append(StepInput(tensor: weight) { .floats(Self.weights($0.strengths, group: group, negatives: negatives)) })
             targets.negative = try points(step.real, (labels * positives)..<(labels * (positives + negatives)))
             targets.weights = DriftTargets.Weights(

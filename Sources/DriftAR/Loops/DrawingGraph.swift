@@ -23,6 +23,11 @@ package struct DrawingGraph {
         package let perLabel: Int
 
         package init(labels: Int, perLabel: Int) { (self.labels, self.perLabel) = (labels, perLabel) }
+
+        /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.
+        static func parts(of count: Int, limit: Int) -> Set<Int> {
+            Set([count >= limit ? limit : 0, count % limit].filter { $0 > 0 })
+        }
     }
 
     /// The form of a batch.

@@ -169,14 +169,8 @@ public struct SavedImages: Sendable {
 
     // MARK: Pictures
 
-    private static let endings = [".png", ".jpg", ".jpeg"]
-
-    static func isPicture(_ name: String) -> Bool {
-        !name.hasPrefix(".") && endings.contains { name.lowercased().hasSuffix($0) }
-    }
-
     private static func pictureNames(in folder: String) throws -> [String] {
-        try Files.names(in: folder).filter { isPicture($0) && $0 != SampleManifest.grid }
+        try Files.names(in: folder).filter { SampleManifest.isPicture($0) && $0 != SampleManifest.grid }
     }
 
     /// Pictures of one size whose names begin with their label. Where some are gray and others in colour, all are in colour.

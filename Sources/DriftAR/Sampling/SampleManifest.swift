@@ -130,12 +130,19 @@ public struct SampleManifest: Sendable, Equatable {
         return removed
     }
 
+    private static let endings = [".png", ".jpg", ".jpeg"]
+
+    /// Whether a file is a picture by its name.
+    static func isPicture(_ name: String) -> Bool {
+        !name.hasPrefix(".") && endings.contains { name.lowercased().hasSuffix($0) }
+    }
+
     /// Files of the folder that look like samples and are none of this sampling: of one without a list, or put there by hand.
     func others(in folder: String) throws -> Int {
         let isOwn = membership()
         return try Files.names(in: folder).count { name in
             !isOwn(name) && !name.hasPrefix(".")
-                && (SavedImages.isPicture(name) || name == Self.arrays || name == Self.labelsArray)
+                && (Self.isPicture(name) || name == Self.arrays || name == Self.labelsArray)
         }
     }
 }

@@ -16,8 +16,8 @@ extension Sampler {
         var batches: Set<Drawing> = []
         for drawing in drawings {
             let labelsAtOnce = min(drawing.labels, max(1, batchLimit / drawing.perLabel))
-            for labels in parts(of: drawing.labels, limit: labelsAtOnce) {
-                for images in parts(of: drawing.perLabel, limit: batchLimit) {
+            for labels in DrawingGraph.Size.parts(of: drawing.labels, limit: labelsAtOnce) {
+                for images in DrawingGraph.Size.parts(of: drawing.perLabel, limit: batchLimit) {
                     batches.insert(Drawing(labels: labels, perLabel: images))
                 }
             }
@@ -26,10 +26,5 @@ extension Sampler {
         let schedules = try graphs.map { try Schedule($0, traits: traits, gemm: gemm) }
         let storages = Storage.allocated(for: schedules.flatMap(\.storages.values) + model.drawingStorages)
         return (storages.filter { !known.contains($0.name) }, schedules.map(\.plan.arenaBytes).max() ?? 0)
-    }
-
-    /// The sizes that `count` falls into when it is taken `limit` at a time: that, and what is left.
-    static func parts(of count: Int, limit: Int) -> Set<Int> {
-        Set([count >= limit ? limit : 0, count % limit].filter { $0 > 0 })
     }
 }

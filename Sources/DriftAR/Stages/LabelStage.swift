@@ -253,7 +253,7 @@ package struct LabelStage: Stage {
     package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { SpeculativeLoop(self, context) }
 
     package func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph] {
-        try Set(batches.flatMap { Sampler.parts(of: $0.labels, limit: LabelEncoder.labelLimit) }).map {
+        try Set(batches.flatMap { DrawingGraph.Size.parts(of: $0.labels, limit: LabelEncoder.labelLimit) }).map {
             try LabelEncoder.graph(self, weights, labels: $0).graph
         }
     }

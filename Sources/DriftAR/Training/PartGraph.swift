@@ -28,9 +28,6 @@ public struct PartGraph {
     /// What is logged, summed over the parts of a step.
     let lossSums: Storage
 
-    /// The block of what the host writes before each step.
-    static let inputBlock = "step_inputs"
-
     /// Storage of the images [count, values] the run trains on.
     public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
 
@@ -45,11 +42,11 @@ public struct PartGraph {
         let scope = ParameterScope(graph, model.layout)
         let encoded = model.stage.encodesEachImage ? configuration.batch : configuration.labelsInStep
 
-        labels = try graph.input([encoded], .int32, block: Self.inputBlock)
-        dropUniform = try graph.input([encoded], block: Self.inputBlock)
-        clock = try graph.input([4], .uint32, block: Self.inputBlock)
-        alpha = try graph.input([1], block: Self.inputBlock)
-        indices = try graph.input([StepPlan.imageCount(model.head.needs, labels: configuration.labelsInStep)], .int32, block: Self.inputBlock)
+        labels = try graph.input([encoded], .int32, block: StepInputs.block)
+        dropUniform = try graph.input([encoded], block: StepInputs.block)
+        clock = try graph.input([4], .uint32, block: StepInputs.block)
+        alpha = try graph.input([1], block: StepInputs.block)
+        indices = try graph.input([StepPlan.imageCount(model.head.needs, labels: configuration.labelsInStep)], .int32, block: StepInputs.block)
         let chosen = try Self.realImages(graph, configuration, imageCount: imageCount, form: form, indices: indices, clock: clock)
         let real = try graph.patchify(chosen, patch: configuration.data.patch)
 
@@ -71,8 +68,8 @@ public struct PartGraph {
         for (entry, gradient) in zip(trained, gradients) {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
-        restart = configuration.run.accumulate > 1 ? try graph.input([1], block: Self.inputBlock) : nil
-        inputs = graph.inputBlock(Self.inputBlock)
+        restart = configuration.run.accumulate > 1 ? try graph.input([1], block: StepInputs.block) : nil
+        inputs = graph.inputBlock(StepInputs.block)
         let logged = try graph.concat(losses.map(\.value), axis: 0)
         if let restart {
             let sum = try graph.stored([flat.count], in: UpdateGraph.gradientSum(model.layout))
