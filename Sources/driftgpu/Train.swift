@@ -51,6 +51,8 @@ struct Train: ParsableCommand {
             let data = try dataOptions.open(
                 &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
             ).training
+            // What follows from the data is calculated from settings that are in range, and checked in its turn.
+            try settings.validate()
             try hyperparameters.applyData(to: &settings, imageCount: data.count)
             try settings.validate()
             let vae = try vaeOptions.weights()

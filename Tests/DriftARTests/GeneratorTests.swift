@@ -34,7 +34,7 @@ import Testing
         #expect(names.count == count && names.allSatisfy { table.contains(" \($0.dropLast(6))Settings.self,") }, "run Scripts/tables, or make")
     }
 
-    @Test("kinds have names of their own, every stage has a head, and settings of two files never mean different things")
+    @Test("kinds have names of their own, every stage has a head, and settings come back from their JSON")
     func names() throws {
         for kinds in [StageSettings.kinds, HeadSettings.kinds] { #expect(Set(kinds).count == kinds.count) }
         #expect(Set(Self.pairs.map(\.stage)) == Set(StageSettings.kinds) && Set(Self.pairs.map(\.head)) == Set(HeadSettings.kinds))

@@ -4,7 +4,7 @@ extension Configuration {
     /// Most elements of a tensor. No device holds more, and the products and sums of sizes below it stay inside 64 bits.
     static let largestTensor = 17_179_869_184.0
 
-    /// Elements of the largest tensors these settings ask for. Floating point: nothing here may overflow, whatever is set.
+    /// Elements of the largest tensors these settings ask for, where each is in range. Floating point: nothing here may overflow.
     func tensorSizes() -> [(name: String, elements: Double)] {
         let tokens = Double(data.height / data.patch) * Double(data.width / data.patch)
         let tokenWidth = Double(data.channels) * Double(data.patch) * Double(data.patch)
@@ -23,7 +23,7 @@ extension Configuration {
             ("activations of a step", images * (tokens + Double(buffer)) * max(hidden, tokenWidth)),
         ]
         if loss.groups == .samples {
-            let unconditional = head.dit == nil ? 0 : Double(loss.negatives)
+            let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)
             let real = Double(labelsInStep) * (Double(loss.positives) + unconditional)
             let group = Double(run.samplesPerLabel) + Double(loss.positives) + unconditional
             sizes.append(("real images of a step", real * tokens * max(tokenWidth, loss.features == .pixels ? 1 : hidden)))

@@ -31,8 +31,8 @@ enum FlatSettings {
     private static let driftAR = places(ofDriftAR)
     private static let dit = places(ofDiT)
 
-    /// The settings of a file in their groups. A file had the settings of both models: those of the one that is not meant say
-    /// nothing, unless they ask for what it has not.
+    /// The settings of a file in their groups. A file had the settings of both models: those of the other one are passed over, but
+    /// one of DiT's that is switched on for Drift-AR is an error.
     static func settings(
         _ members: [JSON.Member], _ values: [String: Any], over base: Configuration, from source: String
     ) throws -> [Configuration.GivenSetting] {

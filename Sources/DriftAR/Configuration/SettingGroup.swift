@@ -51,10 +51,15 @@ extension KindedSettings {
         func values(_ group: any SettingGroup) -> [String: Any] {
             (try? JSONSerialization.jsonObject(with: JSONEncoder().encode(group))) as? [String: Any] ?? [:]
         }
-        let mine = values(group)
-        let merged = values(type.init()).merging(mine) { _, kept in kept }
-        let other = try? JSONDecoder().decode(type, from: JSONSerialization.data(withJSONObject: merged))
-        guard let changed = try? Self(group: other ?? type.init()) else { return false }
+        var merged = values(type.init())
+        var other: any SettingGroup = type.init()
+        for (name, value) in values(group) where merged[name] != nil {
+            let trial = merged.merging([name: value]) { $1 }
+            // A setting of the same name and another form keeps its default.
+            guard let taken = try? JSONDecoder().decode(type, from: JSONSerialization.data(withJSONObject: trial)) else { continue }
+            (merged, other) = (trial, taken)
+        }
+        guard let changed = try? Self(group: other) else { return false }
         self = changed
         return true
     }

@@ -71,10 +71,11 @@ package struct StepInputs: Sendable {
     package let labels: Tensor
     /// Of the labels' shape; an entry below the drop probability makes its label the unconditional one.
     package let dropUniform: Tensor
+    /// Seed and number of the step [4] uint32: what operations that draw random numbers take.
     package let clock: Tensor
     /// [1], weight of the stage's losses.
     package let alpha: Tensor
-    /// Real images as tokens [n, R, C]: of each label those that the head needs, then the unconditional ones of each.
+    /// Real images as tokens [n, R, C]: label by label those that the head needs of it, then label by label the unconditional ones.
     package let real: Tensor
     package let isSecondPhase: Bool
     /// L, labels of the step.
@@ -90,16 +91,20 @@ struct StepLosses {
     let total: Tensor
     /// The parts of the total and what else is worth watching, in the order in which it is shown.
     let terms: [LossTerm]
-    /// Generated tokens [L G, R, C].
-    let generated: Tensor
+    /// Generated tokens [L G, R, C]; nil where the loss generates none.
+    let generated: Tensor?
     let inputs: [StepInput]
 }
 
 extension Configuration {
     /// The generator of these settings.
     public func makeGenerator() throws -> Generator {
+        let made = stage.own.makeStage(self)
+        guard !made.hasLosses || stage.own.phases(steps: run.steps) != nil else {
+            throw GraphError("stage \(made.kind): has losses and no phases that weigh them")
+        }
         return try Generator(
-            stage.own.makeStage(self), head.own.makeHead(self), classes: data.classes, tokens: data.tokens,
+            made, head.own.makeHead(self), classes: data.classes, tokens: data.tokens,
             tokenWidth: data.tokenWidth)
     }
 }

@@ -13,7 +13,7 @@ package protocol Head: Sendable {
 
     /// Images of a step and their loss.
     func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep
-    /// The graph's inputs and the images of a drawing, whose noise is [L G, R, C].
+    /// The images of a drawing [L G, R, C], and the head's own inputs of the graph. A head of several steps has all of them here.
     func draw(_ drawing: DrawingInputs, _ scope: ParameterScope) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input])
     /// Whether a drawing with guidance needs the condition of no label.
     var guidesByCondition: Bool { get }
@@ -45,13 +45,13 @@ package struct HeadStep {
     /// Parts of what is minimised, [1] each; their sum is the head's loss.
     package var losses: [LossTerm]
     package var watched: [LossTerm] = []
-    /// Generated tokens [L G, R, C].
-    package var generated: Tensor
+    /// Generated tokens [L G, R, C]; nil where the loss generates none.
+    package var generated: Tensor?
     /// Inputs of its own that the host writes before each step.
     package var inputs: [StepInput] = []
 }
 
-/// An input of a step that belongs to a head, and its values.
+/// An input of a step that belongs to a head, and its values. The tensor is one of the block `StepInputs.block`.
 package struct StepInput: Sendable {
     package enum Values: Sendable {
         case floats([Float])

@@ -29,8 +29,9 @@ package protocol Stage: Sendable {
     func encoder(_ context: SamplingContext) -> LabelEncoder?
     /// The speculative loop over conditions; nil where there is no draft.
     func speculation(_ context: SamplingContext) -> SpeculativeLoop?
-    /// The graphs of `encoder` and `speculation` for the given numbers of labels and images of each.
+    /// The encoder's graphs for batches of these sizes.
     func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph]
+    /// The speculative loop's graphs for a batch of this size.
     func speculativeGraphs(_ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights) throws -> [Graph]
     /// Where conditions lie between the graphs; nil where the labels alone are the condition.
     func storage(labels: Int) -> ConditionStorage?

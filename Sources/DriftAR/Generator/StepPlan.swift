@@ -41,11 +41,12 @@ package struct StepPlan: Sendable {
             return min(Int(u * Double(index.count)), index.count - 1)
         }
         var indices = try index.draw(labels: labels, perLabel: perLabel, seed: configuration.run.seed, step: step)
-        // The unconditional image is drawn to the whole data set, not to one class.
+        // The unconditional image is drawn to the whole data set, not to one class. A label has fewer than 2^20 images in a step,
+        // so no two draws have one number.
         for (position, isDropped) in drops.enumerated() where isDropped && needs.dropsImages {
-            for k in 0..<perLabel { indices[position * perLabel + k] = anyImage(position << 20 + k) }
+            for k in 0..<perLabel { indices[position * perLabel + k] = anyImage((position << 20) + k) }
         }
-        for k in 0..<(labels.count * needs.unconditionalImages) { indices.append(anyImage(1 << 40 + k)) }
+        for k in 0..<(labels.count * needs.unconditionalImages) { indices.append(anyImage((1 << 40) + k)) }
         images = indices.enumerated().map { element, i in
             DrawnImage(index: i, variant: augmentation.variant(random, step: step, element: element))
         }

@@ -205,7 +205,7 @@ package struct DecoderHead: Head {
     /// phi of each token: [B, R, C] -> [B, R, D]. Dropout never acts here, unlike in the reference.
     package func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { try phi(tokens, scope) }
 
-    /// The same.
+    /// phi, which this head always has.
     package func phi(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor {
         let projection = shape.hasFrozenProjection ? "feature_encoder.proj" : "token_to_enc_proj"
         return try block(scope.linear(tokens, projection), scope.scope("feature_encoder.block")).output

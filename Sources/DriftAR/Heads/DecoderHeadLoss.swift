@@ -25,6 +25,7 @@ extension DecoderHead {
         let first = made.terms[0]
         let drift = try made.terms.dropFirst().reduce(first.loss) { try graph.add($0, $1.loss) }
         made.step.losses = [LossTerm("drift", drift)]
+        // Of both losses the pixels' is the one to watch.
         made.step.watched = LossTerm.watching(first, loss.radii)
         return made.step
     }

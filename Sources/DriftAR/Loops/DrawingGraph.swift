@@ -75,6 +75,9 @@ package struct DrawingGraph {
             let chosen = try graph.input("sample_labels", [labelCount], .int32, grows: true)
             labels = chosen
             condition = Condition(labels: chosen)
+            guard !batch.isGuided || !generator.head.guidesByCondition else {
+                throw GraphError("guidance: the head \(generator.head.kind) needs the condition of no label, which the stage \(generator.stage.kind) does not keep")
+            }
         }
         noise = try graph.input("sample_noise", [images, generator.tokens, generator.tokenWidth], grows: true)
         let merged = try batch.isMerged ? storage.map { try $0.features($0.merged, in: graph) } : nil

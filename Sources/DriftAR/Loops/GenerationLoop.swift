@@ -1,7 +1,6 @@
 import DriftGPU
 
-/// Which images come next, and what of them: draws from a generator whose parameters are on a device, with whatever it remembers
-/// between batches.
+/// Draws the images of a generator whose parameters are on a device, and keeps what batches share.
 package protocol GenerationLoop: AnyObject {
     /// The conditions it keeps; nil where the stage has none.
     var encoder: LabelEncoder? { get }
@@ -58,6 +57,6 @@ extension Generator {
         return try stage.graphs(batches, weights) + batches.map { try DrawingGraph(self, weights, DrawingGraph.Batch($0)).graph }
     }
 
-    /// What `loop` stores besides.
+    /// Storages that the graphs above do not name: the tracker of the speculative loop.
     var drawingStorages: [Storage] { stage.hasEntropy ? [SpeculativeLoop.tracker] : [] }
 }

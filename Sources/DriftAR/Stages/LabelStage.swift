@@ -136,6 +136,7 @@ package struct LabelStage: Stage {
             .init("diffusion_pos_embed_learned", [1, shape.tokens, width], .normal(0.02)),
             .init("class_emb.weight", [shape.classes, width], .normal(0.02)),
         ]
+        // Kept for the reference's state_dict: it would take up known tokens, of which this stage has none.
         list += ParameterDeclaration.linear("z_proj", shape.tokenWidth, width)
         list += ParameterDeclaration.layerNorm("z_proj_ln", width)
         for index in 0..<encoderBlocks { list += block.declarations("encoder_blocks.\(index).") }

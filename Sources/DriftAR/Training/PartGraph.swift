@@ -2,7 +2,7 @@ import DriftData
 import DriftGPU
 
 /// The graph of one part of a training step in one phase: forward, losses and gradients, which it leaves in flat buffers for
-/// `UpdateGraph`. A step has one part, or several whose gradients are added.
+/// `UpdateGraph`. A step has one part, or several: their gradients are added here, and divided by their number there.
 ///
 /// Images of a label stand together: with L labels and G images each, image b has label b / G.
 public struct PartGraph {
@@ -13,6 +13,7 @@ public struct PartGraph {
     public let dropUniform: Tensor
     /// Rows of the data set in use, int32: of each label as many as the head needs, then the unconditional ones.
     public let indices: Tensor
+    /// Seed and number of the part, two words each.
     public let clock: Tensor
     public let alpha: Tensor
     /// The head's own.
@@ -23,8 +24,8 @@ public struct PartGraph {
     public let inputs: InputBlock
     /// What is logged of the forward pass, in the order in which it is read; the total, `loss`, comes first.
     public let losses: [LossTerm]
-    /// Generated tokens [L G, R, C].
-    public let generated: Tensor
+    /// Generated tokens [L G, R, C]; nil where the loss generates none.
+    public let generated: Tensor?
     /// What is logged, summed over the parts of a step.
     let lossSums: Storage
 
@@ -78,7 +79,7 @@ public struct PartGraph {
         } else {
             try graph.place(logged, in: lossSums, at: 0)
         }
-        for tensor in losses.map(\.value) + [generated] { graph.output(tensor) }
+        for tensor in losses.map(\.value) + [generated].compactMap({ $0 }) { graph.output(tensor) }
     }
 
     /// The images that `indices` choose [n, C, H, W]; of moments, a new draw from their distribution at every step.
