@@ -36,7 +36,7 @@ build: setup tables
 setup:
 	@Scripts/setup $(PACKAGES)
 
-# The lists of kernels and of operations' cases.
+# The lists of kernels, of operations' cases, and of stages and heads.
 tables:
 	@Scripts/tables
 

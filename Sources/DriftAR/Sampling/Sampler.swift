@@ -95,7 +95,8 @@ public final class Sampler {
 
     static let stream: UInt32 = 0x2004_0000
 
-    /// Standard normal numbers [labels.count * images.count, R, C].
+    /// Standard normal numbers [labels.count * images.count, R, C]. `Graph.randomNormal(_:images:of:)` draws the same on the device, up
+    /// to the last bits.
     func noise(_ labels: [Int], images: Range<Int>, round: Int, seed: UInt64) -> [Float] {
         let random = Philox(seed: seed)
         let size = model.tokens * model.tokenWidth
