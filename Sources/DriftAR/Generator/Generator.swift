@@ -83,6 +83,11 @@ package struct StepInputs: Sendable {
 
     /// The block of what the host writes before each step.
     package static let block = "step_inputs"
+
+    /// Dropout with that probability, drawn anew in each step; nil for none.
+    func dropout(_ probability: Float) -> Dropout? {
+        probability > 0 ? Dropout(probability: probability, clock: clock) : nil
+    }
 }
 
 /// What a generator's forward pass gives.

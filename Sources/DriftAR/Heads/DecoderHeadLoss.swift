@@ -12,13 +12,12 @@ extension DecoderHead {
     /// Prior, decoder and the drift loss.
     package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
         let graph = scope.graph
-        let dropout = training.dropout > 0 ? Dropout(probability: training.dropout, clock: step.clock) : nil
         let (z, entropy) = try condition.encoded()
         var prior = try scope.linear(z, "enc_to_token_proj")
         if step.isSecondPhase { prior = try graph.detach(prior) }
         let images = step.labelCount * training.samplesPerLabel
         let noise = try graph.randomNormal([images, shape.tokens, shape.tokenWidth], clock: step.clock)
-        let generated = try generate(token: prior, z: z, entropy: entropy, noise: noise, scope, dropout: dropout)
+        let generated = try generate(token: prior, z: z, entropy: entropy, noise: noise, scope, dropout: step.dropout(training.dropout))
         var made =
             loss.groups == .samples
             ? try sampleGroups(step, scope, generated: generated) : try tokenGroups(step, scope, generated: generated)

@@ -213,17 +213,13 @@ package struct LabelStage: Stage {
 
     // MARK: Training
 
-    private func dropout(_ step: StepInputs) -> Dropout? {
-        training.dropout > 0 ? Dropout(probability: training.dropout, clock: step.clock) : nil
-    }
-
     /// The second phase runs the frozen encoder in evaluation mode, and no gradient enters it. Which labels are dropped stays a
     /// property of the data: the head must go on learning the unconditional image, or guidance would drift away from it.
     package func condition(_ step: StepInputs, _ scope: ParameterScope) throws -> Condition {
         let graph = scope.graph
         let embedding = try embed(
             step.labels, dropUniform: training.labelDrop > 0 ? step.dropUniform : nil, dropProbability: training.labelDrop, scope)
-        let (z, entropy) = try encode(embedding, scope, dropout: step.isSecondPhase ? nil : dropout(step))
+        let (z, entropy) = try encode(embedding, scope, dropout: step.isSecondPhase ? nil : step.dropout(training.dropout))
         guard step.isSecondPhase else { return Condition(labels: step.labels, z: z, entropy: entropy) }
         return try Condition(labels: step.labels, z: graph.detach(z), entropy: graph.detach(entropy))
     }
@@ -232,7 +228,7 @@ package struct LabelStage: Stage {
     package func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
         let (z, entropy) = try condition.encoded()
         return [
-            LossTerm("regression", try draftLoss(z: z, shift: training.draftShift, scope, dropout: dropout(step))),
+            LossTerm("regression", try draftLoss(z: z, shift: training.draftShift, scope, dropout: step.dropout(training.dropout))),
             // E_1 is 0, so the mean over all positions is the sum from 2 on over R.
             LossTerm("entropy_loss", try scope.graph.scale(scope.graph.mean(entropy), by: -1)),
         ]
