@@ -117,12 +117,13 @@ import Testing
     }
 
     @Test func damageIsSeen() throws {
-        /// Writes one element too many.
+        /// Writes all of its input to an output that is one element shorter. (What lies behind an input may hold anything,
+        /// the sentinel included.)
         struct Overrun: Operation {
             var name: String { "overrun" }
-            func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { inputs }
+            func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [TensorType([inputs[0].count - 1])] }
             func commands(_ context: LaunchContext) -> [Command] {
-                let count = context.inputs[0].count + 1
+                let count = context.inputs[0].count
                 return [
                     context.elementLaunch(
                         "copy_forward", family: "copy", count: count, arguments: [.input(0), .output(0), .int(count)])
@@ -133,14 +134,14 @@ import Testing
         if TestDevice.isSmall { return }
         try TestDevice.with(#require(TestDevice.shapes.first)) { device in
             let graph = Graph()
-            let x = try graph.input("x", [5])
+            let x = try graph.input("x", [6])
             graph.output(try graph.apply(Overrun(), x)[0])
             var options = Schedule.Options()
             options.guardBytes = 64
             let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
             let executor = try Executor(schedule, memory: DeviceMemory(device))
             #expect(try executor.damage().isEmpty)
-            try executor.write([Float](repeating: 1, count: 5), to: x)
+            try executor.write([Float](repeating: 1, count: 6), to: x)
             try executor.run()
             #expect(try !executor.damage().isEmpty)
         }
