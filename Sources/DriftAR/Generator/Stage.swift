@@ -55,7 +55,8 @@ extension Stage {
     package func probe(_ context: SamplingContext, sigma: SigmaMap?) -> LabelProbe? { nil }
 }
 
-/// What a head draws images from. L labels, or as many as images where each is encoded.
+/// What a head draws images from. L labels, or as many as images where each is encoded. A stage that asks for some tokens of each
+/// image has M rows of an image where others have R.
 package struct Condition: Sendable {
     /// [L] int32, a dropped one by the stage's id for it; nil where z was stored by an earlier graph.
     package var labels: Tensor?
@@ -63,4 +64,6 @@ package struct Condition: Sendable {
     package var z: Tensor?
     /// [L, R] in [0, 1].
     package var entropy: Tensor?
+    /// Of a training step: the real tokens [L, M, C] in the place of those that the rows of z are for; nil where they are all.
+    package var targets: Tensor?
 }

@@ -1,0 +1,58 @@
+import DriftGPU
+
+/// A head that draws each token from a condition of its own, so that a loop can draw some tokens of an image at a time. Rows stand
+/// for tokens, whichever; n of them are drawn together.
+///
+/// A drawing is `embed` once, then `step` as often as the head has steps, from random numbers to tokens. With guidance the rows of
+/// `embed` are 2n, those of no label behind the others.
+package protocol TokenHead: Head {
+    /// N, steps of a drawing.
+    var steps: Int { get }
+    /// The random numbers that a token starts from.
+    var start: TokenNoise { get }
+    /// Whether each step takes standard normal numbers [n, C] of its own.
+    var drawsInSteps: Bool { get }
+
+    /// What all steps have in common: z [n, D] and the entropy [n] -> what `step` takes. `cfg` [1]: strength of guidance, nil for none.
+    func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor
+    /// What a step takes that no token has an influence on: a row a step [N, W], computed once for a set of weights. Nil where
+    /// there is nothing.
+    func table(_ scope: ParameterScope) throws -> Tensor?
+    /// One step.
+    func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor
+}
+
+/// Random numbers of a row.
+package struct TokenNoise: Sendable, Hashable {
+    package enum Law: Sendable {
+        /// Standard normal.
+        case normal
+        /// Uniform in [-1/2, 1/2).
+        case uniform
+    }
+    package let law: Law
+    package let width: Int
+
+    package init(_ law: Law, width: Int) { (self.law, self.width) = (law, width) }
+}
+
+/// What a token head finds in a step of a drawing.
+package struct TokenStep {
+    /// What the steps before have made of the start [n, C]; the start itself [n, start.width] in the first.
+    package let x: Tensor
+    /// What `embed` gives.
+    package let embedded: Tensor
+    /// The step's row [W] of `table`.
+    package let row: Tensor?
+    /// Standard normal [n, C]; nil where steps draw nothing.
+    package let noise: Tensor?
+    /// [1]; nil without guidance.
+    package let cfg: Tensor?
+    /// Factor of what is random beside the start; 1 is the law that was learned.
+    package let temperature: Float
+
+    package init(x: Tensor, embedded: Tensor, row: Tensor? = nil, noise: Tensor? = nil, cfg: Tensor? = nil, temperature: Float = 1) {
+        (self.x, self.embedded, self.row, self.noise, self.cfg) = (x, embedded, row, noise, cfg)
+        self.temperature = temperature
+    }
+}
