@@ -46,6 +46,7 @@
 #include "embedding.cl"
 #include "layout.cl"
 #include "patchify.cl"
+#include "places.cl"
 #include "pool.cl"
 #include "rows.cl"
 #include "upsample.cl"

@@ -82,7 +82,9 @@ extension OperationCase {
         try executor.run()
 
         for (index, output) in outputs.enumerated() {
-            let got = try executor.read(output).map { Double($0) }
+            let got =
+                output.type.element == .int32
+                ? try executor.read(output, as: Int32.self).map(Double.init) : try executor.read(output).map { Double($0) }
             let scale = expected[index].reduce(1e-12) { max($0, abs($1)) }
             report.compare(got, expected[index], allowed: (tolerance + rounding) * scale, "output \(index)")
         }

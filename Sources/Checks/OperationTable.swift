@@ -24,6 +24,7 @@ extension OperationFamily {
         PairwiseDistanceCases.self,
         PatchifyCases.self,
         PermuteCases.self,
+        PlacesCases.self,
         PoolCases.self,
         PosteriorCases.self,
         PriorCases.self,

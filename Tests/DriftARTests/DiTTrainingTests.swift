@@ -9,7 +9,7 @@ import Testing
 @Suite struct DiTTrainingTests {
     private func draw(_ configuration: Configuration, step: Int) throws -> StepPlan {
         let data = try TinyRun.data()
-        return try StepPlan(configuration, configuration.makeGenerator().head.needs, data.index, ImageSet.Augmentation(), step: step)
+        return try StepPlan(configuration, configuration.makeGenerator().needs, data.index, ImageSet.Augmentation(), step: step)
     }
 
     /// Density strength^-3: half of the strengths up to 3 lie below 1.34; a dropped label has none.
@@ -36,7 +36,7 @@ import Testing
         for step in 0..<40 {
             let draw = try draw(configuration, step: step)
             #expect(draw.images.count == labels * (positives + extra))
-            #expect(try draw.images.count == StepPlan.imageCount(configuration.makeGenerator().head.needs, labels: labels))
+            #expect(try draw.images.count == StepPlan.imageCount(configuration.makeGenerator().needs, labels: labels))
             for (position, image) in draw.images.enumerated() {
                 let label = try #require(index.members.firstIndex { $0.contains(image.index) })
                 if position < labels * positives {

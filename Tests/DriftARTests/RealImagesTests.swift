@@ -38,7 +38,7 @@ import Testing
     func flips() throws {
         var configuration = TinyRun.pixels.configuration
         configuration.loss.positives = 200
-        let needs = try configuration.makeGenerator().head.needs
+        let needs = try configuration.makeGenerator().needs
         let set = try digits(flip: true)
         let draws = try (0..<20).map { try StepPlan(configuration, needs, set.index, set.augmentation, step: $0) }
         let flipped = draws.flatMap { $0.images }.filter(\.variant.isFlipped).count

@@ -34,6 +34,13 @@ public struct Generator: Sendable {
         }
     }
 
+    /// What a training step has to bring.
+    package var needs: StepNeeds {
+        var needs = head.needs
+        needs.masking = stage.masking
+        return needs
+    }
+
     /// The parameters that a phase trains.
     public func trained(isSecondPhase: Bool) -> [ParameterLayout.Entry] {
         declarations.filter { $0.training == .always || ($0.training == .firstPhase && !isSecondPhase) }
@@ -54,7 +61,7 @@ public struct Generator: Sendable {
         }
         return StepLosses(
             total: total, terms: made.losses + own + made.watched + (try stage.watched(condition, scope)),
-            generated: made.generated, inputs: made.inputs)
+            generated: made.generated, inputs: condition.inputs + made.inputs)
     }
 }
 
@@ -80,6 +87,8 @@ package struct StepInputs: Sendable {
     package let isSecondPhase: Bool
     /// L, labels of the step.
     package let labelCount: Int
+    /// Tokens that are hidden of each image; nil where none are.
+    package var masked: Int?
 
     /// The block of what the host writes before each step.
     package static let block = "step_inputs"

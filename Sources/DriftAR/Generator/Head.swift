@@ -38,6 +38,8 @@ package struct StepNeeds: Sendable, Equatable {
     package var dropsImages = false
     /// Largest strength of guidance to draw; 1: none.
     package var largestStrength: Float = 1
+    /// How tokens of the real images are hidden; nil where none are. The stage's need.
+    package var masking: TokenMasking?
 }
 
 /// What a head makes of a training step.

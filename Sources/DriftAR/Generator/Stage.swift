@@ -14,6 +14,9 @@ package protocol Stage: Sendable {
     /// The id written to `StepInputs.labels`. A stage may use a separate id for labels dropped for guidance.
     func label(_ label: Int, isDropped: Bool) -> Int32
 
+    /// How training hides tokens of the real images from the stage; nil where it sees none of them.
+    var masking: TokenMasking? { get }
+
     /// Whether alpha weighs losses of the stage, in the first phase.
     var hasLosses: Bool { get }
     /// The condition of a training step.
@@ -31,6 +34,8 @@ package protocol Stage: Sendable {
     func speculation(_ context: SamplingContext) -> SpeculativeLoop?
     /// The encoder's graphs for batches of these sizes.
     func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph]
+    /// How images are drawn where the stage asks for tokens that were drawn before; nil where it does not.
+    var rounds: RoundSettings? { get }
     /// The speculative loop's graphs for a batch of this size.
     func speculativeGraphs(_ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights) throws -> [Graph]
     /// Where conditions lie between the graphs; nil where the labels alone are the condition.
@@ -42,11 +47,13 @@ package protocol Stage: Sendable {
 extension Stage {
     package var encodesEachImage: Bool { false }
     package var hasEntropy: Bool { false }
+    package var masking: TokenMasking? { nil }
     package var hasLosses: Bool { false }
     package func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] { [] }
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] { [] }
     package func encoder(_ context: SamplingContext) -> LabelEncoder? { nil }
     package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { nil }
+    package var rounds: RoundSettings? { nil }
     package func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph] { [] }
     package func speculativeGraphs(
         _ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights
@@ -66,4 +73,6 @@ package struct Condition: Sendable {
     package var entropy: Tensor?
     /// Of a training step: the real tokens [L, M, C] in the place of those that the rows of z are for; nil where they are all.
     package var targets: Tensor?
+    /// Inputs of a training step that belong to the stage.
+    package var inputs: [StepInput] = []
 }

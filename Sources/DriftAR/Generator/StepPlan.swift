@@ -11,8 +11,11 @@ package struct StepPlan: Sendable {
     package let drops: [Bool]
     /// Strength of guidance of each label; 1 is none.
     package let strengths: [Float]
+    /// Tokens that are hidden of each real image; nil where a step hides none.
+    package let masked: Int?
     /// Real images of each label, label by label; then, label by label, the unconditional ones.
     let images: [DrawnImage]
+    let random: Philox
 
     /// Images a step of so many labels takes.
     static func imageCount(_ needs: StepNeeds, labels: Int) -> Int { labels * (needs.imagesPerLabel + needs.unconditionalImages) }
@@ -22,6 +25,8 @@ package struct StepPlan: Sendable {
     ) throws {
         self.step = step
         let random = Philox(seed: configuration.run.seed)
+        self.random = random
+        masked = needs.masking.map { Self.masked($0, random, step: step) }
         labels = index.drawLabels(configuration.labelsInStep, seed: configuration.run.seed, step: step)
         let drops = labels.indices.map { position in
             configuration.run.labelDrop > 0
@@ -52,10 +57,13 @@ package struct StepPlan: Sendable {
         }
     }
 
-    private enum Stream {
+    enum Stream {
         static let drop: UInt32 = 0x2002_0000
         static let any: UInt32 = 0x2003_0000
         static let strength: UInt32 = 0x2009_0000
+        static let rate: UInt32 = 0x2013_0000
+        static let order: UInt32 = 0x2014_0000
+        static let imageDrop: UInt32 = 0x2015_0000
     }
 }
 

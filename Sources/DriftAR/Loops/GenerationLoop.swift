@@ -13,14 +13,20 @@ package protocol GenerationLoop: AnyObject {
     /// Makes labels ready for `draw`. Throws where the generator knows no such `speculation`.
     func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws
 
-    /// Tokens [labels.count * images.count, R, C] of labels that have been prepared, from the noise of the same shape that
-    /// `noise` gives for a round.
+    /// Tokens [labels.count * images.count, R, C] of labels that have been prepared.
     func draw(
-        _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: (Int) -> [Float]
+        _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: DrawingNoise
     ) throws -> [Float]
 
     /// Ends a drawing.
     func finish() throws
+}
+
+/// Where the random numbers of a drawing come from.
+package struct DrawingNoise {
+    package let seed: UInt64
+    /// Those of a round as the host draws them, [labels.count * images.count, R, C].
+    package let values: (_ round: Int) -> [Float]
 }
 
 /// Parameters in a flat buffer.
@@ -48,12 +54,21 @@ package struct SamplingContext {
 }
 
 extension Generator {
-    /// The loop that draws from this generator. No stage asks for tokens that were drawn before, so all of an image come at once.
-    package func loop(_ context: SamplingContext) -> any GenerationLoop { LabelOnce(self, context) }
+    /// The loop that draws from this generator: in rounds where the stage asks for tokens that were drawn before, else all at once.
+    package func loop(_ context: SamplingContext) -> any GenerationLoop {
+        inRounds.map { MaskedRounds($0.stage, $0.head, $0.settings, context) } ?? LabelOnce(self, context)
+    }
+
+    /// What draws in rounds; nil where an image is drawn at once.
+    private var inRounds: (stage: MARStage, head: any TokenHead, settings: RoundSettings)? {
+        guard let settings = stage.rounds, let stage = stage as? MARStage, let head = head as? any TokenHead else { return nil }
+        return (stage, head, settings)
+    }
 
     /// The graphs that `loop` makes for batches without guidance, from labels it has not seen.
     func drawingGraphs(_ batches: [DrawingGraph.Size], weights: String) throws -> [Graph] {
         let weights = StoredWeights(layout, buffer: weights)
+        if let inRounds { return try MaskedRounds.graphs(inRounds.stage, inRounds.head, inRounds.settings, batches, weights) }
         return try stage.graphs(batches, weights) + batches.map { try DrawingGraph(self, weights, DrawingGraph.Batch($0)).graph }
     }
 

@@ -46,7 +46,7 @@ final class LabelOnce: GenerationLoop {
     private func isGuided(_ cfg: Float) -> Bool { cfg != 1 }
 
     func draw(
-        _ labels: [Int], images: Range<Int>, cfg: Float, speculation settings: Speculation?, noise: (Int) -> [Float]
+        _ labels: [Int], images: Range<Int>, cfg: Float, speculation settings: Speculation?, noise: DrawingNoise
     ) throws -> [Float] {
         // Rounds differ only in their noise, and only the last one is shown: no other is decoded.
         let rounds = try settings.flatMap { try speculation?.rounds(labels, perLabel: images.count, $0) } ?? 1
@@ -55,7 +55,7 @@ final class LabelOnce: GenerationLoop {
             .init(labels: labels.count, perLabel: images.count), isGuided: isGuided(cfg) && generator.head.guidesByCondition,
             isMerged: settings != nil)
         let pass = try passes[batch] ?? clock.measure(.prepare) { try makePass(batch) }
-        let values = clock.measure(.noise) { noise(rounds - 1) }
+        let values = clock.measure(.noise) { noise.values(rounds - 1) }
         let (graph, executor) = (pass.graph, pass.executor)
         try clock.measure(.decode) {
             if let input = graph.labels { try executor.write(labels.map(Int32.init), to: input) }

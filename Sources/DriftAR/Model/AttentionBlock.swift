@@ -15,13 +15,14 @@ public struct AttentionBlock: Sendable {
         self.epsilon = epsilon
     }
 
-    package func declarations(_ prefix: String) -> [ParameterDeclaration] {
+    /// `weight`: how the weights of linear layers start.
+    package func declarations(_ prefix: String, weight: ParameterDeclaration.Initial = .fanIn) -> [ParameterDeclaration] {
         ParameterDeclaration.layerNorm(prefix + "norm1", width)
-            + ParameterDeclaration.linear(prefix + "attn.qkv", width, 3 * width)
-            + ParameterDeclaration.linear(prefix + "attn.proj", width, width)
+            + ParameterDeclaration.linear(prefix + "attn.qkv", width, 3 * width, weight)
+            + ParameterDeclaration.linear(prefix + "attn.proj", width, width, weight)
             + ParameterDeclaration.layerNorm(prefix + "norm2", width)
-            + ParameterDeclaration.linear(prefix + "mlp.fc1", width, hidden)
-            + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width)
+            + ParameterDeclaration.linear(prefix + "mlp.fc1", width, hidden, weight)
+            + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width, weight)
     }
 
     /// [B, N, D] -> [B, N, D], and the packed query, key and value [B, N, 3 D], from which the entropy is computed. One

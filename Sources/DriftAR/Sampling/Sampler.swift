@@ -50,14 +50,15 @@ public final class Sampler {
     public func tokens(
         labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
     ) throws -> [Float] {
-        try tokens(labels: labels, perLabel: perLabel, cfg: cfg, speculation: speculation) {
+        try tokens(labels: labels, perLabel: perLabel, cfg: cfg, seed: seed, speculation: speculation) {
             self.noise($0, images: $1, round: $2, seed: seed)
         }
     }
 
-    /// The same from the noise that `noise` gives for labels, the images of each, and the round: [labels * images, R, C].
+    /// The same from the noise that `noise` gives for labels, the images of each, and the round: [labels * images, R, C]. `seed`
+    /// is that of what the device draws.
     package func tokens(
-        labels: [Int], perLabel: Int, cfg: Float, speculation: Speculation? = nil,
+        labels: [Int], perLabel: Int, cfg: Float, seed: UInt64 = 0, speculation: Speculation? = nil,
         noise: ([Int], Range<Int>, Int) -> [Float]
     ) throws -> [Float] {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= model.classes }) {
@@ -78,8 +79,10 @@ public final class Sampler {
             try generation.prepare(part, cfg: cfg, speculation: speculation)
             for first in stride(from: 0, to: perLabel, by: batchLimit) {
                 let images = first..<(first + min(batchLimit, perLabel - first))
-                result += try generation.draw(part, images: images, cfg: cfg, speculation: speculation) { round in
-                    noise(part, images, round)
+                result += try withoutActuallyEscaping(noise) { noise in
+                    try generation.draw(
+                        part, images: images, cfg: cfg, speculation: speculation,
+                        noise: DrawingNoise(seed: seed) { noise(part, images, $0) })
                 }
             }
         }

@@ -35,8 +35,10 @@ public struct PartGraph {
     /// - Parameters:
     ///   - imageCount: rows of the image storage, of which a step's indices choose.
     ///   - form: what a row holds.
+    ///   - masked: tokens hidden of each image, for a stage that hides them.
     public init(
-        _ model: Generator, _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, isSecondPhase: Bool
+        _ model: Generator, _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, isSecondPhase: Bool,
+        masked: Int? = nil
     ) throws {
         let graph = Graph()
         self.graph = graph
@@ -47,13 +49,13 @@ public struct PartGraph {
         dropUniform = try graph.input([encoded], block: StepInputs.block)
         clock = try graph.input([4], .uint32, block: StepInputs.block)
         alpha = try graph.input([1], block: StepInputs.block)
-        indices = try graph.input([StepPlan.imageCount(model.head.needs, labels: configuration.labelsInStep)], .int32, block: StepInputs.block)
+        indices = try graph.input([StepPlan.imageCount(model.needs, labels: configuration.labelsInStep)], .int32, block: StepInputs.block)
         let chosen = try Self.realImages(graph, configuration, imageCount: imageCount, form: form, indices: indices, clock: clock)
         let real = try graph.patchify(chosen, patch: configuration.data.patch)
 
         let step = StepInputs(
             labels: labels, dropUniform: dropUniform, clock: clock, alpha: alpha, real: real, isSecondPhase: isSecondPhase,
-            labelCount: configuration.labelsInStep)
+            labelCount: configuration.labelsInStep, masked: masked ?? model.stage.masking?.counts.lowerBound)
         let forward = try model.forward(step, scope)
         headInputs = forward.inputs
         generated = forward.generated

@@ -19,17 +19,20 @@ public final class Trainer {
     /// Between the parts of a step and its update.
     package var exchange: any GradientExchange = SingleProcess()
     private let images: RealImages
+    private typealias Part = (graph: PartGraph, executor: Executor)
     private struct Phase {
         let isSecond: Bool
-        let graph: PartGraph
-        let executor: Executor
         let update: (graph: UpdateGraph, executor: Executor)
+        /// By the number of tokens that the part hides; all compute in one arena.
+        var parts: [Int?: Part] = [:]
+        /// What ran last.
+        var last: PartGraph
     }
     private var phase: Phase?
     /// Receives the times of every launch when set, on a device opened for profiling.
     public var profiler: Profiler? {
         didSet {
-            phase?.executor.profiler = profiler
+            for part in phase?.parts.values.map({ $0 }) ?? [] { part.executor.profiler = profiler }
             phase?.update.executor.profiler = profiler
         }
     }
@@ -67,7 +70,7 @@ public final class Trainer {
             warmup: Double(configuration.optimizer.warmupSteps), total: total, kind: configuration.optimizer.schedule,
             decayFraction: configuration.optimizer.decayFraction)
         phases = configuration.phases
-        images = try RealImages(data, configuration, state.model.head.needs, memory: state.memory)
+        images = try RealImages(data, configuration, state.model.needs, memory: state.memory)
         // The buffers of a phase not yet entered are part of a checkpoint too.
         for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
     }
@@ -85,36 +88,47 @@ public final class Trainer {
 
     /// The next step's executors: for timing.
     public func executors() throws -> [Executor] {
-        let phase = try current()
-        return [phase.executor, phase.update.executor]
+        let part = try part(of: plan(step &* configuration.run.accumulate).masked)
+        return [part.executor] + (phase.map { [$0.update.executor] } ?? [])
     }
 
     /// The schedules of a step on a device that need not be there: that of its part, or of each of its parts, and that of its
-    /// update.
+    /// update. Where tokens are hidden, a part that hides the fewest comes first, and one that hides all of them second.
     public static func plannedSchedules(
         _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
         traits: DeviceTraits, gemm: any GEMMProvider
     ) throws -> [Schedule] {
         let model = try configuration.makeGenerator()
-        let part = try PartGraph(
-            model, configuration, imageCount: imageCount ?? configuration.data.classes, form: form, isSecondPhase: isSecondPhase)
-        let update = try UpdateGraph(model, configuration, part: part, isSecondPhase: isSecondPhase)
-        return try [part.graph, update.graph].map { try Schedule($0, traits: traits, gemm: gemm) }
+        let counts = model.needs.masking.map { Set([$0.counts.lowerBound, $0.counts.upperBound]).sorted() } ?? []
+        let parts = try (counts.isEmpty ? [nil] : counts.map { $0 }).map { masked in
+            try PartGraph(
+                model, configuration, imageCount: imageCount ?? configuration.data.classes, form: form, isSecondPhase: isSecondPhase,
+                masked: masked)
+        }
+        let update = try UpdateGraph(model, configuration, part: parts[0], isSecondPhase: isSecondPhase)
+        return try (parts.map(\.graph) + [update.graph]).map { try Schedule($0, traits: traits, gemm: gemm) }
     }
 
-    private func current() throws -> Phase {
+    /// The part of the present phase that hides so many tokens.
+    private func part(of masked: Int?) throws -> Part {
         let isSecond = phases.isSecondPhase(Double(step))
-        if let phase, phase.isSecond == isSecond { return phase }
         // The first phase's arena goes before the second's is made.
-        phase = nil
-        let training = try PartGraph(
-            state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond)
-        let update = try UpdateGraph(state.model, configuration, part: training, isSecondPhase: isSecond)
-        let made = Phase(
-            isSecond: isSecond, graph: training, executor: try executor(for: training.graph),
-            update: (update, try executor(for: update.graph)))
-        phase = made
+        if phase?.isSecond != isSecond { phase = nil }
+        if let known = phase?.parts[masked] { return known }
+        let graph = try PartGraph(
+            state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond, masked: masked)
+        let made = Part(graph, try executor(for: graph.graph))
+        if phase == nil {
+            let update = try UpdateGraph(state.model, configuration, part: graph, isSecondPhase: isSecond)
+            phase = Phase(isSecond: isSecond, update: (update, try executor(for: update.graph)), last: graph)
+        }
+        phase?.parts[masked] = made
         return made
+    }
+
+    /// What the part of that number takes.
+    private func plan(_ number: Int) throws -> StepPlan {
+        try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: number)
     }
 
     private func executor(for graph: Graph) throws -> Executor {
@@ -169,27 +183,27 @@ public final class Trainer {
 
     /// Issues one step. Does not wait for it; call `metrics` or `Device.finish` now and then.
     public func advance() throws {
-        let phase = try current()
         let time = Double(step)
-        var inputs = phase.graph.inputs
         // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
         let rate = Float(learningRate(time + 1))
-        try inputs.set([Float(phases.alpha(time))], phase.graph.alpha)
-        for part in 0..<configuration.run.accumulate {
-            if let restart = phase.graph.restart { try inputs.set([Float(part == 0 ? 1 : 0)], restart) }
-            try issue(phase.graph, phase.executor, &inputs, number: step &* configuration.run.accumulate &+ part)
+        for number in 0..<configuration.run.accumulate {
+            let plan = try plan(step &* configuration.run.accumulate &+ number)
+            let part = try part(of: plan.masked)
+            var inputs = part.graph.inputs
+            try inputs.set([Float(phases.alpha(time))], part.graph.alpha)
+            if let restart = part.graph.restart { try inputs.set([Float(number == 0 ? 1 : 0)], restart) }
+            try issue(part, plan, &inputs)
         }
-        let update = phase.update
+        guard let update = phase?.update else { return }
         try exchange.sum(update.graph.exchanged, in: memory)
         try update.executor.write([rate], to: update.graph.learningRate)
         try update.executor.run()
         step += 1
     }
 
-    /// Issues the graph of a step, or of a part of one. `number` is what its draws are numbered by; `inputs` has what does
-    /// not depend on it.
-    private func issue(_ training: PartGraph, _ executor: Executor, _ inputs: inout InputBlock, number: Int) throws {
-        let draw = try StepPlan(configuration, state.model.head.needs, data.index, data.augmentation, step: number)
+    /// Issues the graph of a step, or of a part of one; `inputs` has what does not depend on the plan.
+    private func issue(_ part: Part, _ draw: StepPlan, _ inputs: inout InputBlock) throws {
+        let (training, number) = (part.graph, draw.step)
         let (labels, drops) = (draw.labels, draw.drops)
         let copies = training.labels.count / labels.count
         func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
@@ -211,15 +225,16 @@ public final class Trainer {
                 UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
             ], training.clock)
         try inputs.write(to: memory)
-        try executor.run()
+        try part.executor.run()
+        phase?.last = training
     }
 
     /// Losses of the last step, by name, in the order they are shown; means over its parts where gradients are accumulated.
     /// Waits for the device.
     public func metrics() throws -> [(String, Double)] {
         guard let phase else { return [] }
-        let losses = phase.graph.losses
-        let values = try memory.read(Float.self, from: phase.graph.lossSums)
+        let losses = phase.last.losses
+        let values = try memory.read(Float.self, from: phase.last.lossSums)
         var result = zip(losses.flatMap(\.names), values).map { ($0, Double($1)) }
         result.append(("gradient_norm", Double(try phase.update.executor.read(phase.update.graph.norm)[0])))
         result.append(("lr", learningRate(Double(step))))

@@ -93,7 +93,7 @@ public struct TrainingMemory: Sendable {
         try self.init(
             configuration,
             imageCount: RealImages.storedCount(
-                data, configuration, configuration.makeGenerator().head.needs, maxAllocation: maxAllocation), form: data.form,
+                data, configuration, configuration.makeGenerator().needs, maxAllocation: maxAllocation), form: data.form,
             traits: traits, gemm: gemm)
     }
 

@@ -1,0 +1,52 @@
+import Foundation
+
+/// How the tokens of an image are drawn in rounds, those of a round from all that came before (MAR, 3.3).
+public struct RoundSettings: Sendable, Hashable {
+    /// How the strength of guidance goes over the rounds.
+    public enum Guidance: String, Codable, Sendable, CaseIterable {
+        /// From nearly none to all of it, with the part of the tokens that are known after the round.
+        case linear
+        case constant
+    }
+
+    /// T.
+    package var rounds: Int
+    package var guidance = Guidance.linear
+    /// Factor of what is random in a token beside the noise it starts from.
+    package var temperature: Float = 1
+
+    package init(rounds: Int, guidance: Guidance = .linear, temperature: Float = 1) {
+        (self.rounds, self.guidance, self.temperature) = (rounds, guidance, temperature)
+    }
+
+    /// A round of an image of R tokens.
+    package struct Round: Sendable, Hashable {
+        /// Where tokens that are known stand in the image's order: at its end.
+        package let known: Range<Int>
+        /// Where those stand that the round draws: before them.
+        package let drawn: Range<Int>
+    }
+
+    /// The rounds of an image of so many tokens; each draws one token or more. After round k of T, floor(R cos(pi/2 (k+1)/T)) are
+    /// unknown, but one fewer than before, and one until the last round.
+    package func plan(tokens: Int) -> [Round] {
+        var unknown = tokens
+        return (0..<rounds).map { round in
+            let isLast = round == rounds - 1
+            let aim = Int((Double(tokens) * cos(Double.pi / 2 * Double(round + 1) / Double(rounds))).rounded(.down))
+            let left = isLast ? 0 : max(1, min(unknown - 1, aim))
+            defer { unknown = left }
+            return Round(known: unknown..<tokens, drawn: left..<unknown)
+        }
+    }
+
+    /// The strength of guidance in each of the rounds.
+    package func strengths(_ cfg: Float, tokens: Int) -> [Float] {
+        plan(tokens: tokens).map { round in
+            guard guidance == .linear else { return cfg }
+            // In the last round the reference counts one token as unknown.
+            let unknown = max(1, round.drawn.lowerBound)
+            return 1 + (cfg - 1) * Float(tokens - unknown) / Float(tokens)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import DriftData
+import DriftFormats
+import DriftGPU
+
+/// The loop of masked autoregression: T rounds, in each of which the stage says of some tokens what the known ones make of them and
+/// the head draws these. A batch is enqueued whole: no round and no step waits for the host.
+final class MaskedRounds: GenerationLoop {
+    var encoder: LabelEncoder? { nil }
+    var speculation: SpeculativeLoop? { nil }
+    private let stage: MARStage
+    private let head: any TokenHead
+    private let settings: RoundSettings
+    private let context: SamplingContext
+    private var programs: [RoundGraphs.Batch: Program] = [:]
+    private var table: Executor?
+    private var isTableFilled = false
+
+    /// Random numbers in place of those of the seed.
+    struct Given {
+        /// [b, R]: rounds take the positions from the end.
+        let orders: [Int32]
+        /// What each position starts from [b, R, W].
+        let start: [Float]
+        /// Of the head's steps [N, b, R, C]; empty where steps draw nothing.
+        let steps: [Float]
+    }
+
+    init(_ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ context: SamplingContext) {
+        (self.stage, self.head, self.settings, self.context) = (stage, head, settings, context)
+    }
+
+    func reset() { isTableFilled = false }
+
+    func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
+        guard speculation == nil else {
+            throw ConfigurationError("speculative: the stage \(stage.kind) has no draft; leave --speculative out")
+        }
+    }
+
+    func draw(
+        _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: DrawingNoise
+    ) throws -> [Float] {
+        try draw(labels, images: images, cfg: cfg, seed: noise.seed)
+    }
+
+    /// The same from random numbers that are `given`, or those of the seed; after the last of the first `rounds`.
+    func draw(
+        _ labels: [Int], images: Range<Int>, cfg: Float, seed: UInt64, given: Given? = nil, rounds: Int? = nil
+    ) throws -> [Float] {
+        let (memory, clock) = (context.memory, context.clock)
+        let batch = RoundGraphs.Batch(
+            .init(labels: labels.count, perLabel: images.count), isGuided: cfg != 1, isGiven: given != nil)
+        let program = try clock.measure(.prepare) { try self.program(batch, rounds: rounds ?? settings.rounds) }
+        let size = batch.images * stage.shape.tokens
+        return try clock.measure(.decode) { () -> [Float] in
+            if !isTableFilled { try table?.run() }
+            isTableFilled = true
+            try write(labels, images, cfg, batch, seed: seed, given: given)
+            try program.run()
+            try memory.device.finish()
+            return try clock.measure(.readBack) {
+                try memory.read(
+                    Float.self, from: RoundGraphs.Place.tokens(size * stage.shape.tokenWidth), at: 0, count: size * stage.shape.tokenWidth)
+            }
+        }
+    }
+
+    func finish() {}
+
+    /// What does not depend on the device for a batch.
+    private func write(
+        _ labels: [Int], _ images: Range<Int>, _ cfg: Float, _ batch: RoundGraphs.Batch, seed: UInt64, given: Given?
+    ) throws {
+        typealias Place = RoundGraphs.Place
+        let (memory, tokens) = (context.memory, stage.shape.tokens)
+        let halves = batch.conditions / batch.images
+        func twice<T>(_ values: [T]) -> [T] { halves == 1 ? values : values + values }
+        let orders = given?.orders ?? labels.flatMap { label in images.flatMap { Self.order(label, image: $0, tokens: tokens, seed: seed) } }
+        try memory.write(twice(orders), to: Place.order(orders.count * halves))
+        let spread = labels.flatMap { Array(repeating: Int32($0), count: images.count) }
+        try memory.write(twice(spread), to: Place.labels(spread.count * halves))
+        let keeps = (0..<batch.conditions).map { $0 < batch.images ? Float(1) : 0 }
+        try memory.write(keeps, to: Place.keeps(keeps.count))
+        try memory.write(settings.strengths(cfg, tokens: tokens), to: Place.strengths(settings.rounds))
+        try memory.write([Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth), to: Place.tokens(batch.images * tokens * stage.shape.tokenWidth))
+        try memory.write([UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)], to: Place.key)
+        try memory.write(labels.map(Int32.init), to: Place.distinct(labels.count))
+        try memory.write([UInt32(images.lowerBound)], to: Place.first)
+        guard let given else { return }
+        try memory.write(given.start, to: Place.givenStart(given.start.count))
+        if !given.steps.isEmpty { try memory.write(given.steps, to: Place.givenSteps(given.steps.count)) }
+    }
+
+    private static let orderStream: UInt32 = 0x2012_0000
+
+    /// The order of an image's positions: a function of the seed, the label and the image's number.
+    static func order(_ label: Int, image: Int, tokens: Int, seed: UInt64) -> [Int32] {
+        let random = Philox(seed: seed)
+        return StepPlan.order(tokens: tokens) { element in
+            random.words(
+                UInt32(truncatingIfNeeded: element), UInt32(truncatingIfNeeded: image), UInt32(truncatingIfNeeded: label), orderStream)
+        }
+    }
+
+    private func program(_ batch: RoundGraphs.Batch, rounds: Int) throws -> Program {
+        if rounds == settings.rounds, let known = programs[batch] { return known }
+        if table == nil, let made = try RoundGraphs.table(head, context.weights) { table = try context.memory.executor(made.graph) }
+        let program = Program()
+        for graphs in try RoundGraphs.all(stage, head, context.weights, batch, settings).prefix(rounds) {
+            try program.append(context.memory.executor(graphs.begin))
+            if let step = graphs.step { try program.append(context.memory.executor(step), times: head.steps) }
+            if let end = graphs.end { try program.append(context.memory.executor(end)) }
+        }
+        if rounds == settings.rounds { programs[batch] = program }
+        return program
+    }
+
+    /// The graphs of drawings without guidance of these sizes.
+    static func graphs(
+        _ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
+    ) throws -> [Graph] {
+        let table = try RoundGraphs.table(head, weights).map { [$0.graph] } ?? []
+        return try table + batches.flatMap { size in
+            try RoundGraphs.all(stage, head, weights, .init(size, isGuided: false), settings).flatMap { [$0.begin] + [$0.step, $0.end].compactMap { $0 } }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+import DriftGPU
+
+/// The graphs of a round of masked autoregression for a batch: from what is known to conditions and the noise of the tokens it
+/// draws (`begin`), a step of the head (`step`, run as often as the head has steps), and the tokens to their places (`end`). A head
+/// of one step has all of that in `begin`. Between them everything lies in storages that the rounds share.
+package struct RoundGraphs {
+    /// The form of a batch.
+    package struct Batch: Hashable, Sendable {
+        package let size: DrawingGraph.Size
+        package let isGuided: Bool
+        /// Whether noise comes from storages that somebody has filled, not from the seed.
+        package var isGiven = false
+
+        package init(_ size: DrawingGraph.Size, isGuided: Bool, isGiven: Bool = false) {
+            (self.size, self.isGuided, self.isGiven) = (size, isGuided, isGiven)
+        }
+
+        /// b, images.
+        var images: Int { size.labels * size.perLabel }
+        /// B, conditions.
+        var conditions: Int { isGuided ? 2 * images : images }
+    }
+
+    let begin: Graph
+    let step: Graph?
+    let end: Graph?
+
+    private let stage: MARStage
+    private let head: any TokenHead
+    private let weights: StoredWeights
+    private let batch: Batch
+    private let settings: RoundSettings
+    private let round: RoundSettings.Round
+    private let number: Int
+    /// Of the head's `table`.
+    private let table: Storage?
+
+    /// Graphs of the rounds of a batch, the first round first.
+    static func all(_ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings) throws -> [RoundGraphs] {
+        let table = try table(head, weights)?.table
+        return try settings.plan(tokens: stage.shape.tokens).enumerated().map { number, round in
+            try RoundGraphs(stage, head, weights, batch, settings, round, number: number, table: table)
+        }
+    }
+
+    private init(
+        _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
+        _ round: RoundSettings.Round, number: Int, table: Storage?
+    ) throws {
+        (self.stage, self.head, self.weights, self.batch, self.settings) = (stage, head, weights, batch, settings)
+        (self.round, self.number, self.table) = (round, number, table)
+        begin = Graph()
+        step = head.steps > 1 ? Graph() : nil
+        end = head.steps > 1 ? Graph() : nil
+        let embedded = try makeBegin()
+        if let step { try makeStep(step, embedded: embedded) }
+        if let end { try put(x(end), end) }
+    }
+
+    /// The step's rows for a set of weights, from which the others pick; nil where the head has none.
+    static func table(_ head: any TokenHead, _ weights: StoredWeights) throws -> (graph: Graph, table: Storage)? {
+        let graph = Graph()
+        guard let table = try head.table(weights.scope(graph)) else { return nil }
+        let storage = Place.table(rows: table.shape[0], width: table.shape[1])
+        try graph.place(table, in: storage, at: 0)
+        return (graph, storage)
+    }
+
+    /// Where everything lies.
+    package enum Place {
+        /// Tokens of the images [b R, C], zeros where they are not known yet.
+        package static func tokens(_ count: Int) -> Storage { Storage("round_tokens", count: count, grows: true) }
+        /// Orders [B, R].
+        package static func order(_ count: Int) -> Storage { Storage("round_order", count: count, element: .int32, grows: true) }
+        /// Labels [B], and 0 where the condition is that of no label.
+        package static func labels(_ count: Int) -> Storage { Storage("round_labels", count: count, element: .int32, grows: true) }
+        package static func keeps(_ count: Int) -> Storage { Storage("round_keeps", count: count, grows: true) }
+        /// Strength of guidance of each round [T].
+        package static func strengths(_ count: Int) -> Storage { Storage("round_strengths", count: count, grows: true) }
+        /// The seed [2]; distinct labels [L]; the number of each label's first image [1].
+        package static let key = Storage("round_key", count: 2, element: .uint32)
+        package static func distinct(_ count: Int) -> Storage { Storage("round_distinct", count: count, element: .int32, grows: true) }
+        package static let first = Storage("round_first", count: 1, element: .uint32)
+        /// Noise that was given: what tokens start from [b R, W], and that of the steps [N, b R C].
+        package static func givenStart(_ count: Int) -> Storage { Storage("round_given_start", count: count, grows: true) }
+        package static func givenSteps(_ count: Int) -> Storage { Storage("round_given_steps", count: count, grows: true) }
+        static func x(_ count: Int) -> Storage { Storage("round_x", count: count, grows: true) }
+        static func embedded(_ count: Int) -> Storage { Storage("round_embedded", count: count, grows: true) }
+        static func table(rows: Int, width: Int) -> Storage { Storage("round_table_\(rows)x\(width)", count: rows * width) }
+    }
+
+    /// Streams of a seed's random numbers; the round in their low 16 bits is the head's step.
+    private static let startStream = 0x2010_0000
+    private static let stepStream = 0x2011_0000
+
+    // MARK: Parts
+
+    private var tokens: Int { stage.shape.tokens }
+    private var width: Int { stage.shape.tokenWidth }
+    /// n, tokens that the round draws.
+    private var count: Int { batch.images * round.drawn.count }
+
+    private func order(_ graph: Graph, _ rows: Int) throws -> Tensor {
+        try graph.stored([rows, tokens], in: Place.order(batch.conditions * tokens))
+    }
+
+    private func known(_ graph: Graph) throws -> Tensor {
+        try graph.stored([batch.images * tokens, width], in: Place.tokens(batch.images * tokens * width))
+    }
+
+    private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "round_step") }
+
+    private func cfg(_ graph: Graph) throws -> Tensor? {
+        batch.isGuided ? try graph.stored([1], in: Place.strengths(settings.rounds), at: number) : nil
+    }
+
+    /// The rows [n] of the drawn tokens among all.
+    private func rows(_ graph: Graph) throws -> Tensor { try graph.places(order(graph, batch.images), round.drawn, stride: tokens) }
+
+    /// The same numbers for a token in whichever round it is drawn.
+    private func noise(_ graph: Graph, stream: Int, _ law: TokenNoise) throws -> Tensor {
+        let source = try NoiseSource(
+            stream: stream, key: graph.stored([2], in: Place.key),
+            labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
+            firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
+        let item = [tokens, law.width]
+        let all: Tensor
+        switch law.law {
+        case .normal: all = try graph.randomNormal(item, images: batch.size.perLabel, of: source)
+        case .uniform: throw GraphError("uniform")
+        }
+        return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(graph))
+    }
+
+    private func start(_ graph: Graph) throws -> Tensor {
+        guard batch.isGiven else { return try noise(graph, stream: Self.startStream, head.start) }
+        let all = batch.images * tokens
+        return try graph.gatherRows(
+            graph.stored([all, head.start.width], in: Place.givenStart(all * head.start.width)), rows(graph))
+    }
+
+    private func stepNoise(_ graph: Graph) throws -> Tensor? {
+        guard head.drawsInSteps else { return nil }
+        guard batch.isGiven else { return try noise(graph, stream: Self.stepStream, TokenNoise(.normal, width: width)) }
+        let all = batch.images * tokens * width
+        let given = try graph.selectRow(
+            graph.stored([head.steps, all], in: Place.givenSteps(head.steps * all)), counter(graph))
+        return try graph.gatherRows(graph.reshape(given, [batch.images * tokens, width]), rows(graph))
+    }
+
+    /// Between the steps. One graph may have more values a token than the next: the start may be wider than a token.
+    private func x(_ graph: Graph, width: Int? = nil) throws -> Tensor {
+        let width = width ?? self.width
+        return try graph.stored([count, width], in: Place.x(count * max(self.width, head.start.width)))
+    }
+
+    private func row(_ graph: Graph) throws -> Tensor? {
+        guard let table else { return nil }
+        return try graph.selectRow(graph.stored([head.steps, table.count / head.steps], in: table), counter(graph))
+    }
+
+    private func put(_ drawn: Tensor, _ graph: Graph) throws {
+        let all = try graph.scatterRows(drawn, rows(graph), over: known(graph))
+        try graph.place(all, in: Place.tokens(batch.images * tokens * width), at: 0)
+    }
+
+    /// Returns the shape of what the head's steps have in common.
+    private func makeBegin() throws -> [Int] {
+        let graph = begin
+        try graph.reset(counter(graph))
+        let scope = weights.scope(graph)
+        let conditions = batch.conditions
+        let known = MARStage.Known(tokens: try known(graph), order: try order(graph, conditions), range: round.known)
+        let embedding = try stage.embed(
+            graph.stored([conditions], in: Place.labels(conditions)), keeps: graph.stored([conditions], in: Place.keeps(conditions)), scope)
+        let z = try stage.decode(stage.encode(embedding, known, scope), known, wanted: round.drawn, scope)
+        let cfg = try cfg(graph)
+        let embedded = try head.embed(
+            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]), entropy: nil, cfg: cfg, scope)
+        let start = try start(graph)
+        guard head.steps > 1 else {
+            let made = try head.step(
+                TokenStep(
+                    x: start, embedded: embedded, row: row(graph), noise: stepNoise(graph), cfg: cfg, temperature: settings.temperature),
+                scope)
+            try put(made, graph)
+            return embedded.shape
+        }
+        try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
+        try graph.place(start, in: Place.x(count * max(width, head.start.width)), at: 0)
+        return embedded.shape
+    }
+
+    private func makeStep(_ graph: Graph, embedded: [Int]) throws {
+        guard head.start.width == width else {
+            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
+        }
+        let scope = weights.scope(graph)
+        let made = try head.step(
+            TokenStep(
+                x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))), row: row(graph),
+                noise: stepNoise(graph), cfg: cfg(graph), temperature: settings.temperature),
+            scope)
+        // What a step writes must not be what it still reads.
+        try graph.place(graph.copy(made), in: Place.x(count * max(width, head.start.width)), at: 0)
+        try graph.advance(counter(graph))
+    }
+}
