@@ -89,6 +89,8 @@ package struct StepInputs: Sendable {
     package let labelCount: Int
     /// Tokens that are hidden of each image; nil where none are.
     package var masked: Int?
+    /// Whether the head takes the entropy.
+    package var needsEntropy = true
 
     /// The block of what the host writes before each step.
     package static let block = "step_inputs"

@@ -173,10 +173,12 @@ package struct RoundGraphs {
         let known = MARStage.Known(tokens: try known(graph), order: try order(graph, conditions), range: round.known)
         let embedding = try stage.embed(
             graph.stored([conditions], in: Place.labels(conditions)), keeps: graph.stored([conditions], in: Place.keeps(conditions)), scope)
-        let z = try stage.decode(stage.encode(embedding, known, scope), known, wanted: round.drawn, scope)
+        let (z, entropy) = try stage.decode(
+            stage.encode(embedding, known, scope), known, wanted: round.drawn, scope, withEntropy: head.sigma != nil)
         let cfg = try cfg(graph)
         let embedded = try head.embed(
-            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]), entropy: nil, cfg: cfg, scope)
+            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]), 
+            entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
         let start = try start(graph)
         guard head.steps > 1 else {
             let made = try head.step(

@@ -191,10 +191,12 @@ package struct MARStage: Stage {
         return try scope.layerNorm(x, "encoder_norm", epsilon: shape.epsilon)
     }
 
-    /// The encoder's rows -> z [B, M, D] of the M positions that stand at `wanted` in the orders, by position.
+    /// The encoder's rows -> z [B, M, D] of the M positions that stand at `wanted` in the orders, by position; and, where it is
+    /// asked for, the entropy [B, M] of their attention in the penultimate block, in units of log R.
     package func decode(
-        _ encoded: Tensor, _ known: Known, wanted: Range<Int>, _ scope: ParameterScope, dropout: Dropout? = nil
-    ) throws -> Tensor {
+        _ encoded: Tensor, _ known: Known, wanted: Range<Int>, _ scope: ParameterScope, withEntropy: Bool = false,
+        dropout: Dropout? = nil
+    ) throws -> (z: Tensor, entropy: Tensor?) {
         let graph = scope.graph
         let (batch, width, buffer, tokens) = (encoded.shape[0], shape.embed, shape.buffer, shape.tokens)
         let embedded = try scope.linear(encoded, "decoder_embed")
@@ -211,15 +213,27 @@ package struct MARStage: Stage {
         }
         var x = try graph.concat([front, graph.reshape(content, [batch, tokens, width])], axis: 1)
         x = try graph.addPeriodic(x, scope.parameter("decoder_pos_embed_learned"))
+        var entropy: Tensor?
         for index in 0..<shape.decoderDepth {
-            x = try block(x, scope.scope("decoder_blocks.\(index)"), dropout: dropout).output
+            // One segment: neither the queries and keys nor the entropy's slopes have to be kept where blocks are recomputed.
+            x = try graph.segment {
+                let result = try block(x, scope.scope("decoder_blocks.\(index)"), dropout: dropout)
+                if withEntropy, index == max(0, shape.decoderDepth - 2) {
+                    let all = try graph.fullSoftmaxEntropy(result.qkv, heads: shape.heads, buffer: buffer)
+                    entropy = try graph.reshape(
+                        graph.gatherRows(
+                            graph.reshape(all, [batch * tokens, 1]), graph.places(known.order, wanted, stride: tokens)),
+                        [batch, wanted.count])
+                }
+                return result.output
+            }
         }
         let rows = try graph.places(known.order, wanted, stride: buffer + tokens, offset: buffer)
         x = try scope.layerNorm(
             graph.gatherRows(graph.reshape(x, [batch * (buffer + tokens), width]), rows), "decoder_norm", epsilon: shape.epsilon)
         let positions = try graph.reshape(scope.parameter("diffusion_pos_embed_learned"), [tokens, width])
         x = try graph.add(x, graph.gatherRows(positions, graph.places(known.order, wanted, stride: 0)))
-        return try graph.reshape(x, [batch, wanted.count, width])
+        return (try graph.reshape(x, [batch, wanted.count, width]), entropy)
     }
 
     // MARK: Training
@@ -235,16 +249,21 @@ package struct MARStage: Stage {
         let known = Known(tokens: tokens, order: order, range: masked..<shape.tokens)
         let dropout = step.dropout(training.dropout)
         let encoded = try encode(embed(step.labels, keeps: keeps, scope), known, scope, dropout: dropout)
-        let z = try decode(encoded, known, wanted: 0..<masked, scope, dropout: dropout)
+        let (z, entropy) = try decode(
+            encoded, known, wanted: 0..<masked, scope, withEntropy: step.needsEntropy, dropout: dropout)
         let targets = try graph.reshape(
             graph.gatherRows(tokens, graph.places(order, 0..<masked, stride: shape.tokens)), [images, masked, shape.tokenWidth])
         let (count, tokensOfImage, drop) = (training.imagesPerLabel, shape.tokens, training.labelDrop)
         return Condition(
-            labels: step.labels, z: z, targets: targets,
+            labels: step.labels, z: z, entropy: entropy, targets: targets,
             inputs: [
                 StepInput(tensor: order) { .ints($0.orders(tokens: tokensOfImage, perLabel: count)) },
                 StepInput(tensor: keeps) { .floats($0.keepsLabel(perLabel: count, drop: drop)) },
             ])
+    }
+
+    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
+        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
     }
 
     // MARK: Drawing
@@ -256,7 +275,8 @@ package struct MARStage: Stage {
         let order = try graph.constant(
             "order_\(count)x\(tokens)", (0..<count).flatMap { _ in (0..<Int32(tokens)).map { $0 } }, [count, tokens])
         let known = Known(tokens: try graph.fill([count * tokens, shape.tokenWidth], with: 0), order: order, range: tokens..<tokens)
-        let z = try decode(encode(embed(labels, keeps: drop, scope), known, scope), known, wanted: 0..<tokens, scope)
-        return Condition(labels: labels, z: z)
+        let (z, entropy) = try decode(
+            encode(embed(labels, keeps: drop, scope), known, scope), known, wanted: 0..<tokens, scope, withEntropy: true)
+        return Condition(labels: labels, z: z, entropy: entropy)
     }
 }

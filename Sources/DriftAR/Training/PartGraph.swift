@@ -55,7 +55,8 @@ public struct PartGraph {
 
         let step = StepInputs(
             labels: labels, dropUniform: dropUniform, clock: clock, alpha: alpha, real: real, isSecondPhase: isSecondPhase,
-            labelCount: configuration.labelsInStep, masked: masked ?? model.stage.masking?.counts.lowerBound)
+            labelCount: configuration.labelsInStep, masked: masked ?? model.stage.masking?.counts.lowerBound,
+            needsEntropy: model.head.sigma != nil)
         let forward = try model.forward(step, scope)
         headInputs = forward.inputs
         generated = forward.generated

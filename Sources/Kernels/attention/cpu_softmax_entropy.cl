@@ -6,7 +6,7 @@
 // Adds w of one head to slope (sets it for the first head) and stores the head's divisors.
 CALLED void entropy_head(__global const float *query, size_t query_stride, __global const float *key, size_t key_stride,
                          __global float *mean, __global float *statistics, size_t statistic, int first_head, int first,
-                         int rows, int buffer_length, int content, float scale, float share) {
+                         int rows, int buffer_length, int content, int ahead, float scale, float share) {
   floatL columns[COLUMN_VECTORS], scores[KEY_TILE * QUERY_VECTORS];
   floatL high[QUERY_VECTORS], inside[QUERY_VECTORS], outside[QUERY_VECTORS];
   columns_of_rows(query, query_stride, rows, columns);
@@ -14,12 +14,12 @@ CALLED void entropy_head(__global const float *query, size_t query_stride, __glo
     high[v] = (floatL)(-INFINITY);
     inside[v] = outside[v] = (floatL)(0.0f);
   }
-  const int limit = buffer_length + first + rows;
+  const int seen = SEEN(first + rows - 1), limit = buffer_length + seen;
   for (int start = 0; start < limit;) {
     // A tile lies within the buffer or within the content.
     const int count = min(KEY_TILE, (start < buffer_length ? buffer_length : limit) - start);
     dot_rows(columns, key + start * key_stride, key_stride, count, scores);
-    mask_keys(scores, start, count, buffer_length + first, buffer_length);
+    mask_keys(scores, start, count, buffer_length + first + ahead, buffer_length);
     floatL sum[QUERY_VECTORS];
     FOR_VECTORS {
       floatL top = scores[v];
@@ -48,10 +48,10 @@ CALLED void entropy_head(__global const float *query, size_t query_stride, __glo
     lanes_store(statistics + 2 * statistic, v * LANES, rows, floored ? 1.0f / all : (floatL)(0.0f));
     inverse[v] *= share;
   }
-  for (int start = 0; start < first + rows; start += KEY_TILE) {
-    const int count = min(KEY_TILE, first + rows - start);
+  for (int start = 0; start < seen; start += KEY_TILE) {
+    const int count = min(KEY_TILE, seen - start);
     dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores);
-    mask_keys(scores, start, count, first, 0);
+    mask_keys(scores, start, count, first + ahead, 0);
     for (int j = 0; j < count; ++j) FOR_VECTORS {
       floatL w = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], (floatL)(scale), -high[v])) * inverse[v];
       __global float *row = mean + (size_t)(start + j) * content;
@@ -78,14 +78,14 @@ __kernel void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(floa
       entropy_head(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + first), query_stride,
                    SEQUENCE_ROWS(key, key_stride, key_column, b, h, 0), key_stride, SLOPE(b, 0, first),
                    CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content, h == 0, first, rows,
-                   buffer_length, content, scale * LOG2_E, share);
+                   buffer_length, content, ahead, scale * LOG2_E, share);
     }
     // Columns past the block's last row have no mean: they are at the floor in every row.
-    const int seen = first + rows;
+    const int seen = SEEN(first + rows - 1);
     for (int i = 0; i < rows; i += LANES) {
       const int left = rows - i;
-      const intL row = LANE_INDEX + (first + i);
-      const floatL inverse = row > 0 ? 1.0f / log_lanes(convert_floatL(row + 1)) : (floatL)(0.0f);
+      const intL own = min(LANE_INDEX + (first + i + 1 + ahead), (intL)(content));
+      const floatL inverse = own > 1 ? 1.0f / log_lanes(convert_floatL(own)) : (floatL)(0.0f);
       floatL sum = (floatL)((content - seen) * FLOOR_ENTROPY);
       for (int c = 0; c < seen; ++c) {
         __global float *values = SLOPE(b, c, first + i);

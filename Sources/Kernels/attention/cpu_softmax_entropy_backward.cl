@@ -7,7 +7,7 @@ CALLED void entropy_backward_block(__global const float *query, __global const f
                                    __global const float *entropy, __global const float *slope, __global const float *statistics,
                                    size_t statistic, __global float *dquery, __global float *dkey,
                                    size_t query_stride, size_t key_stride, int first, int rows, int buffer_length,
-                                   int content, float scale) {
+                                   int content, int ahead, float scale) {
   floatL packed[COLUMN_VECTORS], columns[COLUMN_VECTORS], sums[COLUMN_VECTORS], scores[KEY_TILE * QUERY_VECTORS];
   floatL upstream[QUERY_VECTORS], high[QUERY_VECTORS], inverse[QUERY_VECTORS], total[QUERY_VECTORS], one[QUERY_VECTORS];
   floatL inverse_all[QUERY_VECTORS];
@@ -25,12 +25,12 @@ CALLED void entropy_backward_block(__global const float *query, __global const f
     any_floored |= any(inverse_all[v] > 0.0f);
   }
   for (int d = 0; d < CHUNKS * LANES * QUERY_VECTORS; ++d) sums[d] = (floatL)(0.0f);
-  const int limit = first + rows;
+  const int limit = SEEN(first + rows - 1);
   const floatL scale2 = (floatL)(scale * LOG2_E);
   for (int start = 0; start < limit; start += KEY_TILE) {
     const int count = min(KEY_TILE, limit - start);
     dot_rows(columns, key + (buffer_length + start) * key_stride, key_stride, count, scores);
-    mask_keys(scores, start, count, first, 0);
+    mask_keys(scores, start, count, first + ahead, 0);
     for (int j = 0; j < count; ++j) FOR_VECTORS {
       const floatL weight = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], scale2, -high[v]));
       total[v] += weight * lanes_load(slope + (size_t)(start + j) * content, v * LANES, rows);
@@ -42,7 +42,7 @@ CALLED void entropy_backward_block(__global const float *query, __global const f
     const int count = min(KEY_TILE, (start < 0 ? 0 : limit) - start);
     __global const float *rows_of_key = key + (buffer_length + start) * key_stride;
     dot_rows(columns, rows_of_key, key_stride, count, scores);
-    mask_keys(scores, start, count, first, 0);
+    mask_keys(scores, start, count, first + ahead, 0);
     for (int j = 0; j < count; ++j) FOR_VECTORS {
       const floatL weight = exp2_lanes(fma(scores[j * QUERY_VECTORS + v], scale2, -high[v]));
       floatL gradient = -total[v] * inverse_all[v];
@@ -59,7 +59,8 @@ CALLED void entropy_backward_block(__global const float *query, __global const f
   rows_of_columns(sums, dquery, query_stride, rows);
 }
 
-// Launch: any number of teams; a unit is a head of a batch entry. 8 B H R (K + R) HEAD_DIM FLOPs, half with the causal mask.
+// Launch: any number of teams; a unit is a head of a batch entry. 8 B H R (K + R) HEAD_DIM FLOPs, half of them where rows
+// do not look ahead.
 __kernel void softmax_entropy_backward(IN(float, query), IN(float, key), IN(float, dentropy), IN(float, entropy),
                                        IN(float, slope), IN(float, statistics), OUT(float, dquery), OUT(float, dkey),
                                        ENTROPY_SHAPE) {
@@ -85,7 +86,7 @@ __kernel void softmax_entropy_backward(IN(float, query), IN(float, key), IN(floa
                              CONTENT_ROWS(statistics, b, h, first), (size_t)batch * heads * content,
                              SEQUENCE_ROWS(dquery, query_stride, query_column, b, h, buffer_length + first),
                              SEQUENCE_ROWS(dkey, key_stride, key_column, b, h, 0), query_stride, key_stride, first, rows,
-                             buffer_length, content, scale);
+                             buffer_length, content, ahead, scale);
     }
   }
 }

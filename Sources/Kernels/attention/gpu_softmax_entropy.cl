@@ -22,7 +22,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
   const float share = 1.0f / heads, exponent_scale = scale * LOG2_E;
   TEAM_ROWS(unit, batch * blocks) {
     const int b = unit / blocks, first = unit % blocks * OWN_ROWS, rows = min(OWN_ROWS, content - first);
-    const int limit = first + rows;
+    const int limit = SEEN(first + rows - 1);
     float dots[OWN_PER_ITEM][TILE_PER_ITEM], high[OWN_PER_ITEM], inside[OWN_PER_ITEM], outside[OWN_PER_ITEM];
     float sum[OWN_PER_ITEM];
     for (int h = 0; h < heads; ++h) {
@@ -40,7 +40,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
           top[r] = high[r];
           FOR_TILE {
             const int j = TILE_ROW(t);
-            if (j >= count || start + j > first + OWN_ROW(r)) dots[r][t] = -INFINITY;
+            if (j >= count || start + j > first + OWN_ROW(r) + ahead) dots[r][t] = -INFINITY;
             top[r] = fmax(top[r], dots[r][t] * exponent_scale);
           }
         }
@@ -76,7 +76,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
           const int j = TILE_ROW(t), row = OWN_ROW(r);
           if (j < count && row < rows) {
             const float e = exp2(fma(dots[r][t], exponent_scale, -high[r]));
-            const float w = start + j <= first + row ? e * inside[r] * share : 0.0f;
+            const float w = start + j <= first + row + ahead ? e * inside[r] * share : 0.0f;
             __global float *mean = SLOPE(b, start + j, first + row);
             *mean = h ? *mean + w : w;
           }
@@ -92,15 +92,14 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
           const float mean = c < limit ? *SLOPE(b, c, first + row) : 0.0f;
           const float logarithm = log(mean < FLOOR ? FLOOR : mean);
           sum[r] -= (mean < FLOOR ? FLOOR : mean) * logarithm;
-          const int position = first + row;
-          *SLOPE(b, c, position) =
-              mean < FLOOR || position == 0 ? 0.0f : -share * (logarithm + 1.0f) / log((float)(position + 1));
+          const int position = first + row, own = SEEN(position);
+          *SLOPE(b, c, position) = mean < FLOOR || own < 2 ? 0.0f : -share * (logarithm + 1.0f) / log((float)own);
         }
       }
     own_sum(sum, scratch);
     FOR_OWN {
-      const int position = first + OWN_ROW(r);
-      const float e = position == 0 ? sum[r] * 0.0f : sum[r] / log((float)(position + 1));
+      const int position = first + OWN_ROW(r), own = SEEN(position);
+      const float e = own < 2 ? sum[r] * 0.0f : sum[r] / log((float)own);
       if (ITEM_X == 0 && position < content)
         entropy[(size_t)b * content + position] = e < 0.0f ? 0.0f : (e > 1.0f ? 1.0f : e);
     }

@@ -23,7 +23,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
   const float exponent_scale = scale * LOG2_E;
   TEAM_ROWS(unit, batch * heads * blocks) {
     const int b = unit / (heads * blocks), h = unit / blocks % heads, first = unit % blocks * OWN_ROWS;
-    const int rows = min(OWN_ROWS, content - first), limit = first + rows;
+    const int rows = min(OWN_ROWS, content - first), limit = SEEN(first + rows - 1);
     if (first == 0)
       for (int e = TEAM_RANK; e < buffer_length * HEAD_DIM; e += TEAM_SIZE)
         SEQUENCE_ROWS(dquery, query_stride, query_column, b, h, e / HEAD_DIM)[e % HEAD_DIM] = 0.0f;
@@ -48,7 +48,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
       dot_tile(dots, slices, own, tile);
       FOR_OWN FOR_TILE {
         const int j = TILE_ROW(t), row = min(OWN_ROW(r), rows - 1);
-        if (start + j <= first + row)
+        if (j < count && start + j <= first + row + ahead)
           product[r] += exp2(fma(dots[r][t], exponent_scale, -high[r])) * *SLOPE(b, start + j, first + row);
       }
     }
@@ -65,7 +65,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
       FOR_OWN FOR_TILE {
         const int j = start + TILE_ROW(t), row = min(OWN_ROW(r), rows - 1);
         float gradient = 0.0f;
-        if (j < start + count && j <= first + row) {
+        if (j < start + count && j <= first + row + ahead) {
           const float weight = exp2(fma(dots[r][t], exponent_scale, -high[r]));
           gradient = j < 0 ? -product[r] * inverse_all[r]
                            : *SLOPE(b, j, first + row) * upstream[r] * inverse[r] -
@@ -104,7 +104,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
     float sums[OWN_PER_ITEM][COLUMNS_PER_ITEM], dots[OWN_PER_ITEM][TILE_PER_ITEM];
     FOR_OWN FOR_COLUMNS sums[r][c] = 0.0f;
     const Rows own = rows_of(SEQUENCE_ROWS(key, key_stride, key_column, b, h, first), key_stride, rows);
-    for (int start = max(0, first - buffer_length) / TILE_ROWS * TILE_ROWS; start < content; start += TILE_ROWS) {
+    for (int start = max(0, first - buffer_length - ahead) / TILE_ROWS * TILE_ROWS; start < content; start += TILE_ROWS) {
       const int count = min(TILE_ROWS, content - start);
       const Rows tile =
           rows_of(SEQUENCE_ROWS(query, query_stride, query_column, b, h, buffer_length + start), query_stride, count);
@@ -120,7 +120,7 @@ __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1))) void softmax_ent
         FOR_OWN {
           const int c = first + OWN_ROW(r) - buffer_length;
           float gradient = 0.0f;
-          if (i < count && c <= row) {
+          if (i < count && c < SEEN(row)) {
             gradient = c < 0 ? -product * inverse_all
                              : *SLOPE(b, c, row) * upstream * inverse -
                                    product * (inverse_all > 0.0f ? inverse_all : inverse);

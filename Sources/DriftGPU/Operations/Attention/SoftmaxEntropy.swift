@@ -1,8 +1,10 @@
 /// Entropy of the attention among content positions, averaged over heads (Eq. 4). Input: qkv [B, K + R, 3 D] of a block with
-/// the buffer mask. Outputs: entropy [B, R], and for the gradient its slope [B, R, R] and the rows' statistics [3, B, H, R].
+/// the buffer mask, or with none. Outputs: entropy [B, R], and for the gradient its slope [B, R, R] and the rows' statistics [3, B, H, R].
 struct SoftmaxEntropy: Operation {
     let heads: Int
     let buffer: Int
+    /// Whether rows see only the content up to their own column.
+    var isCausal = true
 
     var name: String { "softmax_entropy" }
 
@@ -54,7 +56,8 @@ struct SoftmaxEntropy: Operation {
         let qkv = context.inputs[0]
         let width = qkv.columns / 3
         return [
-            .int(qkv.shape[0]), .int(heads), .int(buffer), .int(qkv.shape[1] - buffer), .int(qkv.columns), .int(0),
+            .int(qkv.shape[0]), .int(heads), .int(buffer), .int(qkv.shape[1] - buffer),
+            .int(isCausal ? 0 : qkv.shape[1] - buffer), .int(qkv.columns), .int(0),
             .int(qkv.columns), .int(width), .int(2 * width), .float(1 / Float(width / heads).squareRoot()),
         ]
     }
@@ -64,14 +67,14 @@ struct SoftmaxEntropy: Operation {
         context.traits.isGPUShape ? tile(context, isForward: isForward).ownRows : context.queryBlock(content(context))
     }
 
-    /// Query and key once over the bus, and the slopes; half the products are masked.
+    /// Query and key once over the bus, and the slopes; under the causal mask half the products are masked.
     func traffic(_ context: LaunchContext, products: Int) -> Traffic {
         let qkv = context.inputs[0]
         let (batch, positions, width) = (qkv.shape[0], qkv.shape[1], qkv.columns / 3)
         let content = positions - buffer
         return Traffic(
             bytes: 4 * batch * (2 * positions * width + content * content),
-            flops: products * batch * content * positions * width)
+            flops: (isCausal ? 1 : 2) * products * batch * content * positions * width)
     }
 }
 
@@ -120,5 +123,10 @@ extension Graph {
     /// rows and columns only, rows renormalised, heads averaged, entropy in units of its largest value (Eq. 4).
     public func softmaxEntropy(_ qkv: Tensor, heads: Int, buffer: Int) throws -> Tensor {
         try apply(SoftmaxEntropy(heads: heads, buffer: buffer), qkv)[0]
+    }
+
+    /// The same of attention without a mask, where every row sees all R columns: in units of log R.
+    public func fullSoftmaxEntropy(_ qkv: Tensor, heads: Int, buffer: Int) throws -> Tensor {
+        try apply(SoftmaxEntropy(heads: heads, buffer: buffer, isCausal: false), qkv)[0]
     }
 }
