@@ -72,7 +72,11 @@ struct Eval: ParsableCommand {
     func run() throws {
         try reporting {
             guard perLabel > 1 else { throw ConfigurationError("per-label \(perLabel): take 2 or more") }
-            let saved = try checkpoint.map { try SavedModel($0, weights: weights) }
+            var saved = try checkpoint.map { try SavedModel($0, weights: weights) }
+            if var configuration = saved?.configuration {
+                try drawing.apply(to: &configuration)
+                saved?.configuration = configuration
+            }
             if fitClassifier {
                 try fit(saved)
                 return

@@ -23,13 +23,15 @@ struct Sample: ParsableCommand {
     var labelCache: String?
     @Option(help: ArgumentHelp("Write where the time went and what was accepted to this JSON file.", valueName: "file"))
     var report: String?
+    @OptionGroup(title: "Drawing in rounds") var drawing: DrawingOptions
     @OptionGroup(title: "Speculative loop") var speculative: SpeculativeOptions
     @OptionGroup(title: "Autoencoder") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
 
     func run() throws {
         try reporting {
-            let saved = try SavedModel(checkpoint, weights: weights)
+            var saved = try SavedModel(checkpoint, weights: weights)
+            try drawing.apply(to: &saved.configuration)
             let chosen = try LabelList.parse(labels, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames)
             if let line = ClassNames.line(saved.configuration.data.classNames, of: chosen) { Output.line(line) }
             guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }

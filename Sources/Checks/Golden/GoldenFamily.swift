@@ -19,6 +19,7 @@ public struct GoldenFamily: Sendable {
         .init("optim", OptimizerGolden.optimizer), .init("sample", SamplingGolden.sampling),
         .init("spec", SpeculationGolden.speculation), .init("sched", ScheduleGolden.schedules), .init("bank", MemoryBankGolden.memoryBank),
         .init("vae", VAEGolden.autoencoder),
+        .init("mar", MARGolden.training), .init("mar_sample", MARGolden.drawing),
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,

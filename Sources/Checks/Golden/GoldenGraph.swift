@@ -9,9 +9,12 @@ final class GoldenGraph {
     let memory: DeviceMemory
     private var executor: Executor?
 
-    init(_ golden: GoldenCase, _ device: Device) {
+    convenience init(_ golden: GoldenCase, _ device: Device) { self.init(golden, memory: DeviceMemory(device)) }
+
+    /// A graph on memory that others have filled.
+    init(_ golden: GoldenCase, memory: DeviceMemory) {
         self.golden = golden
-        memory = DeviceMemory(device)
+        self.memory = memory
     }
 
     /// An input of the graph with the case's values of the same name; with `rank`, throws unless it has as many dimensions.

@@ -174,6 +174,9 @@ extension Configuration {
         kinds.first { !$0.key.isEmpty && $0.value[name] != nil }.map { "\($0.key).\(name)" }
     }
 
+    /// Whether a group, with its kind of stage or head, has a setting of that name.
+    public func has(_ name: String, in group: String) -> Bool { kinds[group]?[name] != nil }
+
     // MARK: Errors
 
     private static func unknown(

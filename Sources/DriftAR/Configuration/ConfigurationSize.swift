@@ -13,16 +13,19 @@ extension Configuration {
         let images = Double(labelsInStep) * Double(run.samplesPerLabel)
         let label = stage.label
         let (encoderDepth, draftDepth, buffer) = (label?.encoderDepth ?? 0, label?.draftDepth ?? 0, label?.buffer ?? 0)
-        let blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(head.depth) + 2
+        var blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(head.depth) + 2
+        if let mar = stage.mar { blocks += Double(mar.encoderDepth) + Double(mar.decoderDepth) }
         var sizes = [
             (
                 "parameters",
                 blocks * (6 * embed + 2 * hidden) * embed
                     + (Double(data.classes) + 2 * tokens + Double(buffer) + 8 * tokenWidth) * embed
             ),
-            ("activations of a step", images * (tokens + Double(buffer)) * max(hidden, tokenWidth)),
+            ("activations of a step", images * (tokens + Double(max(buffer, stage.mar?.buffer ?? 0))) * max(hidden, tokenWidth)),
         ]
-        if loss.groups == .samples {
+        if stage.mar != nil {
+            sizes.append(("real images of a step", images * tokens * tokenWidth))
+        } else if loss.groups == .samples {
             let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)
             let real = Double(labelsInStep) * (Double(loss.positives) + unconditional)
             let group = Double(run.samplesPerLabel) + Double(loss.positives) + unconditional

@@ -6,11 +6,18 @@ extension Configuration {
         case driftAR = "drift-ar"
         /// DiT as a generator of one pass without an encoder.
         case dit
+        /// Masked autoregression with its diffusion head, with the energy head of one step, and with a drift head of one step.
+        case mar
+        case marEnergy = "mar-energy"
+        case marDrift = "mar-drift"
 
         package var pair: (stage: String, head: String) {
             switch self {
             case .driftAR: (LabelStageSettings.kind, DecoderHeadSettings.kind)
             case .dit: (UnconditionedStageSettings.kind, DiTHeadSettings.kind)
+            case .mar: (MARStageSettings.kind, DiffusionHeadSettings.kind)
+            case .marEnergy: (MARStageSettings.kind, EnergyHeadSettings.kind)
+            case .marDrift: (MARStageSettings.kind, TokenDriftHeadSettings.kind)
             }
         }
     }

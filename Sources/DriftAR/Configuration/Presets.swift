@@ -13,13 +13,17 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR,
+        "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
+        "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
+        "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
         "imagenet-base": imageNet("imagenet-base", embed: 768, heads: 12, depth: 12),
         "imagenet-large": imageNet("imagenet-large", embed: 1024, heads: 16, depth: 16),
         "imagenet-huge": imageNet("imagenet-huge", embed: 1280, heads: 16, depth: 20),
     ]
 
     /// Whether a preset is for the digits that the program carries.
-    public static func carriesData(_ preset: String) -> Bool { preset == "digits" || preset == "digits-drift" }
+    public static func carriesData(_ preset: String) -> Bool { ["digits", "digits-drift", "digits-mar"].contains(preset) }
 
     /// Throws where the preset is for data that the program does not carry and none is named.
     public func requireData() throws {
@@ -81,6 +85,52 @@ extension Configuration {
         mnist.run.steps = 6000
         mnist.optimizer.learningRate = 2e-3
         return mnist
+    }
+
+    /// The same digits by masked autoregression, a token drawn in one step. As the published settings but for sizes, learning
+    /// rate and moving average.
+    package static var digitsMAR: Configuration {
+        var mar = Configuration()
+        mar.preset = "digits-mar"
+        mar.adopt(.marEnergy)
+        mar.stage.mar?.buffer = 8
+        mar.head.energy?.width = 96
+        (mar.run.steps, mar.run.samplesPerLabel) = (2500, 10)
+        (mar.optimizer.learningRate, mar.optimizer.clip) = (2e-3, 3)
+        return mar
+    }
+
+    /// MNIST by masked autoregression.
+    private static var mnistMAR: Configuration {
+        var mar = digitsMAR
+        mar.preset = "mnist-mar"
+        (mar.data.height, mar.data.width, mar.data.patch) = (28, 28, 4)
+        (mar.network.embed, mar.head.energy?.width) = (128, 192)
+        (mar.stage.mar?.encoderDepth, mar.stage.mar?.decoderDepth) = (3, 3)
+        mar.run.steps = 5000
+        mar.optimizer.learningRate = 1e-3
+        return mar
+    }
+
+    /// MAR in its published sizes, on latents of 256x256 images.
+    private static func mar(
+        _ name: String, embed: Int, heads: Int, depth: Int, headWidth: Int, headDepth: Int
+    ) -> Configuration {
+        var mar = Configuration()
+        mar.preset = name
+        mar.adopt(.mar)
+        (mar.data.channels, mar.data.height, mar.data.width, mar.data.patch) = (16, 16, 16, 1)
+        mar.data.classes = 1000
+        (mar.network.embed, mar.network.heads, mar.network.dropout) = (embed, heads, 0.1)
+        (mar.stage.mar?.encoderDepth, mar.stage.mar?.decoderDepth) = (depth, depth)
+        (mar.stage.mar?.buffer, mar.stage.mar?.rounds) = (64, 64)
+        (mar.head.diffusion?.width, mar.head.diffusion?.depth) = (headWidth, headDepth)
+        (mar.run.labelsPerStep, mar.run.samplesPerLabel) = (64, 1)
+        (mar.optimizer.schedule, mar.optimizer.learningRate, mar.optimizer.warmupSteps) = (.constant, 1e-4, 5000)
+        (mar.optimizer.clip, mar.optimizer.ema) = (3, 0.9999)
+        mar.run.steps = 200_000
+        (mar.run.logEvery, mar.run.sampleEvery, mar.run.checkpointEvery) = (50, 2000, 2000)
+        return mar
     }
 
     /// Latents of 256x256 images in the reference's sizes. What follows from samples of a label being a group is chosen to

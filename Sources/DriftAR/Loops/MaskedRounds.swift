@@ -4,9 +4,9 @@ import DriftGPU
 
 /// The loop of masked autoregression: T rounds, in each of which the stage says of some tokens what the known ones make of them and
 /// the head draws these. A batch is enqueued whole: no round and no step waits for the host.
-final class MaskedRounds: GenerationLoop {
-    var encoder: LabelEncoder? { nil }
-    var speculation: SpeculativeLoop? { nil }
+package final class MaskedRounds: GenerationLoop {
+    package var encoder: LabelEncoder? { nil }
+    package var speculation: SpeculativeLoop? { nil }
     private let stage: MARStage
     private let head: any TokenHead
     private let settings: RoundSettings
@@ -16,35 +16,37 @@ final class MaskedRounds: GenerationLoop {
     private var isTableFilled = false
 
     /// Random numbers in place of those of the seed.
-    struct Given {
+    package struct Given {
         /// [b, R]: rounds take the positions from the end.
-        let orders: [Int32]
+        package let orders: [Int32]
         /// What each position starts from [b, R, W].
-        let start: [Float]
+        package let start: [Float]
         /// Of the head's steps [N, b, R, C]; empty where steps draw nothing.
-        let steps: [Float]
+        package let steps: [Float]
+
+        package init(orders: [Int32], start: [Float], steps: [Float]) { (self.orders, self.start, self.steps) = (orders, start, steps) }
     }
 
-    init(_ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ context: SamplingContext) {
+    package init(_ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ context: SamplingContext) {
         (self.stage, self.head, self.settings, self.context) = (stage, head, settings, context)
     }
 
-    func reset() { isTableFilled = false }
+    package func reset() { isTableFilled = false }
 
-    func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
+    package func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
         guard speculation == nil else {
             throw ConfigurationError("speculative: the stage \(stage.kind) has no draft; leave --speculative out")
         }
     }
 
-    func draw(
+    package func draw(
         _ labels: [Int], images: Range<Int>, cfg: Float, speculation: Speculation?, noise: DrawingNoise
     ) throws -> [Float] {
         try draw(labels, images: images, cfg: cfg, seed: noise.seed)
     }
 
     /// The same from random numbers that are `given`, or those of the seed; after the last of the first `rounds`.
-    func draw(
+    package func draw(
         _ labels: [Int], images: Range<Int>, cfg: Float, seed: UInt64, given: Given? = nil, rounds: Int? = nil
     ) throws -> [Float] {
         let (memory, clock) = (context.memory, context.clock)
@@ -65,7 +67,7 @@ final class MaskedRounds: GenerationLoop {
         }
     }
 
-    func finish() {}
+    package func finish() {}
 
     /// What does not depend on the device for a batch.
     private func write(

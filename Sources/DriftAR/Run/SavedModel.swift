@@ -5,7 +5,8 @@ import Foundation
 /// Weights and configuration that `--checkpoint` names: a run's folder (its newest checkpoint), a checkpoint's folder, or a
 /// safetensors file written by driftgpu.
 public struct SavedModel: Sendable {
-    public let configuration: Configuration
+    /// What may be changed is how the model draws; the sizes are the weights'.
+    public var configuration: Configuration
     public let file: SafeTensorsFile
 
     /// The weights that `path` names: a run's folder, a checkpoint's folder or a file. `weights`: `ema` or `model`; it

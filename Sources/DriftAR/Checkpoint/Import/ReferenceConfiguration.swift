@@ -60,7 +60,11 @@ struct ReferenceConfiguration {
         }
         var result = Configuration()
         result.preset = "imported"
-        if kind == .dit { try setDiT(&result) } else { try setDriftAR(&result) }
+        switch kind {
+        case .dit: try setDiT(&result)
+        case .mar: try setMAR(&result)
+        default: try setDriftAR(&result)
+        }
         result.run.labelsPerStep = result.data.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
         do {
             try result.validate()
@@ -107,6 +111,29 @@ struct ReferenceConfiguration {
         (result.stage, result.head) = (StageSettings(label), HeadSettings(head))
         // phi with a projection of its own comes from a run that compared phi of samples.
         if weights.headers["feature_encoder.proj.weight"] != nil { result.loss.features = .both }
+    }
+
+    private mutating func setMAR(_ result: inout Configuration) throws {
+        let network = "diffloss.net."
+        result.data.classes = try size("class_emb.weight", axis: 0)
+        result.network.embed = try size("class_emb.weight", axis: 1)
+        let tokens = try size("diffusion_pos_embed_learned", axis: 1)
+        var (mar, head) = (MARStageSettings(), DiffusionHeadSettings())
+        mar.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens
+        mar.encoderDepth = max(1, try blockCount("encoder_blocks."))
+        mar.decoderDepth = max(1, try blockCount("decoder_blocks."))
+        result.network.mlpRatio = mlpRatio(hidden: try size("decoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.network.embed)
+        head.depth = max(1, try blockCount(network + "res_blocks."))
+        head.width = try size(network + "input_proj.weight", axis: 0)
+        try setImage(&result, tokens: tokens, tokenWidth: try size("z_proj.weight", axis: 1))
+        result.network.heads = try heads(embed: result.network.embed, encoderDepth: mar.encoderDepth)
+        result.network.dropout = argument("attn_dropout") ?? result.network.dropout
+        result.run.labelDrop = argument("label_drop_prob") ?? result.run.labelDrop
+        if let noises: Float = argument("diffusion_batch_mul"), let count = Int(exactly: noises) { head.noises = count }
+        if let least: Float = argument("mask_ratio_min") { mar.maskMinimum = (Double(least) * 1e6).rounded() / 1e6 }
+        // What its authors draw with by default; an image of fewer tokens in as many rounds.
+        mar.rounds = min(64, tokens)
+        (result.stage, result.head) = (StageSettings(mar), HeadSettings(head))
     }
 
     private mutating func setDiT(_ result: inout Configuration) throws {

@@ -10,6 +10,8 @@ public struct WeightImport: Sendable {
         case transDiff = "transdiff"
         /// A DiT that draws in one pass, as this program trains it.
         case dit
+        /// MAR with its diffusion head.
+        case mar
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
 
@@ -18,6 +20,7 @@ public struct WeightImport: Sendable {
             switch self {
             case .driftAR, .transDiff: .driftAR
             case .dit: .dit
+            case .mar: .mar
             case .kl16: nil
             }
         }
@@ -59,7 +62,7 @@ public struct WeightImport: Sendable {
             let layout = try AutoencoderLayout(translated.headers, path: source.path)
             let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
             parts = [Part(name: "model", weights: translated, comparison: comparison)]
-        case .driftAR, .transDiff, .dit:
+        case .driftAR, .transDiff, .dit, .mar:
             var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
@@ -79,10 +82,11 @@ public struct WeightImport: Sendable {
         }
         if has("drift_decoder.") { return .driftAR }
         if has("diffdecoder.") { return .transDiff }
+        if has("diffloss.") { return .mar }
         if has("y_embedder.embedding_table.", "x_embedder.proj.") { return .dit }
         if has("encoder.conv_in.", "decoder.conv_in.") { return .kl16 }
         let names = weights.headers.keys.sorted().prefix(3).joined(separator: ", ")
-        throw DataError("neither Drift-AR, TransDiff, DiT nor a KL autoencoder by its names (\(names), ...)", at: weights.source.path,
+        throw DataError("neither Drift-AR, TransDiff, DiT, MAR nor a KL autoencoder by its names (\(names), ...)", at: weights.source.path,
                         fix: weights.source.hidden?.hint ?? "check --key and --prefix, or give --kind")
     }
 
@@ -107,6 +111,7 @@ public struct WeightImport: Sendable {
         let sizes = configuration.map { it in
             let blocks =
                 it.stage.label.map { "encoder 2 x \($0.encoderDepth), decoder \(it.head.depth), draft \($0.draftDepth)" }
+                ?? it.stage.mar.map { "encoder \($0.encoderDepth), decoder \($0.decoderDepth), head \(it.head.depth)" }
                 ?? "depth \(it.head.depth)"
             return "\(it.data.classes) classes, \(it.data.tokens) tokens of \(it.data.tokenWidth), width \(it.network.embed), \(it.network.heads) heads, " + blocks
         }

@@ -1,0 +1,35 @@
+import ArgumentParser
+import DriftAR
+import DriftFormats
+
+extension RoundSettings.Guidance: ExpressibleByArgument, SettingValue {}
+
+/// How a model that draws in rounds does so, in place of what its settings say.
+struct DrawingOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Rounds of an image that is drawn in rounds; 0: one a token. Default: as the model's settings say.", valueName: "n"))
+    var rounds: Int?
+    @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion head. Default: as the model's settings say.", valueName: "n"))
+    var headSteps: Int?
+    @Option(help: ArgumentHelp("Factor of what is random in a token beside the noise it starts from. Default: as the model's settings say.", valueName: "x"))
+    var temperature: Float?
+    @Option(help: "How guidance goes over the rounds: linear or constant. Default: as the model's settings say.")
+    var cfgSchedule: RoundSettings.Guidance?
+
+    /// Lays what was given over the settings of a model. Throws where the model has no such setting.
+    func apply(to configuration: inout Configuration) throws {
+        let given: [(flag: String, group: String, name: String, text: String?)] = [
+            ("rounds", "stage", "rounds", rounds.settingText), ("head-steps", "head", "steps", headSteps.settingText),
+            ("temperature", "stage", "temperature", temperature.settingText),
+            ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),
+        ]
+        for (flag, group, name, text) in given {
+            guard let text else { continue }
+            guard configuration.has(name, in: group) else {
+                throw ConfigurationError("\(flag): nothing that a model of \(configuration.generatorName) draws by; leave it out")
+            }
+            guard !["nan", "inf", "-inf"].contains(text) else { throw ConfigurationError("\(flag) \(text): take a finite number") }
+            configuration = try configuration.setting("\(group).\(name)", to: text, from: "--" + flag)
+        }
+        try configuration.validate()
+    }
+}
