@@ -11,5 +11,8 @@ extension HeadSettings {
     package static let kindTypes: [any HeadKind.Type] = [
         DecoderHeadSettings.self,
         DiTHeadSettings.self,
+        DiffusionHeadSettings.self,
+        EnergyHeadSettings.self,
+        TokenDriftHeadSettings.self,
     ]
 }
