@@ -116,6 +116,9 @@ static const char add_text[] = {
 static const char elementwise_text[] = {
 #embed "elementwise/elementwise.cl"
 };
+static const char sinusoid_text[] = {
+#embed "elementwise/sinusoid.cl"
+};
 static const char swiglu_text[] = {
 #embed "elementwise/swiglu.cl"
 };
@@ -148,6 +151,12 @@ static const char upsample_text[] = {
 };
 static const char cross_entropy_text[] = {
 #embed "loss/cross_entropy.cl"
+};
+static const char diffusion_loss_text[] = {
+#embed "loss/diffusion_loss.cl"
+};
+static const char energy_score_text[] = {
+#embed "loss/energy_score.cl"
 };
 static const char reduce_text[] = {
 #embed "loss/reduce.cl"
@@ -215,6 +224,9 @@ static const char gpu_mma_text[] = {
 static const char multiply_add_text[] = {
 #embed "product/multiply_add.cl"
 };
+static const char diffusion_text[] = {
+#embed "sampling/diffusion.cl"
+};
 static const char guidance_text[] = {
 #embed "sampling/guidance.cl"
 };
@@ -267,6 +279,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"activation.cl", activation_text, sizeof activation_text},
     {"add.cl", add_text, sizeof add_text},
     {"elementwise.cl", elementwise_text, sizeof elementwise_text},
+    {"sinusoid.cl", sinusoid_text, sizeof sinusoid_text},
     {"swiglu.cl", swiglu_text, sizeof swiglu_text},
     {"copy.cl", copy_text, sizeof copy_text},
     {"counter.cl", counter_text, sizeof counter_text},
@@ -278,6 +291,8 @@ static const struct driftgpu_kernel_source sources[] = {
     {"rows.cl", rows_text, sizeof rows_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
+    {"diffusion_loss.cl", diffusion_loss_text, sizeof diffusion_loss_text},
+    {"energy_score.cl", energy_score_text, sizeof energy_score_text},
     {"reduce.cl", reduce_text, sizeof reduce_text},
     {"smooth_l1.cl", smooth_l1_text, sizeof smooth_l1_text},
     {"group_norm.cl", group_norm_text, sizeof group_norm_text},
@@ -300,6 +315,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gpu_gemm_mma.cl", gpu_gemm_mma_text, sizeof gpu_gemm_mma_text},
     {"gpu_mma.cl", gpu_mma_text, sizeof gpu_mma_text},
     {"multiply_add.cl", multiply_add_text, sizeof multiply_add_text},
+    {"diffusion.cl", diffusion_text, sizeof diffusion_text},
     {"guidance.cl", guidance_text, sizeof guidance_text},
     {"posterior.cl", posterior_text, sizeof posterior_text},
     {"prior.cl", prior_text, sizeof prior_text},

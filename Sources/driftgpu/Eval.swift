@@ -47,6 +47,7 @@ struct Eval: ParsableCommand {
     @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1
     @Option(help: "Seed of the noise, or of --fit-classifier.") var seed: UInt64 = 0
     @Option(help: "Weights: ema or model.") var weights: String = "ema"
+    @OptionGroup(title: "Drawing in rounds") var drawing: DrawingOptions
     @OptionGroup var deviceOptions: DeviceOptions
 
     func validate() throws {

@@ -88,6 +88,10 @@ import Testing
             let configuration = try Self.tiny(pair)
             let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
             try state.initialize(seed: 1)
+            // What starts at zero may hide the noise of a head until it is trained.
+            let weights = state.model.layout.storage("ema")
+            var random = SplitMix64(seed: 3)
+            try state.memory.write(state.memory.read(Float.self, from: weights).map { $0 + 0.1 * random.float() }, to: weights)
             let size = state.model.tokens * state.model.tokenWidth
             func draw(_ labels: [Int], _ perLabel: Int, limit: Int = 256) throws -> [[Float]] {
                 let tokens = try Sampler(state.model, memory: state.memory, batchLimit: limit)

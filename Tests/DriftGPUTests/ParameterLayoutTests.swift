@@ -22,6 +22,11 @@ import Testing
         #expect(flags == [decayed, decayed, decayed, plain, plain, 0, 0])
     }
 
+    @Test func aParameterMayBeLeftOutOfTheDecay() throws {
+        let layout = try ParameterLayout(parameters.map { (name: $0.0, shape: $0.1) }, undecayed: ["fc.weight"])
+        #expect(layout.entries.map(\.decays) == [false, false, false, true])
+    }
+
     @Test func namesAreUnique() {
         #expect(throws: GraphError.self) { try ParameterLayout([("a", [1]), ("a", [2])]) }
     }

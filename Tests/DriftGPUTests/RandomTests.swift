@@ -44,6 +44,23 @@ import Testing
         #expect(abs(mean - 0.5) < 0.005)
     }
 
+    /// Each number below the limit about as often, in every team shape the same.
+    @Test func wholeNumbersAreEven() throws {
+        let (count, limit) = (100_003, 10)
+        let draws = try TestDevice.shapes.map { shape in
+            try Self.draw(shape) { graph, clock in try graph.randomWhole(below: limit, [count], clock: clock) }
+        }
+        for draw in draws { #expect(draw == draws[0]) }
+        let counts = Dictionary(grouping: draws[0], by: { $0 }).mapValues(\.count)
+        #expect(Set(counts.keys) == Set((0..<limit).map(Float.init)))
+        #expect(counts.values.allSatisfy { abs($0 - count / limit) < 500 }, "\(counts)")
+        let times = try Self.draw(.cpu16) { graph, clock in try graph.randomWhole(below: 1000, [count], clock: clock) }
+        #expect(times.min() == 0 && times.max() == 999)
+        let graph = Graph()
+        let clock = try graph.input("clock", [4], .uint32)
+        for limit in [0, (1 << 24) + 1] { #expect(throws: GraphError.self) { try graph.randomWhole(below: limit, [3], clock: clock) } }
+    }
+
     @Test func allTeamShapesDrawTheSame() throws {
         for count in [1, 50, 63, 64, 65, 4097] {
             let normal = try TestDevice.shapes.map { shape in

@@ -20,6 +20,7 @@ public struct GoldenFamily: Sendable {
         .init("spec", SpeculationGolden.speculation), .init("sched", ScheduleGolden.schedules), .init("bank", MemoryBankGolden.memoryBank),
         .init("vae", VAEGolden.autoencoder),
         .init("mar", MARGolden.training), .init("mar_sample", MARGolden.drawing),
+        .init("mar_head", DiffusionHeadGolden.head), .init("energy", EnergyHeadGolden.head),
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
@@ -27,7 +28,7 @@ public struct GoldenFamily: Sendable {
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["trans"]
+    public static let absent = ["trans", "transdiff", "mrar", "causal", "mar", "mar_sample"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

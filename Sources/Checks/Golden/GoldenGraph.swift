@@ -33,24 +33,30 @@ final class GoldenGraph {
         return tensor
     }
 
-    /// The case's parameters in the flat buffers named. The model must declare exactly those the case has, in their shapes.
-    func parameters(_ declarations: [ParameterDeclaration], in buffers: [String] = ["parameters"]) throws -> ParameterScope {
-        try parameters(ParameterLayout(declarations.map { ($0.name, $0.shape) }), in: buffers)
+    /// The case's parameters in the flat buffers named. The model must declare exactly those the case has, in their shapes, under
+    /// the case's names behind `prefix`.
+    func parameters(
+        _ declarations: [ParameterDeclaration], prefix: String = "", in buffers: [String] = ["parameters"]
+    ) throws -> ParameterScope {
+        try parameters(ParameterLayout(declarations.map { ($0.name, $0.shape) }), prefix: prefix, in: buffers)
     }
 
-    func parameters(_ layout: ParameterLayout, in buffers: [String] = ["parameters"]) throws -> ParameterScope {
+    func parameters(
+        _ layout: ParameterLayout, prefix: String = "", in buffers: [String] = ["parameters"]
+    ) throws -> ParameterScope {
         let values = try golden.parameters()
         var flat = [Float](repeating: 0, count: layout.count)
         for entry in layout.entries {
-            guard let tensor = values[entry.name], tensor.shape == entry.shape, let floats = tensor.floats else {
-                let found = values[entry.name].map { "\($0.shape)" } ?? "none"
+            let own = entry.name.hasPrefix(prefix) ? values[String(entry.name.dropFirst(prefix.count))] : nil
+            guard let tensor = own, tensor.shape == entry.shape, let floats = tensor.floats else {
+                let found = own.map { "\($0.shape)" } ?? "none"
                 throw DataError(
                     "the model's parameter \(entry.name) \(entry.shape) is \(found) there", at: golden.id,
                     fix: "check the names and shapes of both")
             }
             flat.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: floats)
         }
-        let unknown = values.keys.filter { layout[$0] == nil }.sorted()
+        let unknown = values.keys.filter { layout[prefix + $0] == nil }.sorted()
         guard unknown.isEmpty else {
             throw DataError(
                 "the model lacks the parameters \(unknown.joined(separator: ", "))", at: golden.id,

@@ -34,12 +34,22 @@ public struct GoldenSet: Sendable {
     /// The set in use, or what is wrong with it.
     public static let current = Result { try GoldenSet(find()) }
 
-    /// The cases of the set in use that a family compares; none when the set cannot be read.
-        init(_ folder: String) throws {
-        let path = Files.join(folder, "index.json")
+    /// The set of a folder: the cases of index.json and of every other index-NAME.json there.
+    init(_ folder: String) throws {
         let remedy = "point DRIFTGPU_GOLDEN to a folder with golden data"
         guard Files.isFolder(folder) else { throw DataError("no such folder", at: folder, fix: remedy) }
-        guard Files.exists(path) else { throw DataError("no index.json", at: folder, fix: remedy) }
+        let first = Files.join(folder, "index.json")
+        guard Files.exists(first) else { throw DataError("no index.json", at: folder, fix: remedy) }
+        self.folder = folder
+        let others = try Files.names(in: folder).filter { $0.hasPrefix("index-") && $0.hasSuffix(".json") }
+        cases = try ([first] + others.map { Files.join(folder, $0) }).flatMap { try Self.cases(of: $0, in: folder, remedy) }
+        let ids = Dictionary(grouping: cases, by: \.id)
+        if let twice = ids.first(where: { $0.value.count > 1 }) {
+            throw DataError("case '\(twice.key)' occurs \(twice.value.count) times", at: first, fix: remedy)
+        }
+    }
+
+    private static func cases(of path: String, in folder: String, _ remedy: String) throws -> [GoldenCase] {
         let index: JSON
         do {
             index = try JSON.parse(Files.read(path))
@@ -50,12 +60,7 @@ public struct GoldenSet: Sendable {
             throw DataError("format \(index["format"]?.text ?? "missing"), 1 is read", at: path, fix: remedy)
         }
         guard let list = index["cases"]?.array else { throw DataError("lists no cases", at: path, fix: remedy) }
-        self.folder = folder
-        cases = try list.map { try GoldenCase($0, folder: folder, index: path) }
-        let ids = Dictionary(grouping: cases, by: \.id)
-        if let twice = ids.first(where: { $0.value.count > 1 }) {
-            throw DataError("case '\(twice.key)' occurs \(twice.value.count) times", at: path, fix: remedy)
-        }
+        return try list.map { try GoldenCase($0, folder: folder, index: path) }
     }
 
     /// The case of that id. Throws when the index does not list it.

@@ -132,10 +132,10 @@ enum MARGolden {
         try comparison.check("out", "cfg_iter", settings.strengths(cfg, tokens: tokens))
         try comparison.check(
             "out", "predicted",
-            integers: plan.flatMap { round in
-                labels.indices.flatMap { image in
+            integers: plan.flatMap { round -> [Int32] in
+                labels.indices.flatMap { image -> [Int32] in
                     let drawn = Set(orders[(image * tokens + round.drawn.lowerBound)..<(image * tokens + round.drawn.upperBound)])
-                    return (0..<Int32(tokens)).map { drawn.contains($0) ? 1 : 0 }
+                    return (0..<Int32(tokens)).map { drawn.contains($0) ? Int32(1) : 0 }
                 }
             })
         // The reference's last step draws nothing.
@@ -253,8 +253,8 @@ private struct MARPass {
         let parts = try model.head.losses(
             z: graph.reshape(wanted, [batch * masked, model.stage.shape.embed]), targets: targets,
             noise: run.input(
-                "rows_noise", NamedTensor(shape: [rows, width], floats: places.flatMap { noise[($0 * width)..<(($0 + 1) * width)] })),
-            time: run.input("rows_time", NamedTensor(shape: [rows], floats: places.map { Float(times[$0]) })),
+                "rows_noise\(suffix)", NamedTensor(shape: [rows, width], floats: places.flatMap { noise[($0 * width)..<(($0 + 1) * width)] })),
+            time: run.input("rows_time\(suffix)", NamedTensor(shape: [rows], floats: places.map { Float(times[$0]) })),
             scope.scope("diffloss.net"))
         (mse, bound) = (parts.mse, parts.bound)
         loss = try graph.mean(graph.add(mse, bound))

@@ -3,6 +3,7 @@
 extension StageSettings {
     package static let kindTypes: [any StageKind.Type] = [
         LabelStageSettings.self,
+        MARStageSettings.self,
         UnconditionedStageSettings.self,
     ]
 }
@@ -11,5 +12,8 @@ extension HeadSettings {
     package static let kindTypes: [any HeadKind.Type] = [
         DecoderHeadSettings.self,
         DiTHeadSettings.self,
+        DiffusionHeadSettings.self,
+        EnergyHeadSettings.self,
+        TokenDriftHeadSettings.self,
     ]
 }

@@ -105,8 +105,10 @@ extension Configuration {
         var mar = digitsMAR
         mar.preset = "mnist-mar"
         (mar.data.height, mar.data.width, mar.data.patch) = (28, 28, 4)
-        (mar.network.embed, mar.head.energy?.width) = (128, 192)
-        (mar.stage.mar?.encoderDepth, mar.stage.mar?.decoderDepth) = (3, 3)
+        mar.network.embed = 128
+        mar.head.energy?.width = 192
+        mar.stage.mar?.encoderDepth = 3
+        mar.stage.mar?.decoderDepth = 3
         mar.run.steps = 5000
         mar.optimizer.learningRate = 1e-3
         return mar
@@ -122,9 +124,12 @@ extension Configuration {
         (mar.data.channels, mar.data.height, mar.data.width, mar.data.patch) = (16, 16, 16, 1)
         mar.data.classes = 1000
         (mar.network.embed, mar.network.heads, mar.network.dropout) = (embed, heads, 0.1)
-        (mar.stage.mar?.encoderDepth, mar.stage.mar?.decoderDepth) = (depth, depth)
-        (mar.stage.mar?.buffer, mar.stage.mar?.rounds) = (64, 64)
-        (mar.head.diffusion?.width, mar.head.diffusion?.depth) = (headWidth, headDepth)
+        mar.stage.mar?.encoderDepth = depth
+        mar.stage.mar?.decoderDepth = depth
+        mar.stage.mar?.buffer = 64
+        mar.stage.mar?.rounds = 64
+        mar.head.diffusion?.width = headWidth
+        mar.head.diffusion?.depth = headDepth
         (mar.run.labelsPerStep, mar.run.samplesPerLabel) = (64, 1)
         (mar.optimizer.schedule, mar.optimizer.learningRate, mar.optimizer.warmupSteps) = (.constant, 1e-4, 5000)
         (mar.optimizer.clip, mar.optimizer.ema) = (3, 0.9999)

@@ -21,7 +21,8 @@ public struct Generator: Sendable {
         (self.stage, self.head) = (stage, head)
         (self.classes, self.tokens, self.tokenWidth) = (classes, tokens, tokenWidth)
         declarations = stage.declarations + head.declarations
-        layout = try ParameterLayout(declarations.map { ($0.name, $0.shape) })
+        layout = try ParameterLayout(
+            declarations.map { ($0.name, $0.shape) }, undecayed: Set(declarations.filter { !$0.mayDecay }.map(\.name)))
     }
 
     /// Throws a line for a stage and a head that do not go together.

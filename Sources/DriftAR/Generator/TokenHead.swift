@@ -15,11 +15,22 @@ package protocol TokenHead: Head {
 
     /// What all steps have in common: z [n, D] and the entropy [n] -> what `step` takes. `cfg` [1]: strength of guidance, nil for none.
     func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor
-    /// What a step takes that no token has an influence on: a row a step [N, W], computed once for a set of weights. Nil where
-    /// there is nothing.
+    /// What a step takes that no token has an influence on: a row a step [N, W] in the order of the drawing, computed once for a
+    /// set of weights. Nil where there is nothing.
     func table(_ scope: ParameterScope) throws -> Tensor?
     /// One step.
     func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor
+}
+
+extension TokenHead {
+    package var guidesByCondition: Bool { true }
+
+    /// Whole images come from a loop that draws their tokens.
+    package func draw(
+        _ drawing: DrawingInputs, _ scope: ParameterScope
+    ) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input]) {
+        throw GraphError("head \(kind): draws single tokens, not whole images; take a stage whose loop asks for tokens")
+    }
 }
 
 /// Random numbers of a row.

@@ -10,6 +10,10 @@ package struct TokenMasking: Sendable, Equatable {
     /// Of the law before it is cut.
     package var deviation: Double
 
+    package init(tokens: Int, minimum: Double, deviation: Double) {
+        (self.tokens, self.minimum, self.deviation) = (tokens, minimum, deviation)
+    }
+
     /// The rate at the point u of 0 ..< 1 of its distribution.
     package func rate(_ u: Double) -> Double {
         guard minimum < 1, deviation > 0 else { return 1 }

@@ -83,7 +83,7 @@ package final class MaskedRounds: GenerationLoop {
         try memory.write(twice(spread), to: Place.labels(spread.count * halves))
         let keeps = (0..<batch.conditions).map { $0 < batch.images ? Float(1) : 0 }
         try memory.write(keeps, to: Place.keeps(keeps.count))
-        try memory.write(settings.strengths(cfg, tokens: tokens), to: Place.strengths(settings.rounds))
+        try memory.write(settings.strengths(cfg, tokens: tokens).flatMap { [$0, 0, 0, 0] }, to: Place.strengths(settings.rounds))
         try memory.write([Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth), to: Place.tokens(batch.images * tokens * stage.shape.tokenWidth))
         try memory.write([UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)], to: Place.key)
         try memory.write(labels.map(Int32.init), to: Place.distinct(labels.count))

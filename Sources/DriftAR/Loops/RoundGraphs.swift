@@ -75,8 +75,8 @@ package struct RoundGraphs {
         /// Labels [B], and 0 where the condition is that of no label.
         package static func labels(_ count: Int) -> Storage { Storage("round_labels", count: count, element: .int32, grows: true) }
         package static func keeps(_ count: Int) -> Storage { Storage("round_keeps", count: count, grows: true) }
-        /// Strength of guidance of each round [T].
-        package static func strengths(_ count: Int) -> Storage { Storage("round_strengths", count: count, grows: true) }
+        /// Strength of guidance of each round, in the first of four values: tensors begin at multiples of 16 bytes.
+        package static func strengths(_ rounds: Int) -> Storage { Storage("round_strengths", count: 4 * rounds, grows: true) }
         /// The seed [2]; distinct labels [L]; the number of each label's first image [1].
         package static let key = Storage("round_key", count: 2, element: .uint32)
         package static func distinct(_ count: Int) -> Storage { Storage("round_distinct", count: count, element: .int32, grows: true) }
@@ -111,7 +111,7 @@ package struct RoundGraphs {
     private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "round_step") }
 
     private func cfg(_ graph: Graph) throws -> Tensor? {
-        batch.isGuided ? try graph.stored([1], in: Place.strengths(settings.rounds), at: number) : nil
+        batch.isGuided ? try graph.stored([1], in: Place.strengths(settings.rounds), at: 4 * number) : nil
     }
 
     /// The rows [n] of the drawn tokens among all.
@@ -123,11 +123,12 @@ package struct RoundGraphs {
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
             firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
-        let item = [tokens, law.width]
+        let (item, shape) = ([tokens, law.width], [batch.images, tokens, law.width])
         let all: Tensor
         switch law.law {
         case .normal: all = try graph.randomNormal(item, images: batch.size.perLabel, of: source)
-        case .uniform: throw GraphError("uniform")
+        case .uniform:
+            all = try graph.add(graph.randomUniform(item, images: batch.size.perLabel, of: source), graph.fill(shape, with: -0.5))
         }
         return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(graph))
     }

@@ -30,6 +30,8 @@ public struct ParameterDeclaration: Sendable {
     public let shape: [Int]
     public let initial: Initial
     public private(set) var training = Training.always
+    /// Whether weight decay may act on it: by its shape it then does or does not. False: it never does.
+    public private(set) var mayDecay = true
 
     public init(_ name: String, _ shape: [Int], _ initial: Initial) {
         self.name = name
@@ -41,6 +43,13 @@ public struct ParameterDeclaration: Sendable {
     func trained(_ training: Training) -> ParameterDeclaration {
         var declaration = self
         declaration.training = training
+        return declaration
+    }
+
+    /// The same parameter without weight decay.
+    func undecayed() -> ParameterDeclaration {
+        var declaration = self
+        declaration.mayDecay = false
         return declaration
     }
 

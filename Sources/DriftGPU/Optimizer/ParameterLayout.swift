@@ -9,8 +9,8 @@ public struct ParameterLayout: Sendable {
         public let shape: [Int]
         /// First element in the flat buffer.
         public let offset: Int
-        /// Whether AdamW decays it: more than one dimension and not a bias.
-        public var decays: Bool { shape.count > 1 && !name.hasSuffix(".bias") }
+        /// Whether AdamW decays it.
+        public let decays: Bool
         public var count: Int { shape.reduce(1, *) }
     }
 
@@ -22,8 +22,9 @@ public struct ParameterLayout: Sendable {
     public let count: Int
     private let positions: [String: Int]
 
-    /// Lays out parameters in the order given. Throws when a name occurs twice.
-    public init(_ parameters: [(name: String, shape: [Int])]) throws {
+    /// Lays out parameters in the order given. AdamW decays those of more than one dimension that are no bias and not `undecayed`.
+    /// Throws when a name occurs twice.
+    public init(_ parameters: [(name: String, shape: [Int])], undecayed: Set<String> = []) throws {
         var entries: [Entry] = []
         var positions: [String: Int] = [:]
         var offset = 0
@@ -32,7 +33,8 @@ public struct ParameterLayout: Sendable {
                 throw GraphError("parameter \(name): declared twice")
             }
             try TensorType(shape).check("parameter \(name)")
-            let entry = Entry(name: name, shape: shape, offset: offset)
+            let decays = shape.count > 1 && !name.hasSuffix(".bias") && !undecayed.contains(name)
+            let entry = Entry(name: name, shape: shape, offset: offset, decays: decays)
             entries.append(entry)
             offset += (entry.count + Self.block - 1) / Self.block * Self.block
         }

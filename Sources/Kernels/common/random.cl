@@ -132,6 +132,19 @@ __kernel void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) 
   }
 }
 
+// y[i] a whole number of 0 ..< limit, each as often: the high half of a word times the limit. [n] written: 4n bytes.
+__kernel void random_whole(IN(uint, clock), OUT(float, y), int stream, int n, int limit) {
+  USE_IN(uint, clock);
+  USE_OUT(float, y);
+  uint4 now = clock_load(clock);
+  RANDOM_TILES(q, n) {
+    uintL w[4];
+    ulong block = (ulong)q * LANES;
+    philox_lanes(now, stream, block, &w[0], &w[1], &w[2], &w[3]);
+    for (int k = 0; k < 4; ++k) random_store(y, block, k, n, convert_floatL(mul_hi(w[k], (uintL)((uint)limit))));
+  }
+}
+
 // sin and cos of pi/2 * x for |x| <= 1/2 (Taylor; error below 1e-7).
 static inline void random_sincos(floatL x, floatL *s, floatL *c) {
   floatL t = x * x;
@@ -183,11 +196,12 @@ static inline floatL random_normal_of(uintL u, uintL v) {
   return radius * (((quadrant + 1u) & 2u) != 0u ? -x : x);
 }
 
-// y[l, i, e] ~ N(0, 1), the noise of element e of image image[0] + i of labels[l] in round round[0]: of the counter
-// (e, image, label, stream + round) under key {seed lo, seed hi}. So it does not depend on what else is drawn.
+// y[l, i, e] ~ N(0, 1), or uniform in [0, 1) in multiples of 2^-24 with `is_uniform`: the noise of element e of image image[0] + i
+// of labels[l] in round round[0], of the counter (e, image, label, stream + round) under key {seed lo, seed hi}. So it does not
+// depend on what else is drawn.
 // labels [rows / images] -> y [rows, size]: 4 rows size bytes, about 100 integer and 60 float operations an element.
 __kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
-                           int rows, int images, int size) {
+                           int rows, int images, int size, int is_uniform) {
   USE_IN(uint, key);
   USE_IN(int, labels);
   USE_IN(uint, image);
@@ -200,7 +214,7 @@ __kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(u
     for (int i = first; i < last; i += LANES) {
       uintL a = as_uintL(LANE_INDEX) + (uint)i, b = (uintL)(number), c = (uintL)(label), d = (uintL)(draw);
       philox_vectors(&a, &b, &c, &d, seed);
-      lanes_store(y + row * size, i, last, random_normal_of(a, b));
+      lanes_store(y + row * size, i, last, is_uniform ? convert_floatL(a >> 8u) * 0x1.0p-24f : random_normal_of(a, b));
     }
   })
 }

@@ -63,6 +63,8 @@ struct ReferenceConfiguration {
         switch kind {
         case .dit: try setDiT(&result)
         case .mar: try setMAR(&result)
+        case .marEnergy, .marDrift:
+            throw wrong("no settings of driftgpu beside its weights, which alone do not say all", "take a file that driftgpu wrote")
         default: try setDriftAR(&result)
         }
         result.run.labelsPerStep = result.data.classes > Self.labelsPerStep ? Self.labelsPerStep : 0

@@ -12,6 +12,9 @@ public struct WeightImport: Sendable {
         case dit
         /// MAR with its diffusion head.
         case mar
+        /// MAR with a head of one step, as this program trains it.
+        case marEnergy = "mar-energy"
+        case marDrift = "mar-drift"
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
 
@@ -21,6 +24,8 @@ public struct WeightImport: Sendable {
             case .driftAR, .transDiff: .driftAR
             case .dit: .dit
             case .mar: .mar
+            case .marEnergy: .marEnergy
+            case .marDrift: .marDrift
             case .kl16: nil
             }
         }
@@ -62,7 +67,7 @@ public struct WeightImport: Sendable {
             let layout = try AutoencoderLayout(translated.headers, path: source.path)
             let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
             parts = [Part(name: "model", weights: translated, comparison: comparison)]
-        case .driftAR, .transDiff, .dit, .mar:
+        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift:
             var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
@@ -83,6 +88,8 @@ public struct WeightImport: Sendable {
         if has("drift_decoder.") { return .driftAR }
         if has("diffdecoder.") { return .transDiff }
         if has("diffloss.") { return .mar }
+        if has("scoreloss.") { return .marEnergy }
+        if has("token_drift.") { return .marDrift }
         if has("y_embedder.embedding_table.", "x_embedder.proj.") { return .dit }
         if has("encoder.conv_in.", "decoder.conv_in.") { return .kl16 }
         let names = weights.headers.keys.sorted().prefix(3).joined(separator: ", ")

@@ -22,6 +22,9 @@ struct WeightSearch {
         case .driftAR: ["drift_decoder.net.input_proj.weight", "drift_decoder.net.cond_embed.weight"]
         case .transDiff: ["diffdecoder.net.input_proj.weight", "diffdecoder.net.cond_embed.weight"]
         case .dit: ["y_embedder.embedding_table.weight", "x_embedder.proj.weight"]
+        case .mar: ["diffloss.net.input_proj.weight", "diffloss.net.cond_embed.weight"]
+        case .marEnergy: ["scoreloss.net.input_proj.weight", "scoreloss.net.noise_embed.weight"]
+        case .marDrift: ["token_drift.net.input_proj.weight", "token_drift.net.cond_embed.weight"]
         case .kl16: ["encoder.conv_in.weight", "decoder.conv_in.weight", "encoder.conv_out.weight"]
         }
     }

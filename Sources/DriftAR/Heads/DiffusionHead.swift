@@ -1,0 +1,176 @@
+import DriftGPU
+
+/// MAR's head: a small diffusion for each token.
+public struct DiffusionHeadSettings: HeadKind {
+    package static let kind = "diffusion"
+    package static let stages = ["mar"]
+
+    /// Blocks.
+    public var depth = 3
+    /// Width of the blocks.
+    public var width = 128
+    /// How often a token is trained in a step, each time with another noise and time.
+    public var noises = 4
+    /// Steps of a drawing.
+    public var steps = 100
+
+    public init() {}
+
+    package func makeHead(_ configuration: Configuration) -> any Head { DiffusionHead(self, configuration) }
+
+    package func validate(_ configuration: Configuration) throws {
+        try requireTokenMLP(depth: depth, width: width)
+        try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
+        try require((2...DiffusionSchedule.trainingSteps).contains(steps), "head steps \(steps): take 2 to \(DiffusionSchedule.trainingSteps)")
+    }
+}
+
+extension HeadSettings {
+    /// The settings of the diffusion head; nil where it is another. Setting them makes it the head.
+    public var diffusion: DiffusionHeadSettings? {
+        get { own as? DiffusionHeadSettings }
+        set { if let newValue { self = HeadSettings(newValue) } }
+    }
+}
+
+extension HeadKind {
+    /// Throws a line for sizes that no token head has.
+    func requireTokenMLP(depth: Int, width: Int) throws {
+        try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
+        try require(width > 0 && width <= 16384, "head width \(width): take 1 to 16384")
+    }
+}
+
+/// The head of MAR (arXiv 2406.11838): for each token a diffusion of its own, whose network is a SimpleMLPAdaLN. Parameters have the
+/// names of the reference's state_dict.
+package struct DiffusionHead: TokenHead {
+    /// Sizes of the head.
+    package struct Shape: Sendable, Hashable {
+        /// C, values of a token.
+        package var tokenWidth: Int
+        /// D, of the condition.
+        package var conditionWidth: Int
+        package var width: Int
+        package var depth: Int
+
+        package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
+            (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
+        }
+    }
+
+    package let shape: Shape
+    /// How often a token is trained in a step.
+    package let noises: Int
+    /// G, images of a label in a step.
+    package let imagesPerLabel: Int
+    package let steps: Int
+    package let declarations: [ParameterDeclaration]
+    private let mlp: TokenMLP
+    /// Of the drawing.
+    private let schedule: DiffusionSchedule
+
+    /// Numbers that tell times apart.
+    private static let timeWidth = 256
+    private static let prefix = "diffloss.net"
+
+    package init(_ shape: Shape, noises: Int = 4, steps: Int = 100, imagesPerLabel: Int = 1) {
+        (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
+        mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: 2 * shape.tokenWidth)
+        schedule = DiffusionSchedule(steps: steps)
+        // The reference decays nothing of it.
+        declarations = Self.declare(shape, mlp, Self.prefix + ".").map { $0.undecayed() }
+    }
+
+    /// The head of these settings, beside what the other groups say.
+    init(_ settings: DiffusionHeadSettings, _ configuration: Configuration) {
+        self.init(
+            Shape(
+                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
+                depth: settings.depth),
+            noises: settings.noises, steps: settings.steps, imagesPerLabel: configuration.run.samplesPerLabel)
+    }
+
+    /// The network's parameters, their names behind `prefix`.
+    package static func declare(_ shape: Shape, _ mlp: TokenMLP, _ prefix: String) -> [ParameterDeclaration] {
+        TokenMLP.embedding(prefix + "time_embed.mlp", timeWidth, shape.width)
+            + ParameterDeclaration.linear(prefix + "cond_embed", shape.conditionWidth, shape.width, .glorot)
+            + ParameterDeclaration.linear(prefix + "input_proj", shape.tokenWidth, shape.width, .glorot) + mlp.declarations(prefix)
+    }
+
+    package var kind: String { DiffusionHeadSettings.kind }
+    package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
+
+    // MARK: Network
+
+    /// Times [n] -> [n, w].
+    package func embedTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
+        try TokenMLP.embed(net.graph.sinusoid(times, width: Self.timeWidth), net.scope("time_embed.mlp"))
+    }
+
+    /// The network: noisy tokens x [n, C] at `time` [n] with z [m, D], whose rows repeat, whole tile after tile -> noise and the number
+    /// of the variance [n, 2 C]. `net` is the scope of its parameters.
+    package func network(_ x: Tensor, time: Tensor, z: Tensor, _ net: ParameterScope) throws -> Tensor {
+        let condition = try net.graph.addPeriodic(embedTimes(time, net), net.linear(z, "cond_embed"))
+        return try mlp(net.linear(x, "input_proj"), condition: condition, net)
+    }
+
+    // MARK: Training
+
+    package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
+        let graph = scope.graph
+        let (z, targets) = try condition.rows(step, tokenWidth: shape.tokenWidth, graph)
+        let rows = z.type.rows * noises
+        let time = try graph.randomWhole(below: DiffusionSchedule.trainingSteps, [rows], clock: step.clock)
+        let noise = try graph.randomNormal([rows, shape.tokenWidth], clock: step.clock)
+        let (_, mse, bound) = try losses(z: z, targets: targets, noise: noise, time: time, scope.scope(Self.prefix))
+        return HeadStep(
+            losses: [LossTerm("diffusion", try graph.mean(graph.add(mse, bound)))],
+            watched: [LossTerm("mse", try graph.mean(mse)), LossTerm("variational_bound", try graph.mean(bound))])
+    }
+
+    /// The loss of each row at given times [n] and noise [n, C]: z [m, D] and targets [m, C] repeat, whole tile after tile. The noisy
+    /// tokens [n, C], the squared error of the noise [n] and the term of the variational bound [n], whose sum is the loss.
+    package func losses(
+        z: Tensor, targets: Tensor, noise: Tensor, time: Tensor, _ net: ParameterScope
+    ) throws -> (noisy: Tensor, mse: Tensor, bound: Tensor) {
+        let graph = net.graph
+        let times = try DiffusionTimes(graph, name: "diffusion_times", rows: DiffusionSchedule.training.rows)
+        let noisy = try graph.diffusionNoised(targets, noise: noise, time: time, times)
+        let output = try network(noisy, time: time, z: z, net)
+        let parts = try graph.diffusionLoss(output, x: targets, noise: noise, time: time, times)
+        return (noisy, parts.mse, parts.bound)
+    }
+
+    // MARK: Drawing
+
+    package var start: TokenNoise { TokenNoise(.normal, width: shape.tokenWidth) }
+    package var drawsInSteps: Bool { true }
+
+    /// z [n, D], with guidance [2 n, D] -> as many rows [.., w].
+    package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
+        try scope.scope(Self.prefix).linear(z, "cond_embed")
+    }
+
+    /// Of each step the embedded time [w], then the numbers of the schedule; the noisiest step first.
+    package func table(_ scope: ParameterScope) throws -> Tensor? {
+        let (graph, order) = (scope.graph, schedule.times.indices.reversed())
+        let times = try graph.constant("drawing_times \(steps)", order.map { Float(schedule.times[$0]) }, [steps])
+        let numbers = try graph.constant(
+            "drawing_steps \(steps)", order.flatMap { schedule.numbers($0).values }, [steps, DiffusionStepNumbers.count])
+        return try graph.concat([embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
+    }
+
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
+        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
+        guard let row = step.row, let noise = step.noise else {
+            throw GraphError("head diffusion: a step needs its row of the table and noise; give both")
+        }
+        let time = try graph.slice(row, axis: 0, 0..<shape.width)
+        let numbers = try graph.slice(row, axis: 0, shape.width..<(shape.width + DiffusionStepNumbers.count))
+        var x = try net.linear(step.x, "input_proj")
+        if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
+        let output = try mlp(x, condition: graph.addPeriodic(step.embedded, time), net)
+        return try graph.diffusionStep(
+            step.x, output: output, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
+    }
+}

@@ -1,0 +1,134 @@
+import DriftGPU
+
+/// EAR's head: a token in one step, trained by the energy score.
+public struct EnergyHeadSettings: HeadKind {
+    package static let kind = "energy"
+    package static let stages = ["mar"]
+
+    /// Blocks.
+    public var depth = 3
+    /// Width of the blocks.
+    public var width = 128
+    /// How often a token is trained in a step, each time with another pair of samples.
+    public var noises = 2
+    /// Factor of the distance between the two samples. 1 is the proper score; a little less gives sharper samples.
+    public var repulsion: Float = 1
+
+    public init() {}
+
+    package func makeHead(_ configuration: Configuration) -> any Head { EnergyHead(self, configuration) }
+
+    package func validate(_ configuration: Configuration) throws {
+        try requireTokenMLP(depth: depth, width: width)
+        try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
+        try require(repulsion >= 0 && repulsion <= 1, "repulsion \(repulsion): take 0 to 1")
+    }
+}
+
+extension HeadSettings {
+    /// The settings of the energy head; nil where it is another. Setting them makes it the head.
+    public var energy: EnergyHeadSettings? {
+        get { own as? EnergyHeadSettings }
+        set { if let newValue { self = HeadSettings(newValue) } }
+    }
+}
+
+/// The head of EAR (github.com/shaochenze/EAR): one pass of a SimpleMLPAdaLN whose stream is the condition and whose adaLN takes the noise.
+/// Parameters have the names of the reference's state_dict.
+package struct EnergyHead: TokenHead {
+    /// Sizes of the head.
+    package struct Shape: Sendable, Hashable {
+        /// C, values of a token.
+        package var tokenWidth: Int
+        /// D, of the condition.
+        package var conditionWidth: Int
+        package var width: Int
+        package var depth: Int
+        /// Random numbers of a row.
+        package var noiseWidth = 64
+
+        package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
+            (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
+        }
+    }
+
+    package let shape: Shape
+    /// How often a token is trained in a step.
+    package let noises: Int
+    package let repulsion: Float
+    /// G, images of a label in a step.
+    package let imagesPerLabel: Int
+    package let declarations: [ParameterDeclaration]
+    private let mlp: TokenMLP
+
+    private static let prefix = "scoreloss.net"
+
+    package init(_ shape: Shape, noises: Int = 2, repulsion: Float = 1, imagesPerLabel: Int = 1) {
+        (self.shape, self.noises, self.repulsion, self.imagesPerLabel) = (shape, noises, repulsion, imagesPerLabel)
+        mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: shape.tokenWidth)
+        let prefix = Self.prefix + "."
+        declarations =
+            ParameterDeclaration.linear(prefix + "noise_embed", shape.noiseWidth, shape.width, .glorot)
+            + ParameterDeclaration.linear(prefix + "input_proj", shape.conditionWidth, shape.width, .glorot) + mlp.declarations(prefix)
+    }
+
+    /// The head of these settings, beside what the other groups say.
+    init(_ settings: EnergyHeadSettings, _ configuration: Configuration) {
+        self.init(
+            Shape(
+                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
+                depth: settings.depth),
+            noises: settings.noises, repulsion: settings.repulsion, imagesPerLabel: configuration.run.samplesPerLabel)
+    }
+
+    package var kind: String { EnergyHeadSettings.kind }
+    package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
+
+    /// z [m, D] or what `embed` makes of it [m, w], noise [n, noiseWidth] in [-1/2, 1/2) -> tokens [n, C]; the rows of z repeat, whole
+    /// tile after tile. `temperature` is 1 in training.
+    package func generate(
+        z: Tensor? = nil, embedded: Tensor? = nil, noise: Tensor, temperature: Float = 1, _ scope: ParameterScope
+    ) throws -> Tensor {
+        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
+        guard var x = try embedded ?? z.map({ try net.linear($0, "input_proj") }), noise.type.rows.isMultiple(of: x.type.rows) else {
+            throw GraphError("head energy: no condition for noise \(noise.type); its rows must divide the noise's")
+        }
+        let tiles = noise.type.rows / x.type.rows
+        if tiles > 1 { x = try graph.reshape(graph.repeatEach(graph.reshape(x, [1, x.count]), times: tiles), [noise.type.rows, shape.width]) }
+        return try mlp(x, condition: net.linear(noise, "noise_embed"), net, temperature: temperature)
+    }
+
+    // MARK: Training
+
+    package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
+        let graph = scope.graph
+        let (z, targets) = try condition.rows(step, tokenWidth: shape.tokenWidth, graph)
+        let rows = z.type.rows * noises
+        let half = try graph.constant("minus_half", [Float](repeating: -0.5, count: shape.noiseWidth), [shape.noiseWidth])
+        let noise = try graph.addPeriodic(graph.randomUniform([2 * rows, shape.noiseWidth], clock: step.clock), half)
+        let samples = try graph.reshape(generate(z: z, noise: noise, scope), [2, rows, shape.tokenWidth])
+        let (score, distances) = try graph.energyScore(samples, targets: targets, repulsion: repulsion)
+        let means = try graph.columnSum(graph.scale(distances, by: 1 / Float(rows)))
+        return HeadStep(
+            losses: [LossTerm("energy", try graph.mean(score))],
+            watched: [LossTerm(names: ["distance_1", "distance_2", "distance_12"], means)])
+    }
+
+    // MARK: Drawing
+
+    package var steps: Int { 1 }
+    package var start: TokenNoise { TokenNoise(.uniform, width: shape.noiseWidth) }
+    package var drawsInSteps: Bool { false }
+
+    /// z [n, D], with guidance [2 n, D] -> [n, w]: guidance acts on z, so the head runs once.
+    package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
+        let guided = try cfg.map { try scope.graph.guidance(z, by: $0) } ?? z
+        return try scope.scope(Self.prefix).linear(guided, "input_proj")
+    }
+
+    package func table(_ scope: ParameterScope) throws -> Tensor? { nil }
+
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
+        try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, scope)
+    }
+}
