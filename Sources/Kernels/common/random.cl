@@ -120,7 +120,7 @@ static inline void random_store(__global float *y, ulong block, int word, int n,
 }
 
 // y[i] uniform in [0, 1), multiples of 2^-24. [n] written: 4n bytes.
-__kernel void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) {
+TEAM_KERNEL void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) {
   USE_IN(uint, clock);
   USE_OUT(float, y);
   uint4 now = clock_load(clock);
@@ -153,7 +153,7 @@ static inline void random_box_muller(uintL u, uintL v, floatL *first, floatL *se
 }
 
 // y[i] ~ N(0, 1). [n] written: 4n bytes, about 60 integer and 30 float operations an element.
-__kernel void random_normal(IN(uint, clock), OUT(float, y), int stream, int n) {
+TEAM_KERNEL void random_normal(IN(uint, clock), OUT(float, y), int stream, int n) {
   USE_IN(uint, clock);
   USE_OUT(float, y);
   uint4 now = clock_load(clock);
@@ -186,7 +186,7 @@ static inline floatL random_normal_of(uintL u, uintL v) {
 // y[l, i, e] ~ N(0, 1), the noise of element e of image image[0] + i of labels[l] in round round[0]: of the counter
 // (e, image, label, stream + round) under key {seed lo, seed hi}. So it does not depend on what else is drawn.
 // labels [rows / images] -> y [rows, size]: 4 rows size bytes, about 100 integer and 60 float operations an element.
-__kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
+TEAM_KERNEL void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
                            int rows, int images, int size) {
   USE_IN(uint, key);
   USE_IN(int, labels);
@@ -207,7 +207,7 @@ __kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(u
 
 // y[i] = x[i] * m[i], m[i] = 0 with probability p, else 1/(1-p); the gradient is the same kernel on dy. Reads and writes
 // [n]: 8n bytes. In place is fine.
-__kernel void dropout_forward(IN(float, x), IN(uint, clock), OUT(float, y), int stream, int n, float probability) {
+TEAM_KERNEL void dropout_forward(IN(float, x), IN(uint, clock), OUT(float, y), int stream, int n, float probability) {
   USE_IN(float, x);
   USE_IN(uint, clock);
   USE_OUT(float, y);
