@@ -20,10 +20,19 @@ struct ProgramCache {
     private let owner: String
 
     /// Nil where programs of `about` in this shape are not kept, or there is no folder.
-    init?(_ folder: String?, for about: DeviceDescription, _ traits: DeviceTraits) {
+    init?(
+        _ folder: String?, for about: DeviceDescription, _ traits: DeviceTraits,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
         guard let folder, about.kind == .cpu, !traits.isGPUShape else { return nil }
         self.folder = folder
-        owner = ([about.name, about.driver, about.platform] + Self.versions(about)).joined(separator: "\n")
+        owner = ([about.name, about.driver, about.platform] + Self.versions(about) + Self.settings(environment)).joined(separator: "\n")
+    }
+
+    /// PoCL's own settings (for which processor, by which method) that change what it makes of a program.
+    private static func settings(_ environment: [String: String]) -> [String] {
+        environment.filter { $0.key.hasPrefix("POCL_") && $0.key != DriverCache.variable && $0.key != "POCL_DEBUG" }
+            .map { $0.key + "=" + $0.value }.sorted()
     }
 
     /// The folder that `environment` says; nil for none.
