@@ -42,6 +42,25 @@ import Testing
         #expect(try weights() == trained)
     }
 
+    @Test("what one start has built the next one takes, where it is asked to keep it, and both train the same")
+    func keptPrograms() throws {
+        let folder = try TestFolder()
+        func run(_ programs: String) throws -> (taken: Int, weights: Data) {
+            let program = try Program(
+                Self.train + " 1 --overwrite --verbose", in: folder,
+                environment: ["DRIFTGPU_TEAM": "cpu", "DRIFTGPU_PROGRAM_CACHE": programs])
+            #expect(try program.finish().code == 0, "\(program.errors)")
+            return (
+                program.errors.matches(of: /took \w+\.cl from/).count,
+                try Data(contentsOf: URL(fileURLWithPath: folder.file("run/checkpoints/step-00000001/ema.safetensors")))
+            )
+        }
+        let (without, first, second) = (try run("off"), try run(folder.file("programs")), try run(folder.file("programs")))
+        #expect(without.taken == 0 && first.taken == 0 && second.taken > 3)
+        #expect(first.weights == without.weights && second.weights == without.weights)
+        #expect(!FileManager.default.fileExists(atPath: folder.file("off")))
+    }
+
     @Test("an interrupt ends the processes that compile, too")
     func interrupt() throws {
         let folder = try TestFolder()

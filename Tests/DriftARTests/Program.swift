@@ -24,7 +24,9 @@ struct Program {
         let arguments = line.split(separator: " ").map(String.init) + more
         process.executableURL = wrapper.isEmpty ? Self.url : URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = wrapper.isEmpty ? arguments : wrapper + [Self.url.path] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // A first start is none where the user's cache folder has the programs.
+        process.environment = ProcessInfo.processInfo.environment.merging(["DRIFTGPU_PROGRAM_CACHE": "off"]) { $1 }
+            .merging(environment) { $1 }
         process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
         for kind in ["out", "err"] { try folder.write("", to: name + kind) }
         process.standardOutput = FileHandle(forWritingAtPath: folder.file(name + "out"))

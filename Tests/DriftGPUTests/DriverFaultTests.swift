@@ -39,7 +39,7 @@ import Testing
         try TestDevice.alone {
             // Groups of a size that no launch has: the driver sees it when the kernel is issued.
             try FaultyKernels.with("elementwise/add.cl", {
-                $0.replacingOccurrences(of: "__kernel void add_forward", with: "__kernel __attribute__((reqd_work_group_size(7, 1, 1))) void add_forward")
+                $0.replacingOccurrences(of: "TEAM_KERNEL void add_forward", with: "__kernel __attribute__((reqd_work_group_size(7, 1, 1))) void add_forward")
             }) { folder in
                 let device = try open(folder)
                 let error = #expect(throws: OpenCLError.self) {

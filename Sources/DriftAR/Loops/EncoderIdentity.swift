@@ -13,7 +13,7 @@ struct EncoderIdentity: Sendable, Equatable {
         let storage = weights.storage
         let graph = try LabelEncoder.graph(stage, weights, labels: 1).graph
         let offsets = Set(graph.places.values.filter { $0.storage == storage }.map(\.offset))
-        var hash = Hash()
+        var hash = WordHash()
         let shape = stage.shape
         for number in [shape.tokens, shape.embed, shape.heads, shape.encoderDepth, shape.buffer, shape.classes] {
             hash.add(UInt32(truncatingIfNeeded: number))
@@ -31,23 +31,8 @@ struct EncoderIdentity: Sendable, Equatable {
 
     /// One name for both.
     var name: String {
-        var hash = Hash()
+        var hash = WordHash()
         for byte in (weights + device).utf8 { hash.add(UInt32(byte)) }
         return hash.text
-    }
-
-    /// Each step is one-to-one in the state and in the word, so any single change shows. It keeps mistakes apart, not attacks.
-    private struct Hash {
-        private var state: UInt64 = 0x243F_6A88_85A3_08D3
-
-        mutating func add(_ word: UInt32) {
-            state = (state ^ UInt64(word)) &* 0x9E37_79B9_7F4A_7C15
-            state ^= state >> 29
-        }
-
-        var text: String {
-            let digits = String(state, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }
     }
 }

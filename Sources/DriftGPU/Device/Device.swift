@@ -28,6 +28,8 @@ public final class Device {
         public var build: String?
         /// A folder of .cl files to take instead of the embedded ones (DRIFTGPU_KERNELS).
         public var kernels: String?
+        /// The folder of `ProgramCache`; nil keeps no programs.
+        public var programs: String?
         /// A command, path and arguments, that runs `CompilerProcess.serve`; nil compiles kernels in this process alone.
         public var compilers: [String]?
         /// Is told how many of how many kernels are compiled, when that takes longer than a moment.
@@ -41,6 +43,7 @@ public final class Device {
             allocation = environment["DRIFTGPU_ALLOCATION"].flatMap { $0.isEmpty ? nil : $0 }
             build = environment["DRIFTGPU_BUILD"].flatMap { $0.isEmpty ? nil : $0 }
             kernels = environment["DRIFTGPU_KERNELS"]
+            programs = ProgramCache.folder(environment: environment)
         }
     }
 
@@ -56,6 +59,11 @@ public final class Device {
     let sources: KernelSource
     let log = Logger(label: "driftgpu.device")
     private var programs: [String: cl_program] = [:]
+    private let programCache: ProgramCache?
+    /// Programs that were built from their text, and might be kept.
+    private var unkept: [(program: cl_program, key: [UInt8], family: String, defines: [String: String])] = []
+    /// Programs taken from the cache, and written to it.
+    private(set) var (programsTaken, programsKept) = (0, 0)
     /// What has been compiled ahead, and what that takes; see `ProgramBuild`.
     var compiled: Set<KernelCompilation.Key> = []
     let compilers: [String]?
@@ -78,6 +86,7 @@ public final class Device {
         (compilers, compiling, kernelFolder) = (options.compilers, options.compiling, options.kernels)
         sources = try KernelSource(folder: options.kernels)
         traits = try DeviceTraits(about, team: options.team, lanes: options.lanes)
+        programCache = ProgramCache(options.programs, for: about, traits)
         gemm = try GEMMChoice.provider(
             options.gemm, otherwise: about.kind == .gpu && traits.isGPUShape ? "clblast" : "native")
         if let tensor = options.tensor, tensor != "emulate" {
@@ -159,15 +168,37 @@ public final class Device {
 
     private func program(file: String, defines: [String: String]) throws -> cl_program {
         let options = buildOptions(defines)
-        let key = file + options
-        if let program = programs[key] { return program }
+        let name = file + options
+        if let program = programs[name] { return program }
         let source = try sources.expanded(file)
         let clock = ContinuousClock()
         let start = clock.now
+        // All families in one have kernels that nobody launches.
+        let key = defines.isEmpty ? nil : programCache?.key(source, options: options)
+        if let key, let program = programCache?.program(key, context, about.id) {
+            programsTaken += 1
+            log.debug("took \(file) from \(programCache?.folder ?? "") in \(clock.now - start), built with \(options)")
+            programs[name] = program
+            return program
+        }
         let program = try build(source, file: file, options: options)
         log.debug("built \(file) in \(clock.now - start) with \(options)")
-        programs[key] = program
+        programs[name] = program
+        if let key { unkept.append((program, key, String(file.dropLast(".cl".count)), defines)) }
         return program
+    }
+
+    /// Writes the programs whose kernels all are compiled by now to the cache.
+    func keepPrograms() {
+        guard let programCache, !unkept.isEmpty else { return }
+        let kept = programsKept
+        unkept.removeAll { entry in
+            let compiled = compiled.filter { $0.family == entry.family && $0.defines == entry.defines }
+            guard programCache.keep(entry.program, entry.key, compiled: Set(compiled.map(\.kernel))) else { return false }
+            programsKept += 1
+            return true
+        }
+        if programsKept > kept { programCache.prune() }
     }
 
     /// Builds the programs of the launches on several threads. One that does not build is left to whoever needs it.

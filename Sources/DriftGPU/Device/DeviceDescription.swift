@@ -44,6 +44,7 @@ public struct DeviceDescription: @unchecked Sendable {
         let environment = ProcessInfo.processInfo.environment
         let cache = DriverCache.replacement(environment: environment)
         if let cache { setenv(DriverCache.variable, cache, 1) }
+        ProgramCache.prepareDrivers()
         var count: cl_uint = 0
         let status = clGetPlatformIDs(0, nil, &count)
         if status == -1001 || (status == CL_SUCCESS && count == 0) { throw DeviceError(noPlatform) }
@@ -136,7 +137,7 @@ public struct DeviceDescription: @unchecked Sendable {
         }
     }
 
-    private static func string(_ read: (Int, UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> Int32) -> String {
+    static func string(_ read: (Int, UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> Int32) -> String {
         var size = 0
         guard read(0, nil, &size) == CL_SUCCESS, size > 0 else { return "" }
         var bytes = [UInt8](repeating: 0, count: size)

@@ -76,6 +76,7 @@ public final class Executor {
             }
             firstEntries.append(entries.count)
         }
+        device.keepPrograms()
         try bind()
     }
 

@@ -5,7 +5,7 @@
 
 // scores[row] = softmax(scale * scores[row]) in place; scores [rows, n]. Traffic: 8 rows n bytes, the row's second and third
 // pass from the cache; about 25 rows n FLOPs.
-__kernel void attention_wide_softmax(OUT(float, scores), const int rows, const int n, const float scale) {
+TEAM_KERNEL void attention_wide_softmax(OUT(float, scores), const int rows, const int n, const float scale) {
   USE_OUT(float, scores);
   TEAM_LOCAL;
   SHARE_FOR(row, rows) {

@@ -47,7 +47,7 @@ INLINE void attention_block(__global const float *query, size_t query_stride, __
 }
 
 // Launch: any number of teams; a unit is a block of QUERY_BLOCK queries of a head.
-__kernel void attention_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out), OUT(float, logsumexp),
+TEAM_KERNEL void attention_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out), OUT(float, logsumexp),
                                 ATTENTION_SHAPE DROPOUT_ARGUMENTS) {
   USE_IN(float, query);
   USE_IN(float, key);

@@ -61,7 +61,7 @@ INLINE void attention_backward_block(__global const float *query, __global const
 
 // Launch: any number of teams; a unit is a head of a key batch with all its query batches, so that dk and dv have one writer.
 // 10 B H N M HEAD_DIM FLOPs.
-__kernel void attention_backward(IN(float, query), IN(float, key), IN(float, value), IN(float, dout), IN(float, out),
+TEAM_KERNEL void attention_backward(IN(float, query), IN(float, key), IN(float, value), IN(float, dout), IN(float, out),
                                  IN(float, logsumexp), OUT(float, dquery), OUT(float, dkey), OUT(float, dvalue),
                                  ATTENTION_SHAPE DROPOUT_ARGUMENTS) {
   USE_IN(float, query);

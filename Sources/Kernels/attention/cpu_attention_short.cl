@@ -45,7 +45,7 @@ CALLED void attention_short_head(__global const float *query, __global const flo
 }
 
 // Launch: any number of teams; a unit is a head.
-__kernel void attention_short_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out),
+TEAM_KERNEL void attention_short_forward(IN(float, query), IN(float, key), IN(float, value), OUT(float, out),
                                       OUT(float, logsumexp), SHORT_SHAPE DROPOUT_ARGUMENTS) {
   USE_IN(float, query);
   USE_IN(float, key);

@@ -48,7 +48,7 @@ CALLED void attention_short_backward_head(__global const float *query, __global 
 }
 
 // Launch: any number of teams; a unit is a head of a key batch with all its query batches, so that dk and dv have one writer.
-__kernel void attention_short_backward(IN(float, query), IN(float, key), IN(float, value), IN(float, dout),
+TEAM_KERNEL void attention_short_backward(IN(float, query), IN(float, key), IN(float, value), IN(float, dout),
                                        IN(float, logsumexp), OUT(float, dquery), OUT(float, dkey), OUT(float, dvalue),
                                        SHORT_SHAPE DROPOUT_ARGUMENTS) {
   USE_IN(float, query);

@@ -63,7 +63,7 @@ CALLED void entropy_head(__global const float *query, size_t query_stride, __glo
 
 // Launch: any number of teams; a unit is QUERY_BLOCK content rows with all heads. 4 B H R (K + R) HEAD_DIM FLOPs at most,
 // 4 B R (R + 1) H bytes of traffic on slope.
-__kernel void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(float, entropy), OUT(float, slope),
+TEAM_KERNEL void softmax_entropy_forward(IN(float, query), IN(float, key), OUT(float, entropy), OUT(float, slope),
                                       OUT(float, statistics), ENTROPY_SHAPE) {
   USE_IN(float, query);
   USE_IN(float, key);

@@ -61,7 +61,7 @@ CALLED void entropy_backward_block(__global const float *query, __global const f
 
 // Launch: any number of teams; a unit is a head of a batch entry. 8 B H R (K + R) HEAD_DIM FLOPs, half of them where rows
 // do not look ahead.
-__kernel void softmax_entropy_backward(IN(float, query), IN(float, key), IN(float, dentropy), IN(float, entropy),
+TEAM_KERNEL void softmax_entropy_backward(IN(float, query), IN(float, key), IN(float, dentropy), IN(float, entropy),
                                        IN(float, slope), IN(float, statistics), OUT(float, dquery), OUT(float, dkey),
                                        ENTROPY_SHAPE) {
   USE_IN(float, query);

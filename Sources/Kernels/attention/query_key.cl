@@ -29,7 +29,7 @@ static inline float reciprocal_root_mean(__global const float *x, int size, floa
 }
 
 // Traffic: 24 rows heads size bytes; 9 FLOPs for each element of query and key. y may be x.
-__kernel void query_key_forward(IN(float, x), IN(float, weight), IN(float, table), OUT(float, y), const int rows,
+TEAM_KERNEL void query_key_forward(IN(float, x), IN(float, weight), IN(float, table), OUT(float, y), const int rows,
                                 const int heads, const int size, const int positions, const int normed,
                                 const int rotated, const float epsilon) {
   USE_IN(float, x);
@@ -57,7 +57,7 @@ __kernel void query_key_forward(IN(float, x), IN(float, weight), IN(float, table
 // dx, and for the weight's gradient dweight_rows [2, rows, heads, size] = dz normal, to be summed over rows and heads;
 // written where `normed` is not 0, else any tensor may stand for it. dx may be dy or x.
 // Traffic: 36 rows heads size bytes, 44 with the norm; 20 FLOPs for each element of query and key.
-__kernel void query_key_backward(IN(float, dy), IN(float, x), IN(float, weight), IN(float, table), OUT(float, dx),
+TEAM_KERNEL void query_key_backward(IN(float, dy), IN(float, x), IN(float, weight), IN(float, table), OUT(float, dx),
                                  OUT(float, dweight_rows), const int rows, const int heads, const int size,
                                  const int positions, const int normed, const int rotated, const float epsilon) {
   USE_IN(float, dy);

@@ -120,7 +120,7 @@ static inline void random_store(__global float *y, ulong block, int word, int n,
 }
 
 // y[i] uniform in [0, 1), multiples of 2^-24. [n] written: 4n bytes.
-__kernel void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) {
+TEAM_KERNEL void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) {
   USE_IN(uint, clock);
   USE_OUT(float, y);
   uint4 now = clock_load(clock);
@@ -133,7 +133,7 @@ __kernel void random_uniform(IN(uint, clock), OUT(float, y), int stream, int n) 
 }
 
 // y[i] a whole number of 0 ..< limit, each as often: the high half of a word times the limit. [n] written: 4n bytes.
-__kernel void random_whole(IN(uint, clock), OUT(float, y), int stream, int n, int limit) {
+TEAM_KERNEL void random_whole(IN(uint, clock), OUT(float, y), int stream, int n, int limit) {
   USE_IN(uint, clock);
   USE_OUT(float, y);
   uint4 now = clock_load(clock);
@@ -166,7 +166,7 @@ static inline void random_box_muller(uintL u, uintL v, floatL *first, floatL *se
 }
 
 // y[i] ~ N(0, 1). [n] written: 4n bytes, about 60 integer and 30 float operations an element.
-__kernel void random_normal(IN(uint, clock), OUT(float, y), int stream, int n) {
+TEAM_KERNEL void random_normal(IN(uint, clock), OUT(float, y), int stream, int n) {
   USE_IN(uint, clock);
   USE_OUT(float, y);
   uint4 now = clock_load(clock);
@@ -200,7 +200,7 @@ static inline floatL random_normal_of(uintL u, uintL v) {
 // of labels[l] in round round[0], of the counter (e, image, label, stream + round) under key {seed lo, seed hi}. So it does not
 // depend on what else is drawn.
 // labels [rows / images] -> y [rows, size]: 4 rows size bytes, about 100 integer and 60 float operations an element.
-__kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
+TEAM_KERNEL void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(uint, round), OUT(float, y), int stream,
                            int rows, int images, int size, int is_uniform) {
   USE_IN(uint, key);
   USE_IN(int, labels);
@@ -221,7 +221,7 @@ __kernel void random_noise(IN(uint, key), IN(int, labels), IN(uint, image), IN(u
 
 // y[i] = x[i] * m[i], m[i] = 0 with probability p, else 1/(1-p); the gradient is the same kernel on dy. Reads and writes
 // [n]: 8n bytes. In place is fine.
-__kernel void dropout_forward(IN(float, x), IN(uint, clock), OUT(float, y), int stream, int n, float probability) {
+TEAM_KERNEL void dropout_forward(IN(float, x), IN(uint, clock), OUT(float, y), int stream, int n, float probability) {
   USE_IN(float, x);
   USE_IN(uint, clock);
   USE_OUT(float, y);

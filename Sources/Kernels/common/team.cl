@@ -28,6 +28,10 @@
 #endif
 #endif
 
+// A kernel that is launched in work-groups of one team, which is how row kernels are: what is said here the compiler need not
+// find out for each launch. PoCL compiles such a kernel once, for it (see ProgramCache.swift).
+#define TEAM_KERNEL __kernel __attribute__((reqd_work_group_size(TEAM_SIZE, 1, 1)))
+
 #define TEAM_PASTE_(a, b) a##b
 #define TEAM_PASTE(a, b) TEAM_PASTE_(a, b)
 

@@ -72,7 +72,7 @@ static inline float state_distance(__global const float *row, int i, int j, int 
 // distance [B, G, T], scale [1], temperature [TEMPERATURES]
 // -> row_state [B, STATE_PLANES, G], column_state [B, STATE_PLANES, T].
 // Traffic: reads the distances four times (4 B G T bytes each, mostly from cache), 2 TEMPERATURES B G T exponentials.
-__kernel void doubly_stochastic_forward(IN(float, distance), IN(float, scale), IN(float, temperature),
+TEAM_KERNEL void doubly_stochastic_forward(IN(float, distance), IN(float, scale), IN(float, temperature),
                                         OUT(float, row_state), OUT(float, column_state), const int groups,
                                         const int samples, const int targets, const int self, const float self_penalty) {
   TEAM_LOCAL;

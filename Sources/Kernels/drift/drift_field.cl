@@ -77,7 +77,7 @@ FIELD_ACCUMULATE(field_accumulate_narrow, 1, 1)
 // column_state [B, STATE_PLANES, T] -> force [TEMPERATURES, B, G, S], product [DRIFT_PAIRS, B, G].
 // Traffic: 4 (B G T + B T S G / FIELD_ROWS + TEMPERATURES B G S) bytes, the middle term from cache;
 // 2 TEMPERATURES B G T S FLOPs.
-__kernel void drift_field_forward(IN(float, gen), IN(float, negative), IN(float, positive), IN(float, weight_gen),
+TEAM_KERNEL void drift_field_forward(IN(float, gen), IN(float, negative), IN(float, positive), IN(float, weight_gen),
                                   IN(float, weight_negative), IN(float, weight_positive), IN(float, distance),
                                   IN(float, scale), IN(float, temperature), IN(float, row_state),
                                   IN(float, column_state), OUT(float, force), OUT(float, product), const int groups,

@@ -13,7 +13,7 @@
 
 // product [DRIFT_PAIRS, parts, rows], parts rows = B G -> loss [1], loss_R [TEMPERATURES] = the mean of m over the parts,
 // force_weight [TEMPERATURES, parts]. One team. Traffic: 4 DRIFT_PAIRS parts rows bytes.
-__kernel void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float, loss_r), OUT(float, force_weight),
+TEAM_KERNEL void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float, loss_r), OUT(float, force_weight),
                                  const int parts, const int rows, const int width, const float least,
                                  const float epsilon) {
   TEAM_LOCAL;
@@ -51,7 +51,7 @@ __kernel void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float
 
 // upstream [1], force [TEMPERATURES, parts, rows S], force_weight [TEMPERATURES, parts], scale [1] -> dgen [parts, rows S].
 // Traffic: 4 (TEMPERATURES + 1) parts rows S bytes.
-__kernel void drift_loss_backward(IN(float, upstream), IN(float, force), IN(float, force_weight), IN(float, scale),
+TEAM_KERNEL void drift_loss_backward(IN(float, upstream), IN(float, force), IN(float, force_weight), IN(float, scale),
                                   OUT(float, dgen), const int parts, const int rows, const int width) {
   USE_IN(float, upstream);
   USE_IN(float, force);

@@ -7,7 +7,7 @@
 // the same label. Entries that a later one of the same batch would overwrite are not written at all, so no two teams write
 // to the same slot and the result is that of adding them one by one. Labels out of range are skipped.
 // samples [n, size], labels [n]. Traffic: 8 n size bytes, n^2 label comparisons.
-__kernel void memory_bank_add(IN(float, samples), IN(int, labels), IN(int, position), OUT(float, entries), int n,
+TEAM_KERNEL void memory_bank_add(IN(float, samples), IN(int, labels), IN(int, position), OUT(float, entries), int n,
                               int classes, int capacity, int size) {
   USE_IN(float, samples);
   USE_IN(int, labels);
@@ -27,7 +27,7 @@ __kernel void memory_bank_add(IN(float, samples), IN(int, labels), IN(int, posit
 }
 
 // Moves position and count past the n entries that memory_bank_add wrote. n classes label comparisons.
-__kernel void memory_bank_advance(IN(int, labels), OUT(int, position), OUT(int, count), int n, int classes, int capacity) {
+TEAM_KERNEL void memory_bank_advance(IN(int, labels), OUT(int, position), OUT(int, count), int n, int classes, int capacity) {
   USE_IN(int, labels);
   USE_OUT(int, position);
   USE_OUT(int, count);
@@ -43,7 +43,7 @@ __kernel void memory_bank_advance(IN(int, labels), OUT(int, position), OUT(int, 
 // replacement otherwise; -1 where the class is empty or the label out of range. Floyd's sampling: at step k pick t from
 // the first count - draws + k + 1 slots; where t was picked before, take the last of them instead.
 // One work-item per label: draws^2 / 2 comparisons each.
-__kernel void memory_bank_draw(IN(uint, clock), IN(int, labels), IN(int, count), OUT(int, indices), int stream, int rows,
+TEAM_KERNEL void memory_bank_draw(IN(uint, clock), IN(int, labels), IN(int, count), OUT(int, indices), int stream, int rows,
                                int draws, int classes) {
   USE_IN(uint, clock);
   USE_IN(int, labels);
@@ -69,7 +69,7 @@ __kernel void memory_bank_draw(IN(uint, clock), IN(int, labels), IN(int, count),
 
 // y[q, k] = entries[labels[q], indices[q, k]], zeros where the index is -1: y [rows, draws, size].
 // Traffic: 8 rows draws size bytes.
-__kernel void memory_bank_gather(IN(float, entries), IN(int, labels), IN(int, indices), OUT(float, y), int rows, int draws,
+TEAM_KERNEL void memory_bank_gather(IN(float, entries), IN(int, labels), IN(int, indices), OUT(float, y), int rows, int draws,
                                  int capacity, int size) {
   USE_IN(float, entries);
   USE_IN(int, labels);

@@ -100,7 +100,7 @@ CALLED floatL distance_block(__global const float *const *x, __global const floa
 // gen [B, G, S], negative [B, N, S], positive [B, P, S], weights [B, G], [B, N], [B, P] (read when `weighted`)
 // -> distance [B, G, T], row_sum [B, G] = sum_j distance * weight.
 // Traffic: 4 (B G T + B T S G / DISTANCE_ROWS) bytes, 3 B G T S FLOPs.
-__kernel void pairwise_distance_forward(IN(float, gen), IN(float, negative), IN(float, positive), IN(float, weight_gen),
+TEAM_KERNEL void pairwise_distance_forward(IN(float, gen), IN(float, negative), IN(float, positive), IN(float, weight_gen),
                                         IN(float, weight_negative), IN(float, weight_positive), OUT(float, distance),
                                         OUT(float, row_sum), const int groups, const int samples, const int self,
                                         const int negatives, const int positives, const int width, const int weighted) {
@@ -268,7 +268,7 @@ __kernel void pairwise_distance_forward(IN(float, gen), IN(float, negative), IN(
 
 // row_sum [B, G], weights as above -> scale [1]. One team.
 // Rows were summed first, so that the error does not grow with the batch. Traffic: 4 B (G + T) bytes.
-__kernel void pairwise_distance_scale(IN(float, row_sum), IN(float, weight_gen), IN(float, weight_negative),
+TEAM_KERNEL void pairwise_distance_scale(IN(float, row_sum), IN(float, weight_gen), IN(float, weight_negative),
                                       IN(float, weight_positive), OUT(float, scale), const int groups, const int samples,
                                       const int self, const int negatives, const int positives, const int weighted) {
   TEAM_LOCAL;

@@ -2,7 +2,7 @@
 
 // sum = (restart[0] != 0 ? 0 : sum) + x, n elements. What a sum held before it began again does not matter, not even
 // when it was not finite. Traffic: 12 n bytes.
-__kernel void accumulate_forward(IN(float, x), OUT(float, sum), IN(float, restart), int n) {
+TEAM_KERNEL void accumulate_forward(IN(float, x), OUT(float, sum), IN(float, restart), int n) {
   USE_IN(float, x);
   USE_OUT(float, sum);
   USE_IN(float, restart);

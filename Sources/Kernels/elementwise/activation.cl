@@ -6,7 +6,7 @@
 #include "math.cl"
 
 #define ACTIVATION_FORWARD(name, function)                                          \
-  __kernel void name(IN(float, x), OUT(float, y), const int n) {                    \
+  TEAM_KERNEL void name(IN(float, x), OUT(float, y), const int n) {                 \
     USE_IN(float, x);                                                               \
     USE_OUT(float, y);                                                              \
     FLAT_FOR(i, n) {                                                                \
@@ -17,7 +17,7 @@
 
 // dx = dy f'(x)
 #define ACTIVATION_BACKWARD(name, derivative)                                                            \
-  __kernel void name(IN(float, x), IN(float, dy), OUT(float, dx), const int n) {                         \
+  TEAM_KERNEL void name(IN(float, x), IN(float, dy), OUT(float, dx), const int n) {                      \
     USE_IN(float, x);                                                                                    \
     USE_IN(float, dy);                                                                                   \
     USE_OUT(float, dx);                                                                                  \

@@ -1,7 +1,7 @@
 #include "flat.cl"
 
 // y = a + b, n elements. Traffic: 12 n bytes.
-__kernel void add_forward(IN(float, a), IN(float, b), OUT(float, y), const int n) {
+TEAM_KERNEL void add_forward(IN(float, a), IN(float, b), OUT(float, y), const int n) {
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, y);

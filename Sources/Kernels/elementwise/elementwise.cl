@@ -2,7 +2,7 @@
 #include "flat.cl"
 
 // y = factor * x. Traffic: 8 n bytes.
-__kernel void scale_forward(IN(float, x), OUT(float, y), int n, float factor) {
+TEAM_KERNEL void scale_forward(IN(float, x), OUT(float, y), int n, float factor) {
   USE_IN(float, x);
   USE_OUT(float, y);
   FLAT_FOR(i, n) {
@@ -13,7 +13,7 @@ __kernel void scale_forward(IN(float, x), OUT(float, y), int n, float factor) {
 
 // y = (factor * by[0] + offset) * x: a factor that changes from step to step lives in the tensor `by` [1]
 // (alpha: factor 1, offset 0; 1 - alpha: factor -1, offset 1). Traffic: 8 n bytes.
-__kernel void scale_by_forward(IN(float, x), IN(float, by), OUT(float, y), int n, float factor, float offset) {
+TEAM_KERNEL void scale_by_forward(IN(float, x), IN(float, by), OUT(float, y), int n, float factor, float offset) {
   USE_IN(float, x);
   USE_IN(float, by);
   USE_OUT(float, y);
@@ -25,14 +25,14 @@ __kernel void scale_by_forward(IN(float, x), IN(float, by), OUT(float, y), int n
 }
 
 // y = value. Traffic: 4 n bytes.
-__kernel void fill_forward(OUT(float, y), int n, float value) {
+TEAM_KERNEL void fill_forward(OUT(float, y), int n, float value) {
   USE_OUT(float, y);
   FLAT_FOR(i, n) lanes_store(y + i, 0, FLAT_LEFT(i, n), (floatL)(value));
 }
 
 // y[r, j] = a[r, j] + b[j]: a [rows, period], b [period]. The gradient of a is an alias, that of b a sum over
 // the rows. Traffic: 8 rows period + 4 period bytes.
-__kernel void add_periodic_forward(IN(float, a), IN(float, b), OUT(float, y), int rows, int period) {
+TEAM_KERNEL void add_periodic_forward(IN(float, a), IN(float, b), OUT(float, y), int rows, int period) {
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, y);

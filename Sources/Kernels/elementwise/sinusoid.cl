@@ -8,7 +8,7 @@ static inline floatL sinusoid_turn(floatL x) { return x - ((x + 12582912.0f) - 1
 // The first part of g has 12 bits, so that its product with a whole time below 4096 is exact, and whole turns leave nothing to
 // round: sines of large angles are as good as those of small ones.
 // t [rows], frequency [2, half] -> y [rows, 2 half]. Traffic: 8 rows half bytes; about 40 FLOPs an angle.
-__kernel void sinusoid_forward(IN(float, time), IN(float, frequency), OUT(float, y), const int rows, const int half_width) {
+TEAM_KERNEL void sinusoid_forward(IN(float, time), IN(float, frequency), OUT(float, y), const int rows, const int half_width) {
   USE_IN(float, time);
   USE_IN(float, frequency);
   USE_OUT(float, y);

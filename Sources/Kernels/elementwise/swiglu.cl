@@ -7,7 +7,7 @@
 #include "row_groups.cl"
 
 // Traffic: 12 rows n bytes; about 20 rows n FLOPs.
-__kernel void swiglu_forward(IN(float, x), OUT(float, y), const int rows, const int n) {
+TEAM_KERNEL void swiglu_forward(IN(float, x), OUT(float, y), const int rows, const int n) {
   USE_IN(float, x);
   USE_OUT(float, y);
   SHARE_FOR(row, rows) {
@@ -18,7 +18,7 @@ __kernel void swiglu_forward(IN(float, x), OUT(float, y), const int rows, const 
 }
 
 // Traffic: 20 rows n bytes; about 30 rows n FLOPs. dx may be x.
-__kernel void swiglu_backward(IN(float, dy), IN(float, x), OUT(float, dx), const int rows, const int n) {
+TEAM_KERNEL void swiglu_backward(IN(float, dy), IN(float, x), OUT(float, dx), const int rows, const int n) {
   USE_IN(float, dy);
   USE_IN(float, x);
   USE_OUT(float, dx);

@@ -1,7 +1,7 @@
 #include "flat.cl"
 
 // y = x, n elements. Traffic: 8 n bytes.
-__kernel void copy_forward(IN(float, x), OUT(float, y), const int n) {
+TEAM_KERNEL void copy_forward(IN(float, x), OUT(float, y), const int n) {
   USE_IN(float, x);
   USE_OUT(float, y);
   FLAT_FOR(i, n) {

@@ -2,13 +2,13 @@
 #include "flat.cl"
 
 // value[0] = resets ? 0 : value[0] + 1. One team.
-__kernel void counter_step(OUT(uint, value), int resets) {
+TEAM_KERNEL void counter_step(OUT(uint, value), int resets) {
   USE_OUT(uint, value);
   if (get_global_id(0) == 0) value[0] = resets ? 0u : value[0] + 1u;
 }
 
 // y = table[min(value[0], rows - 1)]: table [rows, width] -> y [width]. Traffic: 8 width bytes.
-__kernel void counter_select(IN(float, table), IN(uint, value), OUT(float, y), int rows, int width) {
+TEAM_KERNEL void counter_select(IN(float, table), IN(uint, value), OUT(float, y), int rows, int width) {
   USE_IN(float, table);
   USE_IN(uint, value);
   USE_OUT(float, y);

@@ -23,7 +23,7 @@ static inline int embedding_takes(__global const int *labels, __global const flo
 // y[i] = fake[:] where uniform[i] < p, else table[labels[i]]; zeros where the label is out of range.
 // table [classes, width], labels [n], fake [width], uniform [n] (fake and uniform unread when p is 0) -> y [n, width].
 // Traffic: 8 n width bytes.
-__kernel void embedding_forward(IN(float, table), IN(int, labels), IN(float, fake), IN(float, uniform), OUT(float, y),
+TEAM_KERNEL void embedding_forward(IN(float, table), IN(int, labels), IN(float, fake), IN(float, uniform), OUT(float, y),
                                 int n, int classes, int width, float p) {
   USE_IN(float, table);
   USE_IN(int, labels);
@@ -46,7 +46,7 @@ __kernel void embedding_forward(IN(float, table), IN(int, labels), IN(float, fak
 // teams. It looks at as many labels at once as it holds, since most are not its own. dtable is written whole. dfake is
 // written only when p > 0.
 // Traffic: 4 classes width + 8 n width bytes; (classes + 1) n label comparisons.
-__kernel void embedding_backward(IN(int, labels), IN(float, uniform), IN(float, dy), OUT(float, dtable),
+TEAM_KERNEL void embedding_backward(IN(int, labels), IN(float, uniform), IN(float, dy), OUT(float, dtable),
                                  OUT(float, dfake), int n, int classes, int width, float p) {
   USE_IN(int, labels);
   USE_IN(float, uniform);

@@ -17,7 +17,7 @@
 // y[o * y_stride + y_begin + j] = x[o * x_stride + x_begin + j], o < outer, j < count: the one copy behind concat, slice
 // and the gradients of concat, along any axis (count spans the axis' part and all axes inside it).
 // Traffic: 8 outer count bytes.
-__kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, int x_stride, int x_begin, int y_stride,
+TEAM_KERNEL void copy_strided(IN(float, x), OUT(float, y), int outer, int count, int x_stride, int x_begin, int y_stride,
                            int y_begin, int pieces) {
   USE_IN(float, x);
   USE_OUT(float, y);
@@ -35,7 +35,7 @@ __kernel void copy_strided(IN(float, x), OUT(float, y), int outer, int count, in
 
 // y_i[o, j] = x[o, i, j] for i < parts <= 6, j < count: x is [outer, stride] and its parts begin at column `begin`.
 // Traffic: 8 outer parts count bytes.
-__kernel void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(float, y2), OUT(float, y3), OUT(float, y4),
+TEAM_KERNEL void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(float, y2), OUT(float, y3), OUT(float, y4),
                             OUT(float, y5), int outer, int count, int parts, int stride, int begin, int pieces) {
   USE_IN(float, x);
   USE_OUT(float, y0);
@@ -54,7 +54,7 @@ __kernel void split_strided(IN(float, x), OUT(float, y0), OUT(float, y1), OUT(fl
 }
 
 // y[o, i, j] = x_i[o, j]: the inverse of split_strided. Traffic: 8 outer parts count bytes.
-__kernel void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float, x2), IN(float, x3), IN(float, x4),
+TEAM_KERNEL void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float, x2), IN(float, x3), IN(float, x4),
                            IN(float, x5), int outer, int count, int parts, int stride, int begin, int pieces) {
   USE_OUT(float, y);
   USE_IN(float, x0);
@@ -74,7 +74,7 @@ __kernel void join_strided(OUT(float, y), IN(float, x0), IN(float, x1), IN(float
 
 // Gradient of a slice: dx[o, begin + j] = dy[o, j] for j < count, zeros elsewhere; dx [outer, stride], dy [outer, count].
 // Traffic: 4 outer (stride + count) bytes.
-__kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin, int pieces) {
+TEAM_KERNEL void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, int stride, int begin, int pieces) {
   USE_IN(float, dy);
   USE_OUT(float, dx);
   PIECES_FOR(o, outer, first, left, stride, pieces, {
@@ -89,7 +89,7 @@ __kernel void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count, i
 }
 
 // y[o, g, j] = x[o, j], g < group: x [outer, n] -> y [outer, group, n]. Traffic: 4 outer n (1 + group) bytes.
-__kernel void repeat_forward(IN(float, x), OUT(float, y), int outer, int group, int n) {
+TEAM_KERNEL void repeat_forward(IN(float, x), OUT(float, y), int outer, int group, int n) {
   USE_IN(float, x);
   USE_OUT(float, y);
   TEAM_ROWS(row, outer * group) {
@@ -99,7 +99,7 @@ __kernel void repeat_forward(IN(float, x), OUT(float, y), int outer, int group, 
 }
 
 // dx[o, j] = sum_g dy[o, g, j], in the order of g. Traffic: 4 outer n (1 + group) bytes, outer n group additions.
-__kernel void repeat_backward(IN(float, dy), OUT(float, dx), int outer, int group, int n) {
+TEAM_KERNEL void repeat_backward(IN(float, dy), OUT(float, dx), int outer, int group, int n) {
   USE_IN(float, dy);
   USE_OUT(float, dx);
   int chunks = (n + LANES - 1) / LANES;
@@ -116,7 +116,7 @@ __kernel void repeat_backward(IN(float, dy), OUT(float, dx), int outer, int grou
 // y[o, j, i, :] = x[o, i, j, :]: x [outer, m, n, width] -> y [outer, n, m, width]. Its own gradient with m and n
 // exchanged. For rows of a few floats and more; transpose_forward is the one for width 1.
 // Traffic: 8 outer m n width bytes.
-__kernel void permute_forward(IN(float, x), OUT(float, y), int outer, int m, int n, int width) {
+TEAM_KERNEL void permute_forward(IN(float, x), OUT(float, y), int outer, int m, int n, int width) {
   USE_IN(float, x);
   USE_OUT(float, y);
   TEAM_ROWS(row, outer * m * n) {
@@ -148,7 +148,7 @@ static inline void transpose_lanes(floatL *v) {
 
 // y[b, j, i] = x[b, i, j]: x [batch, m, n] -> y [batch, n, m], a tile at a time. y must not be x.
 // Traffic: 8 batch m n bytes.
-__kernel void transpose_forward(IN(float, x), OUT(float, y), int batch, int m, int n) {
+TEAM_KERNEL void transpose_forward(IN(float, x), OUT(float, y), int batch, int m, int n) {
 #if TEAM_SIZE > 1
   // One column wider than the tile, so that its columns lie in different banks.
   __local float tile[TRANSPOSE_TILE][TRANSPOSE_TILE + 1];

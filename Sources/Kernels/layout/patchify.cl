@@ -17,7 +17,7 @@
 
 // tokens [batch, (height/patch)(width/patch), channels patch patch] from images [batch, channels, height, width]; height
 // and width are multiples of patch. The gradient is unpatchify. Traffic: 8 bytes an element, gathered.
-__kernel void patchify_forward(IN(float, images), OUT(float, tokens), int batch, int channels, int height, int width,
+TEAM_KERNEL void patchify_forward(IN(float, images), OUT(float, tokens), int batch, int channels, int height, int width,
                                int patch) {
   USE_IN(float, images);
   USE_OUT(float, tokens);
@@ -27,7 +27,7 @@ __kernel void patchify_forward(IN(float, images), OUT(float, tokens), int batch,
 }
 
 // The inverse, and the gradient of patchify. Traffic: 8 bytes an element, scattered.
-__kernel void unpatchify_forward(IN(float, tokens), OUT(float, images), int batch, int channels, int height, int width,
+TEAM_KERNEL void unpatchify_forward(IN(float, tokens), OUT(float, images), int batch, int channels, int height, int width,
                                  int patch) {
   USE_IN(float, tokens);
   USE_OUT(float, images);

@@ -4,7 +4,7 @@
 // y[i, j] = (i mod period) stride + offset + the j-th smallest of order[i, first .. first + count). order [rows, length] holds
 // different numbers in each row, y [rows, count]. Traffic: 4 rows count (count + 1) bytes at most, nearly all of it from a cache;
 // rows count^2 comparisons.
-__kernel void places_sort(IN(int, order), OUT(int, y), int rows, int length, int first, int count, int stride, int offset,
+TEAM_KERNEL void places_sort(IN(int, order), OUT(int, y), int rows, int length, int first, int count, int stride, int offset,
                           int period) {
   USE_IN(int, order);
   USE_OUT(int, y);

@@ -6,7 +6,7 @@
 
 // x [batch, height, width, channels] -> y [batch, out_height, out_width, channels]. A NaN in a window is its result.
 // Traffic: 4 x + 4 y bytes (windows that overlap meet in the cache); y window^2 FLOPs.
-__kernel void pool_forward(IN(float, x), OUT(float, y), const int batch, const int height, const int width,
+TEAM_KERNEL void pool_forward(IN(float, x), OUT(float, y), const int batch, const int height, const int width,
                            const int channels, const int window, const int stride, const int padding, const int out_height,
                            const int out_width, const int takes_largest) {
   USE_IN(float, x);

@@ -6,7 +6,7 @@
 
 // y[i] = x[rows[i]], zeros where rows[i] is not in 0 ..< count. x [count, width], rows [n] -> y [n, width].
 // Traffic: 8 n width bytes.
-__kernel void rows_gather(IN(float, x), IN(int, rows), OUT(float, y), int n, int count, int width) {
+TEAM_KERNEL void rows_gather(IN(float, x), IN(int, rows), OUT(float, y), int n, int count, int width) {
   USE_IN(float, x);
   USE_IN(int, rows);
   USE_OUT(float, y);
@@ -22,14 +22,14 @@ __kernel void rows_gather(IN(float, x), IN(int, rows), OUT(float, y), int n, int
 }
 
 // head[j] = -1: no row is named yet. [count] written: 4 count bytes.
-__kernel void rows_clear(OUT(int, head), int count) {
+TEAM_KERNEL void rows_clear(OUT(int, head), int count) {
   USE_OUT(int, head);
   ITEM_FOR(j, count) head[j] = -1;
 }
 
 // Links i to the row it names; those that name none are in no list. rows [n], head [count], next [n].
 // Traffic: 8 n bytes read and written in order, n exchanges anywhere in head.
-__kernel void rows_link(IN(int, rows), OUT(int, head), OUT(int, next), int n, int count) {
+TEAM_KERNEL void rows_link(IN(int, rows), OUT(int, head), OUT(int, next), int n, int count) {
   USE_IN(int, rows);
   USE_OUT(int, head);
   USE_OUT(int, next);
@@ -71,7 +71,7 @@ static inline int rows_sorted(int head, __global int *next) {
 }
 
 // Sorts the lists of more than one entry. Traffic: 4 count bytes, and one word of next for each row that is named.
-__kernel void rows_sort(OUT(int, head), OUT(int, next), int count) {
+TEAM_KERNEL void rows_sort(OUT(int, head), OUT(int, next), int count) {
   USE_OUT(int, head);
   USE_OUT(int, next);
   ITEM_FOR(j, count) {
@@ -83,7 +83,7 @@ __kernel void rows_sort(OUT(int, head), OUT(int, next), int count) {
 // y[j] = sum of x[i] over the list of j, in its order (0 instead where `adds` is 0); where the list is empty base[j], or 0 where
 // `keeps` is 0. x [n, width], base [count, width] -> y [count, width]; what is not used is not read. y may be base: rows that
 // stay are then left alone. Traffic: 4 width bytes for each row read, 4 count width bytes written.
-__kernel void rows_scatter(IN(float, x), IN(float, base), IN(int, head), IN(int, next), OUT(float, y), int count, int width,
+TEAM_KERNEL void rows_scatter(IN(float, x), IN(float, base), IN(int, head), IN(int, next), OUT(float, y), int count, int width,
                            int adds, int keeps) {
   USE_IN(float, x);
   USE_IN(float, base);

@@ -3,7 +3,7 @@
 #include "flat.cl"
 
 // y [batch, height factor, width factor, n] from x [batch, height, width, n]. Traffic: 4 (1 + factor^2) B H W C bytes.
-__kernel void upsample_forward(IN(float, x), OUT(float, y), const int batch, const int height, const int width,
+TEAM_KERNEL void upsample_forward(IN(float, x), OUT(float, y), const int batch, const int height, const int width,
                                const int n, const int factor) {
   USE_IN(float, x);
   USE_OUT(float, y);
@@ -16,7 +16,7 @@ __kernel void upsample_forward(IN(float, x), OUT(float, y), const int batch, con
 }
 
 // dx [batch, height, width, n] from dy [batch, height factor, width factor, n]. Traffic: as forward; factor^2 B H W C FLOPs.
-__kernel void upsample_backward(IN(float, dy), OUT(float, dx), const int batch, const int height, const int width,
+TEAM_KERNEL void upsample_backward(IN(float, dy), OUT(float, dx), const int batch, const int height, const int width,
                                 const int n, const int factor) {
   USE_IN(float, dy);
   USE_OUT(float, dx);

@@ -6,7 +6,7 @@
 
 // x [rows, n], label [rows] -> normaliser [rows], log sum exp, which backward needs again, and l [rows].
 // Traffic: 4 rows n bytes (the second reading comes from the cache); 22 rows n FLOPs.
-__kernel void cross_entropy_rows(IN(float, x), IN(int, label), OUT(float, normaliser), OUT(float, row_loss),
+TEAM_KERNEL void cross_entropy_rows(IN(float, x), IN(int, label), OUT(float, normaliser), OUT(float, row_loss),
                                  const int rows, const int n) {
   TEAM_LOCAL;
   USE_IN(float, x);
@@ -31,7 +31,7 @@ __kernel void cross_entropy_rows(IN(float, x), IN(int, label), OUT(float, normal
 
 // dx[row, c] = factor dloss[0] (exp(x[row, c] - normaliser[row]) - (c == label[row])), factor 1 / rows.
 // Traffic: 8 rows n bytes; 22 rows n FLOPs. dx may be x.
-__kernel void cross_entropy_backward(IN(float, x), IN(int, label), IN(float, normaliser), IN(float, dloss), OUT(float, dx),
+TEAM_KERNEL void cross_entropy_backward(IN(float, x), IN(int, label), IN(float, normaliser), IN(float, dloss), OUT(float, dx),
                                      const int rows, const int n, const float factor) {
   USE_IN(float, x);
   USE_IN(int, label);

@@ -53,7 +53,7 @@ static inline floatL diffusion_log_probability(floatL clean, floatL offset, floa
 
 // output [rows, 2, channels], x [clean, channels] of which row r is r % clean, noise [rows, channels], time [rows], table
 // [times, 6] -> mse, vb [rows]. Traffic: (12 rows + 4 clean) channels bytes; about 40 rows channels FLOPs.
-__kernel void diffusion_loss_forward(IN(float, output), IN(float, x), IN(float, noise), IN(float, time), IN(float, table),
+TEAM_KERNEL void diffusion_loss_forward(IN(float, output), IN(float, x), IN(float, noise), IN(float, time), IN(float, table),
                                      OUT(float, mse), OUT(float, vb), const int rows, const int clean, const int channels,
                                      const int times) {
   USE_IN(float, output);
@@ -86,7 +86,7 @@ __kernel void diffusion_loss_forward(IN(float, output), IN(float, x), IN(float, 
 
 // de = dmse[row] 2 (e - noise) / channels and dv = dvb[row] dvb/dv, in doutput [rows, 2, channels].
 // Traffic: (20 rows + 4 clean) channels bytes; about 60 rows channels FLOPs.
-__kernel void diffusion_loss_backward(IN(float, output), IN(float, x), IN(float, noise), IN(float, time), IN(float, table),
+TEAM_KERNEL void diffusion_loss_backward(IN(float, output), IN(float, x), IN(float, noise), IN(float, time), IN(float, table),
                                       IN(float, dmse), IN(float, dvb), OUT(float, doutput), const int rows, const int clean,
                                       const int channels, const int times) {
   USE_IN(float, output);

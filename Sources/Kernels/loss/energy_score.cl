@@ -18,7 +18,7 @@ static inline float energy_slope(float distance, float power) {
 
 // y [2, rows, channels], x [targets, channels] of which row r is r % targets -> score [rows], distance [rows, 3] = {d1, d2, d12}.
 // Traffic: (8 rows + 4 targets) channels bytes; 9 rows channels FLOPs.
-__kernel void energy_score_forward(IN(float, y), IN(float, x), OUT(float, score), OUT(float, distance), const int rows,
+TEAM_KERNEL void energy_score_forward(IN(float, y), IN(float, x), OUT(float, score), OUT(float, distance), const int rows,
                                    const int targets, const int channels, const float repulsion, const float power) {
   USE_IN(float, y);
   USE_IN(float, x);
@@ -45,7 +45,7 @@ __kernel void energy_score_forward(IN(float, y), IN(float, x), OUT(float, score)
 
 // dy1 = dscore (s1 (y1 - x) - repulsion s12 (y1 - y2)), dy2 = dscore (s2 (y2 - x) + repulsion s12 (y1 - y2)), the slopes s of the
 // distances; dy [2, rows, channels]. Traffic: (16 rows + 4 targets) channels bytes; 9 rows channels FLOPs.
-__kernel void energy_score_backward(IN(float, y), IN(float, x), IN(float, distance), IN(float, dscore), OUT(float, dy),
+TEAM_KERNEL void energy_score_backward(IN(float, y), IN(float, x), IN(float, distance), IN(float, dscore), OUT(float, dy),
                                     const int rows, const int targets, const int channels, const float repulsion,
                                     const float power) {
   USE_IN(float, y);

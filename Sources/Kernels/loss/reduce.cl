@@ -6,7 +6,7 @@
 // y[c] = sum of x[row] over row = c chunk ..< min((c + 1) chunk, rows).  x [rows, n] -> y [ceil(rows / chunk), n], its rows
 // at stride y_stride. Sums of many rows take two launches, the second over the chunks of the first.
 // Traffic: 4 rows n bytes; rows n FLOPs.
-__kernel void column_sum(IN(float, x), OUT(float, y), const int rows, const int n, const int chunk, const int y_stride) {
+TEAM_KERNEL void column_sum(IN(float, x), OUT(float, y), const int rows, const int n, const int chunk, const int y_stride) {
   USE_IN(float, x);
   USE_OUT(float, y);
   COLUMN_LOCAL;
@@ -45,7 +45,7 @@ static inline float reduce_row_lanes(__global const float *p, int n) {
 
 // y[c] = factor * sum of x[i] over i = c chunk ..< min((c + 1) chunk, n).  x [n] -> y [ceil(n / chunk)]. A long sum takes
 // two launches, the first with factor 1. Traffic: 4n bytes; n FLOPs.
-__kernel void sum_all(IN(float, x), OUT(float, y), const int n, const int chunk, const float factor) {
+TEAM_KERNEL void sum_all(IN(float, x), OUT(float, y), const int n, const int chunk, const float factor) {
   USE_IN(float, x);
   USE_OUT(float, y);
   TEAM_LOCAL;
@@ -56,7 +56,7 @@ __kernel void sum_all(IN(float, x), OUT(float, y), const int n, const int chunk,
 }
 
 // y[row] = factor * sum of x[row].  x [rows, n] -> y [rows]. Traffic: 4 rows n bytes; rows n FLOPs.
-__kernel void row_sum_forward(IN(float, x), OUT(float, y), const int rows, const int n, const float factor) {
+TEAM_KERNEL void row_sum_forward(IN(float, x), OUT(float, y), const int rows, const int n, const float factor) {
   USE_IN(float, x);
   USE_OUT(float, y);
   TEAM_LOCAL;
@@ -67,7 +67,7 @@ __kernel void row_sum_forward(IN(float, x), OUT(float, y), const int rows, const
 }
 
 // dx[row] = factor * dy[row].  dy [rows] -> dx [rows, n]. Traffic: 4 rows n bytes.
-__kernel void row_sum_backward(IN(float, dy), OUT(float, dx), const int rows, const int n, const float factor) {
+TEAM_KERNEL void row_sum_backward(IN(float, dy), OUT(float, dx), const int rows, const int n, const float factor) {
   USE_IN(float, dy);
   USE_OUT(float, dx);
   SHARE_FOR(row, rows) {

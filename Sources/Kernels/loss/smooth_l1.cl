@@ -5,7 +5,7 @@
 
 // partial[b * parts + p] = sum of l over part p of image b; pred, target [B, R * D] -> partial [B * parts].
 // Traffic: 8 B m bytes.
-__kernel void smooth_l1_partial(IN(float, pred), IN(float, target), OUT(float, partial), int batch, int positions,
+TEAM_KERNEL void smooth_l1_partial(IN(float, pred), IN(float, target), OUT(float, partial), int batch, int positions,
                                 int width, int shift, int parts) {
   TEAM_LOCAL;
   USE_IN(float, pred);
@@ -26,7 +26,7 @@ __kernel void smooth_l1_partial(IN(float, pred), IN(float, target), OUT(float, p
 }
 
 // loss[0] = factor * sum of partial, factor 1 / (B (R - shift) D). One team.
-__kernel void smooth_l1_forward(IN(float, partial), OUT(float, loss), int count, float factor) {
+TEAM_KERNEL void smooth_l1_forward(IN(float, partial), OUT(float, loss), int count, float factor) {
   TEAM_LOCAL;
   USE_IN(float, partial);
   USE_OUT(float, loss);
@@ -40,7 +40,7 @@ __kernel void smooth_l1_forward(IN(float, partial), OUT(float, loss), int count,
 
 // dpred = dloss[0] * factor * clamp(pred - target, -1, 1), zeros in the last `shift` positions. The target carries no
 // gradient. Traffic: 12 B R D bytes.
-__kernel void smooth_l1_backward(IN(float, pred), IN(float, target), IN(float, dloss), OUT(float, dpred), int batch,
+TEAM_KERNEL void smooth_l1_backward(IN(float, pred), IN(float, target), IN(float, dloss), OUT(float, dpred), int batch,
                                  int positions, int width, int shift, float factor) {
   USE_IN(float, pred);
   USE_IN(float, target);

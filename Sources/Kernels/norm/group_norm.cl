@@ -23,7 +23,7 @@
 
 // partial [batch, chunks, 2, n]: mean, and sum of squared deviations from it, of each channel over each `chunk` pixels.
 // Deviations are taken from the chunk's first pixel. Traffic: 4 B P C bytes; 4 B P C FLOPs.
-__kernel void group_norm_partial(IN(float, x), OUT(float, partial), const int batch, const int pixels, const int n,
+TEAM_KERNEL void group_norm_partial(IN(float, x), OUT(float, partial), const int batch, const int pixels, const int n,
                                  const int chunk) {
   USE_IN(float, x);
   USE_OUT(float, partial);
@@ -57,7 +57,7 @@ __kernel void group_norm_partial(IN(float, x), OUT(float, partial), const int ba
 }
 
 // mean and rstd [batch, n] of each channel's group from the partial sums. Traffic: 8 B chunks C bytes.
-__kernel void group_norm_statistics(IN(float, partial), OUT(float, mean), OUT(float, rstd), const int batch,
+TEAM_KERNEL void group_norm_statistics(IN(float, partial), OUT(float, mean), OUT(float, rstd), const int batch,
                                     const int pixels, const int n, const int groups, const int chunk,
                                     const float epsilon) {
   USE_IN(float, partial);
@@ -91,7 +91,7 @@ __kernel void group_norm_statistics(IN(float, partial), OUT(float, mean), OUT(fl
 }
 
 // y from x, mean, rstd; `silu` 1 for y sigmoid(y). y may be x. Traffic: 8 B P C bytes; 3 B P C FLOPs, 25 with SiLU.
-__kernel void group_norm_forward(IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight), IN(float, bias),
+TEAM_KERNEL void group_norm_forward(IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight), IN(float, bias),
                                  OUT(float, y), const int batch, const int pixels, const int n, const int silu) {
   USE_IN(float, x);
   USE_IN(float, mean);
@@ -109,7 +109,7 @@ __kernel void group_norm_forward(IN(float, x), IN(float, mean), IN(float, rstd),
 
 // Sums of dy normal and of dy over each chunk of pixels, normal = (x - mean) rstd: partial [batch, chunks, 2, n].
 // Traffic: 8 B P C bytes; 5 B P C FLOPs.
-__kernel void group_norm_backward_partial(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd),
+TEAM_KERNEL void group_norm_backward_partial(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd),
                                           OUT(float, partial), const int batch, const int pixels, const int n,
                                           const int chunk) {
   USE_IN(float, dy);
@@ -146,7 +146,7 @@ __kernel void group_norm_backward_partial(IN(float, dy), IN(float, x), IN(float,
 }
 
 // means [batch, 2, n]: of dy weight normal and of dy weight over each channel's group. Traffic: 8 B chunks C bytes.
-__kernel void group_norm_backward_statistics(IN(float, partial), IN(float, weight), OUT(float, means), const int batch,
+TEAM_KERNEL void group_norm_backward_statistics(IN(float, partial), IN(float, weight), OUT(float, means), const int batch,
                                              const int pixels, const int n, const int groups, const int chunk) {
   USE_IN(float, partial);
   USE_IN(float, weight);
@@ -174,7 +174,7 @@ __kernel void group_norm_backward_statistics(IN(float, partial), IN(float, weigh
 }
 
 // dweight and dbias [n] from the partial sums of all `parts` = batch x chunks. Traffic: 8 parts C bytes.
-__kernel void group_norm_backward_parameters(IN(float, partial), OUT(float, dweight), OUT(float, dbias), const int parts,
+TEAM_KERNEL void group_norm_backward_parameters(IN(float, partial), OUT(float, dweight), OUT(float, dbias), const int parts,
                                              const int n) {
   USE_IN(float, partial);
   USE_OUT(float, dweight);
@@ -192,7 +192,7 @@ __kernel void group_norm_backward_parameters(IN(float, partial), OUT(float, dwei
 }
 
 // dx = rstd (dy weight - means[1] - normal means[0]); dx may be dy or x. Traffic: 12 B P C bytes; 7 B P C FLOPs.
-__kernel void group_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
+TEAM_KERNEL void group_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
                                   IN(float, means), OUT(float, dx), const int batch, const int pixels, const int n) {
   USE_IN(float, dy);
   USE_IN(float, x);

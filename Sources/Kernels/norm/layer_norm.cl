@@ -56,7 +56,7 @@ static inline void layer_norm_row(__global const float *x_row, __global const fl
 #define LAYER_NORM_EACH(r) LAYER_NORM_UNROLL for (int r = 0; r < LAYER_NORM_STEP; ++r)
 
 // Traffic: 8 rows n bytes (the row is read three times, but stays in the first cache); 8 rows n FLOPs. y may be x.
-__kernel void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias), IN(float, scale), IN(float, shift),
+TEAM_KERNEL void layer_norm_forward(IN(float, x), IN(float, weight), IN(float, bias), IN(float, scale), IN(float, shift),
                                  OUT(float, y), OUT(float, mean), OUT(float, rstd), const int rows, const int n,
                                  const float eps, const int modulated, const int span, const int inner,
                                  const int scale_stride, const int shift_stride) {
@@ -214,7 +214,7 @@ CALLED void layer_norm_backward_rows(__global const float *dy, __global const fl
 // partial [chunks, 2, n]. Where `adds` is not 0, residual [rows, n] is added to dx; else any tensor may stand for it. dx may
 // be dy, x or residual.
 // Traffic: 12 rows n bytes (dy and x are read twice, the second time from the cache), 16 with a residual; 14 rows n FLOPs.
-__kernel void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
+TEAM_KERNEL void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
                                   IN(float, scale), IN(float, residual), OUT(float, dx), OUT(float, partial),
                                   const int rows, const int n, const int modulated, const int adds, const int span,
                                   const int inner, const int chunk, const int scale_stride) {
@@ -243,7 +243,7 @@ __kernel void layer_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), 
 //
 // `units` units of `per_unit` consecutive partial sums: with modulation a unit is a group with its chunks, without it a
 // single chunk (and dscale, dshift are not touched). Traffic: 8 units per_unit n bytes.
-__kernel void layer_norm_backward_parameters(IN(float, partial), IN(float, weight), IN(float, bias), IN(float, scale),
+TEAM_KERNEL void layer_norm_backward_parameters(IN(float, partial), IN(float, weight), IN(float, bias), IN(float, scale),
                                              OUT(float, dweight), OUT(float, dbias), OUT(float, dscale),
                                              OUT(float, dshift), const int n, const int modulated, const int units,
                                              const int per_unit, const int scale_stride, const int dscale_stride,

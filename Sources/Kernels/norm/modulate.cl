@@ -5,7 +5,7 @@
 #include "row_groups.cl"
 
 // Traffic: 8 rows n bytes and the modulation once a group; 2 rows n FLOPs. In place is fine.
-__kernel void modulate_forward(IN(float, x), IN(float, scale), IN(float, shift), OUT(float, y), const int rows,
+TEAM_KERNEL void modulate_forward(IN(float, x), IN(float, scale), IN(float, shift), OUT(float, y), const int rows,
                                const int n, const int span, const int inner, const int scale_stride,
                                const int shift_stride) {
   USE_IN(float, x);
@@ -28,7 +28,7 @@ __kernel void modulate_forward(IN(float, x), IN(float, scale), IN(float, shift),
 // dx = dy (1 + scale[m]);  dscale[c] = sum over the rows of chunk c of dy x;  dshift[c] = sum of dy.
 // With one chunk a group, dscale and dshift are the gradients; with more, they are partial sums for column_sum.
 // Traffic: 12 rows n bytes; 4 rows n FLOPs. dx may be dy (in place).
-__kernel void modulate_backward(IN(float, dy), IN(float, x), IN(float, scale), OUT(float, dx), OUT(float, dscale),
+TEAM_KERNEL void modulate_backward(IN(float, dy), IN(float, x), IN(float, scale), OUT(float, dx), OUT(float, dscale),
                                 OUT(float, dshift), const int rows, const int n, const int span, const int inner,
                                 const int chunk, const int scale_stride, const int dscale_stride,
                                 const int dshift_stride) {

@@ -22,7 +22,7 @@ static inline void residual_row(__global const float *x, __global const float *h
 
 // No dropout. Without a gate (gated = 0) any tensor may stand in its place. y may be x or h.
 // Traffic: 12 rows n bytes and the gate once a group; 2 rows n FLOPs.
-__kernel void residual_forward(IN(float, x), IN(float, h), IN(float, gate), OUT(float, y), const int rows, const int n,
+TEAM_KERNEL void residual_forward(IN(float, x), IN(float, h), IN(float, gate), OUT(float, y), const int rows, const int n,
                                const int gated, const int span, const int inner, const int gate_stride) {
   USE_IN(float, x);
   USE_IN(float, h);
@@ -36,7 +36,7 @@ __kernel void residual_forward(IN(float, x), IN(float, h), IN(float, gate), OUT(
 }
 
 // The same with dropout on h: probability p of 0, else 1 / (1 - p). Some 40 integer operations an element more.
-__kernel void residual_dropout_forward(IN(float, x), IN(float, h), IN(float, gate), IN(uint, clock), OUT(float, y),
+TEAM_KERNEL void residual_dropout_forward(IN(float, x), IN(float, h), IN(float, gate), IN(uint, clock), OUT(float, y),
                                        const int rows, const int n, const int gated, const int span, const int inner,
                                        const int gate_stride, const int stream, const float probability) {
   USE_IN(float, x);
@@ -88,7 +88,7 @@ __kernel void residual_dropout_forward(IN(float, x), IN(float, h), IN(float, gat
 
 // dh = dy gate[m];  dgate[c] = sum over the rows of chunk c of dy h (dx is dy itself). With one chunk a group, dgate is the
 // gradient; with more, partial sums for column_sum. Traffic: 12 rows n bytes; 3 rows n FLOPs. dh may be dy or h.
-__kernel void residual_backward(IN(float, dy), IN(float, h), IN(float, gate), OUT(float, dh), OUT(float, dgate),
+TEAM_KERNEL void residual_backward(IN(float, dy), IN(float, h), IN(float, gate), OUT(float, dh), OUT(float, dgate),
                                 const int rows, const int n, const int span, const int inner, const int chunk,
                                 const int gate_stride, const int dgate_stride) {
   USE_IN(float, dy);
@@ -101,7 +101,7 @@ __kernel void residual_backward(IN(float, dy), IN(float, h), IN(float, gate), OU
 
 // The same with dropout, drawing the numbers of the forward pass again. Without a gate, dh is the dropout of dy
 // (residual_dropout_gradient).
-__kernel void residual_dropout_backward(IN(float, dy), IN(float, h), IN(float, gate), IN(uint, clock), OUT(float, dh),
+TEAM_KERNEL void residual_dropout_backward(IN(float, dy), IN(float, h), IN(float, gate), IN(uint, clock), OUT(float, dh),
                                         OUT(float, dgate), const int rows, const int n, const int span, const int inner,
                                         const int chunk, const int gate_stride, const int dgate_stride, const int stream,
                                         const float probability) {
@@ -116,7 +116,7 @@ __kernel void residual_dropout_backward(IN(float, dy), IN(float, h), IN(float, g
 }
 
 // dh = dy keep, for a residual without a gate. [rows, n]: 8 rows n bytes. In place is fine.
-__kernel void residual_dropout_gradient(IN(float, dy), IN(uint, clock), OUT(float, dh), const int rows, const int n,
+TEAM_KERNEL void residual_dropout_gradient(IN(float, dy), IN(uint, clock), OUT(float, dh), const int rows, const int n,
                                         const int stream, const float probability) {
   USE_IN(float, dy);
   USE_IN(uint, clock);

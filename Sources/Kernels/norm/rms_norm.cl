@@ -9,7 +9,7 @@
 #include "row_groups.cl"
 
 // Traffic: 8 rows n bytes (the row is read twice, the second time from the cache); 3 rows n FLOPs. y may be x.
-__kernel void rms_norm_forward(IN(float, x), OUT(float, y), OUT(float, rstd), const int rows, const int n,
+TEAM_KERNEL void rms_norm_forward(IN(float, x), OUT(float, y), OUT(float, rstd), const int rows, const int n,
                                const float epsilon) {
   TEAM_LOCAL;
   USE_IN(float, x);
@@ -29,7 +29,7 @@ __kernel void rms_norm_forward(IN(float, x), OUT(float, y), OUT(float, rstd), co
 }
 
 // Traffic: 12 rows n bytes (dy and x are read twice, the second time from the cache); 6 rows n FLOPs. dx may be dy or x.
-__kernel void rms_norm_backward(IN(float, dy), IN(float, x), IN(float, rstd), OUT(float, dx), const int rows, const int n) {
+TEAM_KERNEL void rms_norm_backward(IN(float, dy), IN(float, x), IN(float, rstd), OUT(float, dx), const int rows, const int n) {
   TEAM_LOCAL;
   USE_IN(float, dy);
   USE_IN(float, x);

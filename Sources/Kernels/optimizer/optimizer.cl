@@ -13,7 +13,7 @@
 
 // partial[p] = sum of g^2 over the active blocks of part p: gradient [64 blocks] -> partial [parts].
 // Traffic: 256 blocks bytes.
-__kernel void gradient_norm_partial(IN(float, gradient), IN(int, flags), OUT(float, partial), int blocks, int parts) {
+TEAM_KERNEL void gradient_norm_partial(IN(float, gradient), IN(int, flags), OUT(float, partial), int blocks, int parts) {
   TEAM_LOCAL;
   USE_IN(float, gradient);
   USE_IN(int, flags);
@@ -34,7 +34,7 @@ __kernel void gradient_norm_partial(IN(float, gradient), IN(int, flags), OUT(flo
 
 // state = {norm, min(1, max_norm / (norm + 1e-6)) or 1 where max_norm <= 0, 1 if norm and loss are finite else 0};
 // counters {applied, skipped}: one of the two goes up. One team.
-__kernel void gradient_norm_forward(IN(float, partial), IN(float, loss), OUT(float, state), OUT(uint, counters), int parts,
+TEAM_KERNEL void gradient_norm_forward(IN(float, partial), IN(float, loss), OUT(float, state), OUT(uint, counters), int parts,
                                     float max_norm) {
   TEAM_LOCAL;
   USE_IN(float, partial);
@@ -64,7 +64,7 @@ static inline float adamw_correction(float rate, float t) { return -expm1(t * lo
 //   p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon);  ema += ema_rate (p - ema)
 // Blocks that are not active keep p, m and v; their EMA moves on. ema_rate 0: ema is neither read nor written.
 // Traffic: 36 bytes a parameter (28 without EMA).
-__kernel void adamw_forward(OUT(float, parameter), IN(float, gradient), OUT(float, first), OUT(float, second),
+TEAM_KERNEL void adamw_forward(OUT(float, parameter), IN(float, gradient), OUT(float, first), OUT(float, second),
                             OUT(float, ema), IN(int, flags), IN(float, state), IN(uint, counters),
                             IN(float, learning_rate), int blocks, float rate1, float rate2, float epsilon, float decay,
                             float ema_rate) {

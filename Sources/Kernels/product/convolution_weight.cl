@@ -11,7 +11,7 @@
 
 // dweight [outputs, channels, taps] from partial [splits, taps, channels, outputs], the splits added in their order.
 // Traffic: 4 (splits + 1) outputs channels taps bytes, gathered.
-__kernel void convolution_weight_sum(IN(float, partial), OUT(float, dweight), const int outputs, const int channels,
+TEAM_KERNEL void convolution_weight_sum(IN(float, partial), OUT(float, dweight), const int outputs, const int channels,
                                      const int taps, const int splits) {
   USE_IN(float, partial);
   USE_OUT(float, dweight);

@@ -7,7 +7,7 @@
 // packed[panel][chunk of channels][tap][channel of the chunk][CONVOLUTION_COLUMNS], zero beyond the last output: the order
 // in which convolution_forward reads. Chunks have `depth` channels, the last what is left.
 // Traffic: 8 outputs channels taps bytes.
-__kernel void convolution_pack(IN(float, weight), OUT(float, packed), const int outputs, const int channels,
+TEAM_KERNEL void convolution_pack(IN(float, weight), OUT(float, packed), const int outputs, const int channels,
                                const int taps, const int depth, const int transposed) {
   USE_IN(float, weight);
   USE_OUT(float, packed);

@@ -11,9 +11,6 @@
 #define GEMM_A_AT(row, step) ((size_t)(row) * lda + (step))
 #endif
 
-#ifndef GEMM_TILE_M
-#define GEMM_TILE_M 12
-#endif
 #ifndef GEMM_VECTORS
 #define GEMM_VECTORS 2
 #endif
@@ -81,7 +78,7 @@ CALLED void gemm_pack_panel(__global const float *b, GEMM_SPACE float *packed, i
 #define GEMM_ROW_SUM_ARGUMENT
 #endif
 
-#ifndef GEMM_PACKED
+#ifndef GEMM_TILE_M
 // packed[entry, p, step, 0..GEMM_TILE_N) from op(B).
 // Groups: (chunks of LANES k values, panels, batch). Traffic: 8 * k * n bytes a batch entry.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
@@ -96,7 +93,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_pack(
   gemm_pack_panel(b + entry * stride_b, packed + (entry * get_num_groups(1) + p) * (size_t)k * GEMM_TILE_N, p, n, k, ldb,
                   first_chunk, last_chunk);
 }
-#endif
+#else
 
 #ifdef TRANSPOSE_A
 #define GEMM_PREFETCH(p) PREFETCH_FAR(p)
@@ -347,5 +344,6 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_forward(
              entry * stride_c, first_tile, last_tile, first_panel, last_panel, get_group_id(0), get_num_groups(0),
              alpha GEMM_KEPT_ARGUMENT EPILOGUE_ARGUMENTS GEMM_ROW_SUM_ARGUMENT);
 }
+#endif
 
 #endif

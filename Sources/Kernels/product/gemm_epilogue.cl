@@ -153,10 +153,12 @@
 #define EPILOGUE_APPLY_GELU(begun, at, j, n)
 #endif
 
+#ifndef GEMM_VECTORS
+// A launch of its own, which no program of cpu_gemm.cl has (they say GEMM_VECTORS).
 // sum = alpha * sum over s < parts of part[s, b, i, j], added in the order of s, then the epilogue into C.
 // part [parts, batch, m, n] dense, or C itself (parts = 1, ld = ldc) in place; C [batch, m, n] with ldc, stride_c.
 // Traffic: (parts + 1 + epilogue tensors) * 4 * batch * m * n bytes.
-__kernel void gemm_epilogue_forward(
+TEAM_KERNEL void gemm_epilogue_forward(
     IN(float, part), OUT(float, c), const int batch, const int m, const int n, const int parts, const int part_stride,
     const int ld_part, const int ldc, const int stride_c, const float alpha EPILOGUE_PARAMETERS) {
   USE_IN(float, part);
@@ -174,5 +176,6 @@ __kernel void gemm_epilogue_forward(
     }
   }
 }
+#endif
 
 #endif

@@ -5,7 +5,7 @@
 #define GPU_CONVOLUTION_CL
 
 // packed[tap][channel][output]. Traffic: 8 outputs channels taps bytes.
-__kernel void convolution_pack(IN(float, weight), OUT(float, packed), const int outputs, const int channels,
+TEAM_KERNEL void convolution_pack(IN(float, weight), OUT(float, packed), const int outputs, const int channels,
                                const int taps, const int depth, const int transposed) {
   USE_IN(float, weight);
   USE_OUT(float, packed);

@@ -5,7 +5,7 @@
 // y [1] is written if a sum is NaN, which none is: the compiler cannot know. Traffic: none;
 // 2 * MULTIPLY_ADD_CHAINS * LANES * rounds operations an item.
 #define MULTIPLY_ADD_CHAINS 12
-__kernel void multiply_add(OUT(float, y), const int rounds) {
+TEAM_KERNEL void multiply_add(OUT(float, y), const int rounds) {
   USE_OUT(float, y);
   floatL sum[MULTIPLY_ADD_CHAINS];
 #pragma unroll

@@ -13,7 +13,7 @@ static inline __global const float *diffusion_row(__global const float *table, f
 
 // y[r] = sqrt(abar) x[r % clean] + sqrt(1 - abar) noise[r], abar at time[r]. x [clean, channels], noise and y [rows, channels],
 // time [rows], table [times, 6]. Traffic: (8 rows + 4 clean) channels bytes; 3 rows channels FLOPs.
-__kernel void diffusion_noised(IN(float, x), IN(float, noise), IN(float, time), IN(float, table), OUT(float, y), const int rows,
+TEAM_KERNEL void diffusion_noised(IN(float, x), IN(float, noise), IN(float, time), IN(float, table), OUT(float, y), const int rows,
                                const int clean, const int channels, const int times) {
   USE_IN(float, x);
   USE_IN(float, noise);
@@ -37,7 +37,7 @@ __kernel void diffusion_noised(IN(float, x), IN(float, noise), IN(float, time), 
 // output [rows, 2, channels], e and then v; if `guided` [2 rows, 2, channels], those of no label behind the others: then
 // e = e_u + cfg[0] (e_c - e_u), and v is that of the label. x, noise, y [rows, channels].
 // Traffic: 20 rows channels bytes, guided 24; about 30 rows channels FLOPs.
-__kernel void diffusion_step(IN(float, x), IN(float, output), IN(float, noise), IN(float, step), IN(float, cfg), OUT(float, y),
+TEAM_KERNEL void diffusion_step(IN(float, x), IN(float, output), IN(float, noise), IN(float, step), IN(float, cfg), OUT(float, y),
                              const int rows, const int channels, const int guided, const float temperature) {
   USE_IN(float, x);
   USE_IN(float, output);

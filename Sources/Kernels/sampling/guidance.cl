@@ -2,7 +2,7 @@
 #include "flat.cl"
 
 // y[i] = u + cfg[0] (c - u) with c = x[i], u = x[n + i].  x [2, n] -> y [n]. Traffic: 12 n bytes; 3 n FLOPs.
-__kernel void guidance_forward(IN(float, x), IN(float, cfg), OUT(float, y), const int n) {
+TEAM_KERNEL void guidance_forward(IN(float, x), IN(float, cfg), OUT(float, y), const int n) {
   USE_IN(float, x);
   USE_IN(float, cfg);
   USE_OUT(float, y);

@@ -7,7 +7,7 @@
 #include "row_groups.cl"
 #include "math.cl"
 
-__kernel void posterior_forward(IN(float, moments), IN(float, eps), OUT(float, z), const int batch, const int n,
+TEAM_KERNEL void posterior_forward(IN(float, moments), IN(float, eps), OUT(float, z), const int batch, const int n,
                                 const float factor) {
   USE_IN(float, moments);
   USE_IN(float, eps);

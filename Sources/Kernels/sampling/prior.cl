@@ -22,7 +22,7 @@ static inline float prior_sigma_slope(float e, float factor, float tau, float e_
 }
 
 // y = sigma(E), n elements. Traffic: 8 n bytes.
-__kernel void sigma_forward(IN(float, entropy), OUT(float, y), int n, float sigma_max, float tau, float e_max) {
+TEAM_KERNEL void sigma_forward(IN(float, entropy), OUT(float, y), int n, float sigma_max, float tau, float e_max) {
   USE_IN(float, entropy);
   USE_OUT(float, y);
   float factor = prior_factor(sigma_max, tau, e_max);
@@ -30,7 +30,7 @@ __kernel void sigma_forward(IN(float, entropy), OUT(float, y), int n, float sigm
 }
 
 // dE = sigma'(E) dy, n elements. Traffic: 12 n bytes.
-__kernel void sigma_backward(IN(float, entropy), IN(float, dy), OUT(float, dentropy), int n, float sigma_max, float tau,
+TEAM_KERNEL void sigma_backward(IN(float, entropy), IN(float, dy), OUT(float, dentropy), int n, float sigma_max, float tau,
                              float e_max) {
   USE_IN(float, entropy);
   USE_IN(float, dy);
@@ -41,7 +41,7 @@ __kernel void sigma_backward(IN(float, entropy), IN(float, dy), OUT(float, dentr
 
 // x0[l, g, r] = token[l, r] + sigma(E[l, r]) eps[l, g, r]: token [labels, R, C], entropy [labels, R], eps and x0
 // [labels * group, R, C]. Traffic: 4 labels R C (1 + 2 group) bytes.
-__kernel void prior_forward(IN(float, token), IN(float, entropy), IN(float, eps), OUT(float, x0), int labels, int group,
+TEAM_KERNEL void prior_forward(IN(float, token), IN(float, entropy), IN(float, eps), OUT(float, x0), int labels, int group,
                             int positions, int channels, float sigma_max, float tau, float e_max) {
   USE_IN(float, token);
   USE_IN(float, entropy);
@@ -59,7 +59,7 @@ __kernel void prior_forward(IN(float, token), IN(float, entropy), IN(float, eps)
 
 // dtoken[l, r] = sum_g dx0[l, g, r];  dE[l, r] = sigma'(E[l, r]) sum_{g, c} dx0[l, g, r, c] eps[l, g, r, c].
 // With group 1 dtoken equals dx0. Traffic: 4 labels R C (1 + 2 group) bytes.
-__kernel void prior_backward(IN(float, entropy), IN(float, eps), IN(float, dx0), OUT(float, dtoken), OUT(float, dentropy),
+TEAM_KERNEL void prior_backward(IN(float, entropy), IN(float, eps), IN(float, dx0), OUT(float, dtoken), OUT(float, dentropy),
                              int labels, int group, int positions, int channels, float sigma_max, float tau,
                              float e_max) {
   USE_IN(float, entropy);

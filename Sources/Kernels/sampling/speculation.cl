@@ -7,7 +7,7 @@
 
 // draft, target, merged [B, R, D]; distance, accepted [B, R]: accepted is 1 or 0, the distance infinite where nothing is
 // proposed. Traffic: 12 B R D bytes (a row is in the cache when it is copied); 3 B R D FLOPs.
-__kernel void draft_verify(IN(float, draft), IN(float, target), OUT(float, merged), OUT(float, distance),
+TEAM_KERNEL void draft_verify(IN(float, draft), IN(float, target), OUT(float, merged), OUT(float, distance),
                            OUT(float, accepted), const int batch, const int positions, const int width, const int shift,
                            const float threshold) {
   TEAM_LOCAL;
@@ -38,7 +38,7 @@ __kernel void draft_verify(IN(float, draft), IN(float, target), OUT(float, merge
 
 // prefix[b] = accepted positions of b from `shift` on up to the first that is not, total[b] = all accepted positions.
 // accepted [B, R] -> prefix, total [B]. Traffic: 8 B R bytes.
-__kernel void draft_prefix(IN(float, accepted), OUT(float, prefix), OUT(float, total), const int batch,
+TEAM_KERNEL void draft_prefix(IN(float, accepted), OUT(float, prefix), OUT(float, total), const int batch,
                            const int positions, const int shift) {
   TEAM_LOCAL;
   USE_IN(float, accepted);
@@ -110,7 +110,7 @@ static inline float2 tracker_moments(__global const float *x, int n, int group) 
 
 // Adds entropies [n] to the tracker: state [4] -> updated [4], thresholds [2] = {tau_global, tau_context} afterwards.
 // One team. Traffic: 4 n bytes.
-__kernel void entropy_tracker(IN(float, entropy), IN(float, state), OUT(float, updated), OUT(float, thresholds),
+TEAM_KERNEL void entropy_tracker(IN(float, entropy), IN(float, state), OUT(float, updated), OUT(float, thresholds),
                               const int n, const int group, const float gamma, const float decay) {
   TEAM_LOCAL;
   USE_IN(float, entropy);
@@ -134,7 +134,7 @@ __kernel void entropy_tracker(IN(float, entropy), IN(float, state), OUT(float, u
 // entropy, draft_entropy [B, R], prefix [B], state [4] -> updated [4], figures [6] = {rounds taken, mean prefix, mean draft
 // entropy, tau_global, tau_context, 1 when ended early}, the last four those of the last round. Each label stands for
 // `group` images. One team. Traffic: 8 B R bytes.
-__kernel void speculative_rounds(IN(float, entropy), IN(float, draft_entropy), IN(float, prefix), IN(float, state),
+TEAM_KERNEL void speculative_rounds(IN(float, entropy), IN(float, draft_entropy), IN(float, prefix), IN(float, state),
                                  OUT(float, updated), OUT(float, figures), const int n, const int batch,
                                  const int group, const int rounds, const float gamma, const float decay) {
   TEAM_LOCAL;
