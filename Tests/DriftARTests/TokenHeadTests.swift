@@ -17,7 +17,7 @@ import Testing
             let condition = TokenHeadTrial.conditionWidth
             switch self {
             case .diffusion:
-                return DiffusionHead(.init(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth), noises: 4, steps: 25)
+                return DiffusionHead(.init(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth), steps: 25, limit: 2)
             case .energy:
                 var shape = EnergyHead.Shape(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth)
                 shape.noiseWidth = 8
@@ -60,7 +60,7 @@ import Testing
     }
 
     /// The law of a token is that of its own condition: two modes where there are two, no mean of both.
-    @Test("a head learns the law of each condition", arguments: [Kind.energy, .drift])
+    @Test("a head learns the law of each condition", arguments: Kind.allCases)
     func learns(_ kind: Kind) throws {
         try TestDevice.with(.cpu16) { device in
             let trial = try TokenHeadTrial(kind.head(width: 64), rows: 128, tokenWidth: 2, device: device)
@@ -145,6 +145,7 @@ import Testing
             [
                 ("decoder-depth", { $0.depth = 0 }), ("head width", { $0.width = 0 }), ("head noises", { $0.noises = 0 }),
                 ("head steps", { $0.steps = 1 }), ("head steps", { $0.steps = 1001 }),
+                ("head limit", { $0.limit = -1 }), ("head limit", { $0.limit = .infinity }),
             ])
         try refused(
             EnergyHeadSettings(),

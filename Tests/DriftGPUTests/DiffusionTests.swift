@@ -16,12 +16,13 @@ import Testing
         #expect(throws: GraphError.self) { try graph.diffusionLoss(noise, x: x, noise: noise, time: time, times) }
         #expect(throws: GraphError.self) { try graph.diffusionLoss(output, x: odd, noise: noise, time: time, times) }
         #expect(throws: GraphError.self) { try DiffusionTimes(graph, name: "short", rows: [[1]]) }
-        let step = try graph.input("step", [5])
+        let step = try graph.input("step", [9])
         let cfg = try graph.input("cfg", [1])
         #expect(try graph.diffusionStep(noise, output: output, noise: noise, step: step).shape == [4, 3])
         #expect(try graph.diffusionStep(x, output: output, noise: x, step: step, cfg: cfg).shape == [2, 3])
         #expect(throws: GraphError.self) { try graph.diffusionStep(noise, output: output, noise: noise, step: step, cfg: cfg) }
         #expect(throws: GraphError.self) { try graph.diffusionStep(noise, output: output, noise: noise, step: cfg) }
+        #expect(throws: GraphError.self) { try graph.diffusionStep(noise, output: output, noise: noise, step: step, limit: -1) }
     }
 
     /// A time outside the table takes the nearest row, and not what lies beside the table.

@@ -70,7 +70,7 @@ import Testing
             [try graph.diffusionNoised(graph.input("x", [1, 1]), noise: graph.input("n", [rows, 1]), time: graph.input("t", [rows]), times(graph))]
         },
         Huge("diffusion_step") { graph in
-            let (x, step) = (try graph.input("x", [rows, 1]), try graph.input("s", [5]))
+            let (x, step) = (try graph.input("x", [rows, 1]), try graph.input("s", [9]))
             return [try graph.diffusionStep(x, output: graph.input("o", [rows, 2]), noise: graph.input("n", [rows, 1]), step: step)]
         },
         Huge("diffusion_loss") { [try diffusionLoss($0).mse] },
