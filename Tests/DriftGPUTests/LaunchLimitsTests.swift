@@ -29,6 +29,17 @@ import Testing
         (try graph.input("x", [rows, 4]), try graph.input("row", [1, 4]), RowMap(span: rows))
     }
 
+    private static func times(_ graph: Graph) throws -> DiffusionTimes {
+        try DiffusionTimes(graph, name: "times", rows: [[Float](repeating: 1, count: DiffusionTimes.columns)])
+    }
+
+    private static func diffusionLoss(_ graph: Graph) throws -> (output: Tensor, mse: Tensor) {
+        let output = try graph.input("o", [rows, 2])
+        let loss = try graph.diffusionLoss(
+            output, x: graph.input("x", [1, 1]), noise: graph.input("n", [rows, 1]), time: graph.input("t", [rows]), times(graph))
+        return (output, loss.mse)
+    }
+
     static let operations: [Huge] = [
         Huge("copy") { [try $0.copy($0.input("x", [rows, 2]))] },
         Huge("add") { [try $0.add($0.input("x", [rows, 2]), $0.input("y", [rows, 2]))] },
@@ -48,6 +59,25 @@ import Testing
         },
         Huge("select_row") { [try $0.selectRow($0.input("x", [4, rows]), $0.input("number", [1], .uint32))] },
         Huge("guidance") { [try $0.guidance($0.input("x", [2, rows]), by: $0.input("cfg", [1]))] },
+        Huge("random_whole") { [try $0.randomWhole(below: 1000, [rows], clock: $0.input("clock", [4], .uint32))] },
+        Huge("sinusoid") { [try $0.sinusoid($0.input("t", [rows]), width: 2)] },
+        Huge("energy_score") { [try $0.energyScore($0.input("y", [2, rows, 1]), targets: $0.input("x", [1, 1])).score] },
+        Huge("energy_score_backward") { graph in
+            let y = try graph.input("y", [2, rows, 1])
+            return try gradient(graph, graph.energyScore(y, targets: graph.input("x", [1, 1])).score, y)
+        },
+        Huge("diffusion_noised") { graph in
+            [try graph.diffusionNoised(graph.input("x", [1, 1]), noise: graph.input("n", [rows, 1]), time: graph.input("t", [rows]), times(graph))]
+        },
+        Huge("diffusion_step") { graph in
+            let (x, step) = (try graph.input("x", [rows, 1]), try graph.input("s", [9]))
+            return [try graph.diffusionStep(x, output: graph.input("o", [rows, 2]), noise: graph.input("n", [rows, 1]), step: step)]
+        },
+        Huge("diffusion_loss") { [try diffusionLoss($0).mse] },
+        Huge("diffusion_loss_backward") { graph in
+            let loss = try diffusionLoss(graph)
+            return try gradient(graph, loss.mse, loss.output)
+        },
         Huge("layer_norm") { graph in
             let w = try graph.input("w", [4])
             return [try graph.layerNorm(graph.input("x", [rows, 4]), weight: w, bias: w, epsilon: 1e-6)]

@@ -36,16 +36,17 @@ enum DiffusionCases: OperationCases {
     private static let steps: [OperationCase] = [
         step(1, 1, of: 100, 50, isGuided: false), step(5, 3, of: 100, 99, isGuided: false), step(6, 16, of: 10, 9, isGuided: true),
         step(7, 4, of: 100, 98, isGuided: true), step(4, 37, of: 100, 0, isGuided: false), step(3, 5, of: 2, 0, isGuided: true),
-        step(130, 8, of: 1000, 500, isGuided: true),
+        step(130, 8, of: 1000, 500, isGuided: true), step(9, 5, of: 100, 99, isGuided: true, limit: 2),
+        step(6, 4, of: 100, 40, isGuided: false, limit: 0.5), step(7, 17, of: 10, 0, isGuided: false, limit: 1),
     ]
 
     /// Step `index` of a drawing of `count`, by the formulas of the reference: the clean token first, then the posterior's mean.
-    private static func step(_ rows: Int, _ width: Int, of count: Int, _ index: Int, isGuided: Bool) -> OperationCase {
+    private static func step(_ rows: Int, _ width: Int, of count: Int, _ index: Int, isGuided: Bool, limit: Float = 0) -> OperationCase {
         let schedule = DiffusionSchedule(steps: count)
         let halves = isGuided ? 2 : 1
         let temperature: Float = 0.95
         return OperationCase(
-            name: "step \(index) of \(count), \(rows) x \(width)\(isGuided ? ", guided" : "")",
+            name: "step \(index) of \(count), \(rows) x \(width)\(isGuided ? ", guided" : "")\(limit > 0 ? ", limit \(limit)" : "")",
             inputs: [
                 .init(shape: [rows, width], isDifferentiable: false), .init(shape: [halves * rows, 2 * width], isDifferentiable: false),
                 .init(shape: [rows, width], isDifferentiable: false),
@@ -54,7 +55,7 @@ enum DiffusionCases: OperationCases {
             build: { graph, x in
                 [
                     try graph.diffusionStep(
-                        x[0], output: x[1], noise: x[2], step: x[3], cfg: isGuided ? x[4] : nil, temperature: temperature)
+                        x[0], output: x[1], noise: x[2], step: x[3], cfg: isGuided ? x[4] : nil, temperature: temperature, limit: limit)
                 ]
             },
             reference: { x in
@@ -68,7 +69,8 @@ enum DiffusionCases: OperationCases {
                             let other = x[1][rows * 2 * width + at]
                             noise = other + 3 * (noise - other)
                         }
-                        let clean = (1 / alphaBar).squareRoot() * x[0][i] - (1 / alphaBar - 1).squareRoot() * noise
+                        var clean = (1 / alphaBar).squareRoot() * x[0][i] - (1 / alphaBar - 1).squareRoot() * noise
+                        if limit > 0 { clean = min(max(clean, -Double(limit)), Double(limit)) }
                         let mean = schedule.shareOfClean(index) * clean + schedule.shareOfNoisy(index) * x[0][i]
                         let part = (x[1][at + width] + 1) / 2
                         let logVariance = part * log(schedule.betas[index]) + (1 - part) * numbers.logVariance

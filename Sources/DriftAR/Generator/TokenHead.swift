@@ -45,6 +45,28 @@ package struct TokenNoise: Sendable, Hashable {
     package let width: Int
 
     package init(_ law: Law, width: Int) { (self.law, self.width) = (law, width) }
+
+    /// So many rows [rows, width], new ones at each step of `clock`.
+    package func draw(_ rows: Int, clock: Tensor, _ graph: Graph) throws -> Tensor {
+        switch law {
+        case .normal: try graph.randomNormal([rows, width], clock: clock)
+        case .uniform: try centred(graph.randomUniform([rows, width], clock: clock), graph)
+        }
+    }
+
+    /// So many rows of each image, [L images, rows, width]: the image's own numbers, whatever else is drawn.
+    package func draw(_ rows: Int, images: Int, of source: NoiseSource, _ graph: Graph) throws -> Tensor {
+        switch law {
+        case .normal: try graph.randomNormal([rows, width], images: images, of: source)
+        case .uniform: try centred(graph.randomUniform([rows, width], images: images, of: source), graph)
+        }
+    }
+
+    /// Numbers of [0, 1) less a half.
+    private func centred(_ x: Tensor, _ graph: Graph) throws -> Tensor {
+        let half = try graph.constant("minus_half \(width)", [Float](repeating: -0.5, count: width), [width])
+        return try graph.addPeriodic(x, half)
+    }
 }
 
 /// What a token head finds in a step of a drawing.

@@ -13,6 +13,9 @@ public struct DiffusionHeadSettings: HeadKind {
     public var noises = 4
     /// Steps of a drawing.
     public var steps = 100
+    /// Largest value that a step of a drawing takes a clean token to have; 0: any, as the reference. Its first step multiplies what
+    /// the network is wrong by with hundreds, which a network trained for minutes does not survive.
+    public var limit: Float = 5
 
     public init() {}
 
@@ -22,6 +25,7 @@ public struct DiffusionHeadSettings: HeadKind {
         try requireTokenMLP(depth: depth, width: width)
         try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
         try require((2...DiffusionSchedule.trainingSteps).contains(steps), "head steps \(steps): take 2 to \(DiffusionSchedule.trainingSteps)")
+        try require(limit >= 0 && limit.isFinite, "head limit \(limit): must be 0 (none) or more")
     }
 }
 
@@ -64,6 +68,8 @@ package struct DiffusionHead: TokenHead {
     /// G, images of a label in a step.
     package let imagesPerLabel: Int
     package let steps: Int
+    /// Largest value of a clean token in a drawing; 0: any.
+    package let limit: Float
     package let declarations: [ParameterDeclaration]
     private let mlp: TokenMLP
     /// Of the drawing.
@@ -73,8 +79,8 @@ package struct DiffusionHead: TokenHead {
     private static let timeWidth = 256
     private static let prefix = "diffloss.net"
 
-    package init(_ shape: Shape, noises: Int = 4, steps: Int = 100, imagesPerLabel: Int = 1) {
-        (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
+    package init(_ shape: Shape, noises: Int = 4, steps: Int = 100, limit: Float = 0, imagesPerLabel: Int = 1) {
+        (self.shape, self.noises, self.steps, self.limit, self.imagesPerLabel) = (shape, noises, steps, limit, imagesPerLabel)
         mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: 2 * shape.tokenWidth)
         schedule = DiffusionSchedule(steps: steps)
         // The reference decays nothing of it.
@@ -87,7 +93,8 @@ package struct DiffusionHead: TokenHead {
             Shape(
                 tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
                 depth: settings.depth),
-            noises: settings.noises, steps: settings.steps, imagesPerLabel: configuration.run.samplesPerLabel)
+            noises: settings.noises, steps: settings.steps, limit: settings.limit,
+            imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     /// The network's parameters, their names behind `prefix`.
@@ -171,6 +178,6 @@ package struct DiffusionHead: TokenHead {
         if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
         let output = try mlp(x, condition: graph.addPeriodic(step.embedded, time), net)
         return try graph.diffusionStep(
-            step.x, output: output, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
+            step.x, output: output, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature, limit: limit)
     }
 }

@@ -79,6 +79,7 @@ package struct DiffusionSchedule: Sendable {
     package func numbers(_ step: Int) -> DiffusionStepNumbers {
         DiffusionStepNumbers(
             scale: 1 / (1 - betas[step]).squareRoot(), noise: betas[step] / (1 - alphaBars[step]).squareRoot(),
-            logVariance: logVariances[step], span: log(betas[step]) - logVariances[step], isLast: step == 0)
+            logVariance: logVariances[step], span: log(betas[step]) - logVariances[step], isLast: step == 0,
+            alphaBar: alphaBars[step], shares: (shareOfClean(step), shareOfNoisy(step)))
     }
 }

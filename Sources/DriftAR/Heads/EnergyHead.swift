@@ -94,7 +94,10 @@ package struct EnergyHead: TokenHead {
             throw GraphError("head energy: no condition for noise \(noise.type); its rows must divide the noise's")
         }
         let tiles = noise.type.rows / x.type.rows
-        if tiles > 1 { x = try graph.reshape(graph.repeatEach(graph.reshape(x, [1, x.count]), times: tiles), [noise.type.rows, shape.width]) }
+        if tiles > 1 {
+            let tiled = try graph.repeatEach(graph.reshape(x, [1, x.count]), times: tiles)
+            x = try graph.reshape(tiled, [noise.type.rows, shape.width])
+        }
         return try mlp(x, condition: net.linear(noise, "noise_embed"), net, temperature: temperature)
     }
 
@@ -104,8 +107,7 @@ package struct EnergyHead: TokenHead {
         let graph = scope.graph
         let (z, targets) = try condition.rows(step, tokenWidth: shape.tokenWidth, graph)
         let rows = z.type.rows * noises
-        let half = try graph.constant("minus_half", [Float](repeating: -0.5, count: shape.noiseWidth), [shape.noiseWidth])
-        let noise = try graph.addPeriodic(graph.randomUniform([2 * rows, shape.noiseWidth], clock: step.clock), half)
+        let noise = try start.draw(2 * rows, clock: step.clock, graph)
         let samples = try graph.reshape(generate(z: z, noise: noise, scope), [2, rows, shape.tokenWidth])
         let (score, distances) = try graph.energyScore(samples, targets: targets, repulsion: repulsion)
         let means = try graph.columnSum(graph.scale(distances, by: 1 / Float(rows)))

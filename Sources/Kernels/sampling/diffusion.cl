@@ -34,11 +34,13 @@ TEAM_KERNEL void diffusion_noised(IN(float, x), IN(float, noise), IN(float, time
 // with (a, b, log V, log(beta / V), n) = step: a = 1 / sqrt(alpha), b = beta / sqrt(1 - abar), n 0 in the last step and else 1.
 // This is the posterior's mean of the clean token that e says, without going by way of that: in the first steps that is a
 // difference of two numbers as large as sqrt(1 / abar).
+// With limit > 0 no clean token is believed beyond +-limit: where x0 = r x - q e is, the mean is c x0 + d x with x0 at the limit,
+// (r, q, c, d) = step[5 ..]: r = sqrt(1 / abar), q = sqrt(1 / abar - 1), c and d the posterior's shares. NaN stays NaN.
 // output [rows, 2, channels], e and then v; if `guided` [2 rows, 2, channels], those of no label behind the others: then
 // e = e_u + cfg[0] (e_c - e_u), and v is that of the label. x, noise, y [rows, channels].
 // Traffic: 20 rows channels bytes, guided 24; about 30 rows channels FLOPs.
 TEAM_KERNEL void diffusion_step(IN(float, x), IN(float, output), IN(float, noise), IN(float, step), IN(float, cfg), OUT(float, y),
-                             const int rows, const int channels, const int guided, const float temperature) {
+                             const int rows, const int channels, const int guided, const float temperature, const float limit) {
   USE_IN(float, x);
   USE_IN(float, output);
   USE_IN(float, noise);
@@ -57,7 +59,12 @@ TEAM_KERNEL void diffusion_step(IN(float, x), IN(float, output), IN(float, noise
       }
       const floatL v = lanes_load(own + channels, c, last);
       const floatL deviation = exp_lanes(0.5f * (log_variance + 0.5f * (v + 1.0f) * span));
-      const floatL mean = a * (lanes_load(x + row * channels, c, last) - b * e);
+      const floatL own_x = lanes_load(x + row * channels, c, last);
+      floatL mean = a * (own_x - b * e);
+      if (limit > 0.0f) {
+        const floatL clean = step[5] * own_x - step[6] * e, rest = step[8] * own_x;
+        mean = clean > limit ? step[7] * limit + rest : (clean < -limit ? rest - step[7] * limit : mean);
+      }
       lanes_store(y + row * channels, c, last, mean + amount * deviation * lanes_load(noise + row * channels, c, last));
     }
   })

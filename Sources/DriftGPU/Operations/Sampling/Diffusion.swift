@@ -47,9 +47,11 @@ struct DiffusionNoised: Operation {
     }
 }
 
-/// A step back. Inputs: x [n, C], output [n, 2 C], noise [n, C], step [5]; guided: output [2 n, 2 C], and cfg [1] behind the others.
+/// A step back. Inputs: x [n, C], output [n, 2 C], noise [n, C], step [9]; guided: output [2 n, 2 C], and cfg [1] behind the others.
 struct DiffusionStep: Operation {
     let temperature: Float
+    /// Largest value of a clean token; 0: any.
+    let limit: Float
 
     var name: String { "diffusion_step" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0), (2, 0)] }
@@ -70,14 +72,14 @@ struct DiffusionStep: Operation {
                 name, family: "diffusion", rows: x.rows, width: x.columns, indices: context.inputs[1].rows,
                 arguments: [
                     .input(0), .input(1), .input(2), .input(3), .input(isGuided ? 4 : 3), .output(0), .int(x.rows), .int(x.columns),
-                    .int(isGuided ? 1 : 0), .float(temperature),
+                    .int(isGuided ? 1 : 0), .float(temperature), .float(limit),
                 ], traffic: Traffic(bytes: (isGuided ? 24 : 20) * x.count, flops: 30 * x.count))
         ]
     }
 }
 
 /// What a step back takes of its schedule.
-public struct DiffusionStepNumbers: Sendable, Hashable {
+public struct DiffusionStepNumbers: Sendable {
     /// 1 / sqrt(alpha).
     public var scale: Double
     /// beta / sqrt(1 - abar).
@@ -88,15 +90,28 @@ public struct DiffusionStepNumbers: Sendable, Hashable {
     public var span: Double
     /// Whether nothing random is added.
     public var isLast: Bool
+    /// abar, the share of the clean token in the variance before the step.
+    public var alphaBar: Double
+    /// What the mean of the true step back takes of the clean token and of the noisy one.
+    public var shares: (clean: Double, noisy: Double)
 
-    public init(scale: Double, noise: Double, logVariance: Double, span: Double, isLast: Bool) {
+    public init(
+        scale: Double, noise: Double, logVariance: Double, span: Double, isLast: Bool, alphaBar: Double,
+        shares: (clean: Double, noisy: Double)
+    ) {
         (self.scale, self.noise, self.logVariance, self.span, self.isLast) = (scale, noise, logVariance, span, isLast)
+        (self.alphaBar, self.shares) = (alphaBar, shares)
     }
 
     /// Numbers of a step.
-    public static let count = 5
+    public static let count = 9
     /// As the kernel takes them [count].
-    public var values: [Float] { [Float(scale), Float(noise), Float(logVariance), Float(span), isLast ? 0 : 1] }
+    public var values: [Float] {
+        [
+            scale, noise, logVariance, span, isLast ? 0 : 1, (1 / alphaBar).squareRoot(), (1 / alphaBar - 1).squareRoot(), shares.clean,
+            shares.noisy,
+        ].map { Float($0) }
+    }
 }
 
 extension Graph {
@@ -107,11 +122,13 @@ extension Graph {
     }
 
     /// One step of a diffusion's sampler: x [n, C], the network's `output` for it [n, 2 C] (noise, then the number of the
-    /// variance), standard normal `noise` [n, C], `step` [5] (`DiffusionStepNumbers.values`) -> the next x. With `cfg` [1] the output
-    /// is [2 n, 2 C], rows of no label behind the others, and the noise is guided. `temperature`: factor of what is random.
+    /// variance), standard normal `noise` [n, C], `step` [9] (`DiffusionStepNumbers.values`) -> the next x. With `cfg` [1] the output
+    /// is [2 n, 2 C], rows of no label behind the others, and the noise is guided. `temperature`: factor of what is random. `limit`:
+    /// no clean token is believed to have larger values; 0: no limit.
     public func diffusionStep(
-        _ x: Tensor, output: Tensor, noise: Tensor, step: Tensor, cfg: Tensor? = nil, temperature: Float = 1
+        _ x: Tensor, output: Tensor, noise: Tensor, step: Tensor, cfg: Tensor? = nil, temperature: Float = 1, limit: Float = 0
     ) throws -> Tensor {
-        try apply(DiffusionStep(temperature: temperature), [x, output, noise, step] + (cfg.map { [$0] } ?? []))[0]
+        guard limit >= 0 else { throw GraphError("diffusion_step: limit \(limit); take 0 (none) or more") }
+        return try apply(DiffusionStep(temperature: temperature, limit: limit), [x, output, noise, step] + (cfg.map { [$0] } ?? []))[0]
     }
 }
