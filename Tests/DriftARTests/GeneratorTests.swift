@@ -91,7 +91,7 @@ import Testing
             // What starts at zero may hide the noise of a head until it is trained.
             let weights = state.model.layout.storage("ema")
             var random = TestRandom(3)
-            try state.memory.write(state.memory.read(Float.self, from: weights).map { $0 + 0.1 * random.float() }, to: weights)
+            try state.memory.write(state.memory.read(Float.self, from: weights).map { $0 + Float(0.1 * random.normal()) }, to: weights)
             let size = state.model.tokens * state.model.tokenWidth
             func draw(_ labels: [Int], _ perLabel: Int, limit: Int = 256) throws -> [[Float]] {
                 let tokens = try Sampler(state.model, memory: state.memory, batchLimit: limit)

@@ -49,6 +49,33 @@ import Testing
         #expect(try SavedModel(folder.file("again")).configuration == saved)
     }
 
+    @Test("MAR's own weights: drawn in rounds, and what does not go with them is refused")
+    func mar() throws {
+        let golden = Files.join(Files.parent(of: PyTorchFixtures.folder), "golden")
+        try run("import \(golden)/15_mar_train.safetensors --key mar/param --heads 2 --output model", says: "mar model (mar/param): 92 tensors fit", "encoder 2, decoder 2, head 2")
+        let saved = try SavedModel(folder.file("model")).configuration
+        #expect(saved.stage.mar?.buffer == 4 && saved.head.diffusion?.width == 32 && saved.head.diffusion?.limit == 0)
+        #expect(saved.data.classes == 5 && saved.data.tokens == 16 && saved.stage.mar?.rounds == 16)
+        func drawn(_ options: String) throws -> [UInt8] {
+            try run("sample --checkpoint model --per-label 2 --format npy --output drawn " + options, says: "10 images")
+            return try Files.read(folder.file("drawn/samples.npy"))
+        }
+        let plain = try drawn("--rounds 4 --head-steps 5")
+        #expect(try drawn("--rounds 4 --head-steps 5") == plain)
+        #expect(try drawn("--rounds 8 --head-steps 5") != plain && drawn("--rounds 4 --head-steps 6") != plain)
+        #expect(try drawn("--rounds 4 --head-steps 5 --temperature 0.5") != plain)
+        let guided = try drawn("--rounds 4 --head-steps 5 --cfg 2")
+        #expect(try guided != plain && drawn("--rounds 4 --head-steps 5 --cfg 2 --cfg-schedule constant") != guided)
+        try folder.expectError("sample --checkpoint model --rounds 17", says: "rounds 17: an image of 16 tokens is drawn in 1 to 16")
+        try folder.expectError("sample --checkpoint model --head-steps 1", says: "head steps 1: take 2 to 1000")
+        try folder.expectError("sample --checkpoint model --temperature -1", says: "temperature -1.0: must be 0 or more")
+        try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage mar has no draft")
+
+        try run("export --checkpoint model --output out.safetensors", says: "wrote")
+        try run("import out.safetensors --output again", says: "92 tensors fit")
+        #expect(try SavedModel(folder.file("again")).configuration == saved)
+    }
+
     @Test("the reference's own weights, of latents of 16 channels, and its autoencoder")
     func reference() throws {
         let golden = Files.join(Files.parent(of: PyTorchFixtures.folder), "golden")

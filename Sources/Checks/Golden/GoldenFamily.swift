@@ -28,7 +28,7 @@ public struct GoldenFamily: Sendable {
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["trans", "transdiff", "mrar", "causal", "mar", "mar_sample"]
+    public static let absent = ["trans", "transdiff", "mrar", "causal"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

@@ -13,7 +13,7 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR, "mnist-mar": mnistMAR,
+        "digits-mar": digitsMAR,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -87,30 +87,19 @@ extension Configuration {
         return mnist
     }
 
-    /// The same digits by masked autoregression, a token drawn in one step. As the published settings but for sizes, learning
-    /// rate and moving average.
+    /// The same digits by masked autoregression, a token drawn in one step. Of 16 tokens late rounds know nearly all, so training
+    /// must hide few now and then: with the papers' least part of 0.7 a classifier read 84 % of the samples of 16 rounds after
+    /// 2000 steps, with this one 95 %.
     package static var digitsMAR: Configuration {
         var mar = Configuration()
         mar.preset = "digits-mar"
         mar.adopt(.marEnergy)
         mar.stage.mar?.buffer = 8
+        mar.stage.mar?.maskMinimum = 0.05
+        mar.stage.mar?.maskDeviation = 0.6
         mar.head.energy?.width = 96
         (mar.run.steps, mar.run.samplesPerLabel) = (2500, 10)
         (mar.optimizer.learningRate, mar.optimizer.clip) = (2e-3, 3)
-        return mar
-    }
-
-    /// MNIST by masked autoregression.
-    private static var mnistMAR: Configuration {
-        var mar = digitsMAR
-        mar.preset = "mnist-mar"
-        (mar.data.height, mar.data.width, mar.data.patch) = (28, 28, 4)
-        mar.network.embed = 128
-        mar.head.energy?.width = 192
-        mar.stage.mar?.encoderDepth = 3
-        mar.stage.mar?.decoderDepth = 3
-        mar.run.steps = 5000
-        mar.optimizer.learningRate = 1e-3
         return mar
     }
 

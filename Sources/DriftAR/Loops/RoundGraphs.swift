@@ -123,13 +123,7 @@ package struct RoundGraphs {
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
             firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
-        let (item, shape) = ([tokens, law.width], [batch.images, tokens, law.width])
-        let all: Tensor
-        switch law.law {
-        case .normal: all = try graph.randomNormal(item, images: batch.size.perLabel, of: source)
-        case .uniform:
-            all = try graph.add(graph.randomUniform(item, images: batch.size.perLabel, of: source), graph.fill(shape, with: -0.5))
-        }
+        let all = try law.draw(tokens, images: batch.size.perLabel, of: source, graph)
         return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(graph))
     }
 

@@ -127,6 +127,8 @@ struct ReferenceConfiguration {
         result.network.mlpRatio = mlpRatio(hidden: try size("decoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.network.embed)
         head.depth = max(1, try blockCount(network + "res_blocks."))
         head.width = try size(network + "input_proj.weight", axis: 0)
+        // Drawn as the reference draws.
+        head.limit = 0
         try setImage(&result, tokens: tokens, tokenWidth: try size("z_proj.weight", axis: 1))
         result.network.heads = try heads(embed: result.network.embed, encoderDepth: mar.encoderDepth)
         result.network.dropout = argument("attn_dropout") ?? result.network.dropout
