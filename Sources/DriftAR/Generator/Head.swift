@@ -15,6 +15,8 @@ package protocol Head: Sendable {
     func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep
     /// The images of a drawing [L G, R, C], and the head's own inputs of the graph. A head of several steps has all of them here.
     func draw(_ drawing: DrawingInputs, _ scope: ParameterScope) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input])
+    /// The head as one that draws single tokens; nil where it draws whole images.
+    var ofTokens: (any TokenHead)? { get }
     /// Whether a drawing with guidance needs the condition of no label.
     var guidesByCondition: Bool { get }
 
@@ -24,6 +26,7 @@ package protocol Head: Sendable {
 
 extension Head {
     package var sigma: SigmaMap? { nil }
+    package var ofTokens: (any TokenHead)? { nil }
     package var guidesByCondition: Bool { false }
     package func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { nil }
 }

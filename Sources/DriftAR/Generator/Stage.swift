@@ -34,8 +34,10 @@ package protocol Stage: Sendable {
     func speculation(_ context: SamplingContext) -> SpeculativeLoop?
     /// The encoder's graphs for batches of these sizes.
     func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph]
-    /// How images are drawn where the stage asks for tokens that were drawn before; nil where it does not.
-    var rounds: RoundSettings? { get }
+    /// The loop in which a head's images are drawn from the stage's conditions; nil where an image is drawn at once.
+    func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)?
+    /// That loop's graphs for batches without guidance; nil where there is no such loop.
+    func graphs(ofLoopWith head: any Head, _ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph]?
     /// The speculative loop's graphs for a batch of this size.
     func speculativeGraphs(_ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights) throws -> [Graph]
     /// Where conditions lie between the graphs; nil where the labels alone are the condition.
@@ -53,7 +55,10 @@ extension Stage {
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] { [] }
     package func encoder(_ context: SamplingContext) -> LabelEncoder? { nil }
     package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { nil }
-    package var rounds: RoundSettings? { nil }
+    package func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)? { nil }
+    package func graphs(
+        ofLoopWith head: any Head, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
+    ) throws -> [Graph]? { nil }
     package func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph] { [] }
     package func speculativeGraphs(
         _ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights

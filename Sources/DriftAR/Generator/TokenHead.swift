@@ -24,6 +24,7 @@ package protocol TokenHead: Head {
 
 extension TokenHead {
     package var guidesByCondition: Bool { true }
+    package var ofTokens: (any TokenHead)? { self }
 
     /// Whole images come from a loop that draws their tokens.
     package func draw(

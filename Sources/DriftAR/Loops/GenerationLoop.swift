@@ -54,21 +54,15 @@ package struct SamplingContext {
 }
 
 extension Generator {
-    /// The loop that draws from this generator: in rounds where the stage asks for tokens that were drawn before, else all at once.
+    /// The loop that draws from this generator: the stage's where it asks for tokens that were drawn before, else all at once.
     package func loop(_ context: SamplingContext) -> any GenerationLoop {
-        inRounds.map { MaskedRounds($0.stage, $0.head, $0.settings, context) } ?? LabelOnce(self, context)
-    }
-
-    /// What draws in rounds; nil where an image is drawn at once.
-    private var inRounds: (stage: MARStage, head: any TokenHead, settings: RoundSettings)? {
-        guard let settings = stage.rounds, let stage = stage as? MARStage, let head = head as? any TokenHead else { return nil }
-        return (stage, head, settings)
+        stage.loop(head, context) ?? LabelOnce(self, context)
     }
 
     /// The graphs that `loop` makes for batches without guidance, from labels it has not seen.
     func drawingGraphs(_ batches: [DrawingGraph.Size], weights: String) throws -> [Graph] {
         let weights = StoredWeights(layout, buffer: weights)
-        if let inRounds { return try MaskedRounds.graphs(inRounds.stage, inRounds.head, inRounds.settings, batches, weights) }
+        if let graphs = try stage.graphs(ofLoopWith: head, batches, weights) { return graphs }
         return try stage.graphs(batches, weights) + batches.map { try DrawingGraph(self, weights, DrawingGraph.Batch($0)).graph }
     }
 

@@ -69,7 +69,7 @@ package final class MaskedRounds: GenerationLoop {
 
     package func finish() {}
 
-    /// What does not depend on the device for a batch.
+    /// Writes what a batch takes of the host.
     private func write(
         _ labels: [Int], _ images: Range<Int>, _ cfg: Float, _ batch: RoundGraphs.Batch, seed: UInt64, given: Given?
     ) throws {

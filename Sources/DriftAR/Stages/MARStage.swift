@@ -138,7 +138,6 @@ package struct MARStage: Stage {
 
     package var kind: String { MARStageSettings.kind }
     package var encodesEachImage: Bool { true }
-    package var rounds: RoundSettings? { drawing }
     package func label(_ label: Int, isDropped: Bool) -> Int32 { Int32(label) }
     package var masking: TokenMasking? {
         TokenMasking(tokens: shape.tokens, minimum: training.maskMinimum, deviation: training.maskDeviation)
@@ -267,6 +266,16 @@ package struct MARStage: Stage {
     }
 
     // MARK: Drawing
+
+    package func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)? {
+        head.ofTokens.map { MaskedRounds(self, $0, drawing, context) }
+    }
+
+    package func graphs(
+        ofLoopWith head: any Head, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
+    ) throws -> [Graph]? {
+        try head.ofTokens.map { try MaskedRounds.graphs(self, $0, drawing, batches, weights) }
+    }
 
     /// What is said of every token while none is known.
     package func condition(labels: Tensor, drop: Tensor, _ scope: ParameterScope) throws -> Condition {
