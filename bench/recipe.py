@@ -32,44 +32,48 @@ class Recipe:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
         """From driftgpu's settings. ValueError for what is not written here, KeyError for what is missing."""
-        if config["groups"] != "samples" or config["features"] != "pixels":
+        data, network, stage, head = config["data"], config["network"], config["stage"], config["head"]
+        loss, optimizer, run = config["loss"], config["optimizer"], config["run"]
+        if (stage["kind"], head["kind"]) != ("label", "decoder"):
+            raise ValueError(f"only Drift-AR is compared, not {stage['kind']} x {head['kind']}")
+        if loss["groups"] != "samples" or loss["features"] != "pixels":
             raise ValueError("only groups 'samples' with features 'pixels' are compared")
-        if config["dropout"] != 0:
-            raise ValueError(f"dropout {config['dropout']}: only steps without dropout are compared")
-        patch = config["patch"]
+        if network["dropout"] != 0:
+            raise ValueError(f"dropout {network['dropout']}: only steps without dropout are compared")
+        patch = data["patch"]
         shape = Shape(
-            tokens=(config["height"] // patch) * (config["width"] // patch),
-            token_width=config["channels"] * patch * patch,
-            embed=config["embed"],
-            heads=config["heads"],
-            encoder_depth=config["encoderDepth"],
-            decoder_depth=config["decoderDepth"],
-            draft_depth=config["draftDepth"],
-            buffer=config["buffer"],
-            classes=config["classes"],
-            mlp_ratio=config["mlpRatio"],
-            epsilon=config["layerNormEpsilon"],
-            sigma_max=config["sigmaMax"],
-            sigma_tau=config["sigmaTau"],
-            last_layer_deviation=config["lastLayerDeviation"],
+            tokens=(data["height"] // patch) * (data["width"] // patch),
+            token_width=data["channels"] * patch * patch,
+            embed=network["embed"],
+            heads=network["heads"],
+            encoder_depth=stage["encoderDepth"],
+            decoder_depth=head["depth"],
+            draft_depth=stage["draftDepth"],
+            buffer=stage["buffer"],
+            classes=data["classes"],
+            mlp_ratio=network["mlpRatio"],
+            epsilon=network["layerNormEpsilon"],
+            sigma_max=head["sigmaMax"],
+            sigma_tau=head["sigmaTau"],
+            last_layer_deviation=head["lastLayerDeviation"],
         )
         return cls(
             shape=shape,
-            channels=config["channels"],
-            height=config["height"],
-            width=config["width"],
+            channels=data["channels"],
+            height=data["height"],
+            width=data["width"],
             patch=patch,
-            labels=config["labelsPerStep"] or config["classes"],
-            samples=config["samplesPerLabel"],
-            positives=config["positives"],
-            radii=tuple(config["radii"]),
-            label_drop=config["labelDrop"],
-            draft_shift=config["draftShift"],
-            learning_rate=config["learningRate"],
-            betas=(config["beta1"], config["beta2"]),
-            adam_epsilon=config["adamEpsilon"],
-            weight_decay=config["weightDecay"],
-            clip=config["clip"] or math.inf,
-            ema=config["ema"],
-            alpha=config["alpha0"],
+            labels=run["labelsPerStep"] or data["classes"],
+            samples=run["samplesPerLabel"],
+            positives=loss["positives"],
+            radii=tuple(loss["radii"]),
+            label_drop=run["labelDrop"],
+            draft_shift=stage["draftShift"],
+            learning_rate=optimizer["learningRate"],
+            betas=(optimizer["beta1"], optimizer["beta2"]),
+            adam_epsilon=optimizer["adamEpsilon"],
+            weight_decay=optimizer["weightDecay"],
+            clip=optimizer["clip"] or math.inf,
+            ema=optimizer["ema"],
+            alpha=stage["alpha0"],
         )
