@@ -7,6 +7,9 @@ import DriftGPU
 /// a GPU.
 public enum BenchmarkSize: String, CaseIterable, Sendable {
     case digits, small, medium, base, large, dit
+    /// The model of digits-mar with the diffusion head and with the energy head.
+    case mar
+    case marEnergy = "mar-energy"
 
     /// The model and the batch of a step.
     public var configuration: Configuration {
@@ -26,6 +29,12 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (1, 2, 32)
         case .dit:
             size = .digitsDrift
+        case .mar, .marEnergy:
+            size = .digitsMAR
+            if self == .mar {
+                size.adopt(.mar)
+                size.head.diffusion?.noises = 4
+            }
         case .base, .large:
             (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
             let depth = self == .base ? 12 : 16

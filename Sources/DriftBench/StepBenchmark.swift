@@ -32,6 +32,7 @@ extension StepBenchmark {
             let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
             try state.initialize(seed: 1)
             let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
+            try trainer.prepareAllParts()
             for _ in 0..<3 { try trainer.advance() }
             try device.finish()
             return (trainer, device)

@@ -126,6 +126,12 @@ public final class Trainer {
         return made
     }
 
+    /// Makes the graphs of all steps of the present phase, however many tokens they hide: for timing.
+    package func prepareAllParts() throws {
+        guard let masking = state.model.needs.masking else { return }
+        for masked in masking.counts { _ = try part(of: masked) }
+    }
+
     /// What the part of that number takes.
     private func plan(_ number: Int) throws -> StepPlan {
         try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: number)
