@@ -21,8 +21,11 @@ import Testing
     private static func tiny(_ pair: Pair) throws -> Configuration {
         var tiny = TinyRun.pixels.configuration
         tiny.network.dropout = 0
-        return try tiny.merging(
+        tiny = try tiny.merging(
             json: Data(#"{"stage": {"kind": "\#(pair.stage)"}, "head": {"kind": "\#(pair.head)"}}"#.utf8), from: "x")
+        // Each round has kernels of its own to compile.
+        tiny.stage.mar?.rounds = 4
+        return tiny
     }
 
     @Test("lists are the folders'", arguments: [("Stages", "Stage", StageSettings.kinds.count), ("Heads", "Head", HeadSettings.kinds.count)])
