@@ -48,7 +48,7 @@ static inline floatL diffusion_log_probability(floatL clean, floatL offset, floa
   change = is_lowest ? by_high * others_high : (is_highest ? by_low * others_low : change);
   const intL is_floor = probability < DIFFUSION_FLOOR;
   *slope = is_floor ? (floatL)(0.0f) : change;
-  return log_lanes(is_floor ? (floatL)(DIFFUSION_FLOOR) : probability);
+  return log_lanes(fmax(probability, (floatL)(DIFFUSION_FLOOR)));
 }
 
 // output [rows, 2, channels], x [clean, channels] of which row r is r % clean, noise [rows, channels], time [rows], table
