@@ -15,9 +15,14 @@ import Testing
     static let comparisons: [Comparison] = {
         guard let set = try? GoldenSet.current.get() else { return [] }
         return GoldenFamily.all.flatMap { family in
-            family.cases(of: set).map { Comparison(family: family, golden: $0) }
+            family.cases(of: set).filter { isTried($0, in: family) }.map { Comparison(family: family, golden: $0) }
         }
     }()
+
+    /// Token heads and what draws with them take minutes of compiling on other drivers: there one of two sizes stands for both.
+    private static func isTried(_ golden: GoldenCase, in family: GoldenFamily) -> Bool {
+        TestDevice.choice == "cpu" || !["mar", "mar_head", "mar_sample", "energy"].contains(family.name) || golden.id.contains("/odd")
+    }
 
     @Test(arguments: comparisons, TestDevice.teams)
     func agreesWithReference(_ comparison: Comparison, _ shape: TeamShape) throws {
