@@ -4,7 +4,7 @@ import Foundation
 
 /// Noise added to tokens, and the sampler's steps back, the first among them, which divides by nearly nothing.
 enum DiffusionCases: OperationCases {
-    static let families = [OperationFamily("diffusion", noised + steps, untimed: "token heads, which no size of the benchmark has")]
+    static let families = [OperationFamily("diffusion", noised + steps, untimed: "the steps of a drawing; bench sample times them with the rest")]
 
     /// Times from both ends and between.
     static func times(_ count: Int) -> [Float] { (0..<count).map { [0, 999, 1, 500, 998, 37][$0 % 6] } }

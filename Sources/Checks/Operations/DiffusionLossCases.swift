@@ -5,7 +5,7 @@ import Foundation
 /// The loss of a diffusion by its textbook formulas: a KL divergence of Gaussians at most times, at time 0 the probability of a bin;
 /// values in the open bins and probabilities below the floor among them.
 enum DiffusionLossCases: OperationCases {
-    static let families = [OperationFamily("diffusion_loss", all, untimed: "token heads, which no size of the benchmark has")]
+    static let families = [OperationFamily("diffusion_loss", all)]
 
     /// Every case.
     static let all: [OperationCase] = [

@@ -3,7 +3,7 @@ import Foundation
 
 /// The energy score of pairs of samples; targets of their own and tiled ones, and points that meet.
 enum EnergyScoreCases: OperationCases {
-    static let families = [OperationFamily("energy_score", all + [meeting], untimed: "token heads, which no size of the benchmark has")]
+    static let families = [OperationFamily("energy_score", all + [meeting])]
 
     /// Every case whose points lie apart.
     static let all: [OperationCase] = [

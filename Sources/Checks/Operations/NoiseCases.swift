@@ -4,7 +4,7 @@ import Foundation
 
 /// Noise that belongs to images: labels that repeat, numbers of images and rounds that wrap, sizes that end within a vector.
 enum NoiseCases: OperationCases {
-    static let families = [OperationFamily("noise", all, untimed: "no model takes it; bench kernels --rows times it")]
+    static let families = [OperationFamily("noise", all, untimed: "the noise of a drawing; bench kernels --rows times it")]
 
     /// Every case.
     static let all: [OperationCase] = [

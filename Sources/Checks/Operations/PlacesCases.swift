@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Stretches of orders, sorted.
 enum PlacesCases: OperationCases {
-    static let families = [OperationFamily("places", all, untimed: "a few thousand integers a step")]
+    static let families = [OperationFamily("places", all)]
 
     /// Every case.
     static let all: [OperationCase] = [

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Rows of a matrix taken and put back by index: some more than once, some never, some out of range.
 enum RowsCases: OperationCases {
-    static let families = [OperationFamily("rows", all, untimed: "no model takes it; bench kernels --rows times it")]
+    static let families = [OperationFamily("rows", all)]
 
     /// Of 6 rows: 4 three times, not in order, and indices that name nothing.
     static let few: [Int32] = [4, 0, -1, 4, 2, 6, .max, 1, 4, .min]

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// A row of a table by a number on the device.
 enum SelectRowCases: OperationCases {
-    static let families = [OperationFamily("select_row", all, untimed: "no model takes it; bench kernels --rows times it")]
+    static let families = [OperationFamily("select_row", all, untimed: "the steps of a drawing; bench kernels --rows times it")]
 
     /// Every case.
     static let all: [OperationCase] = [

@@ -3,7 +3,7 @@ import Foundation
 
 /// Times as cosines and sines: whole ones up to a thousand turns' worth of angle, others, and widths that end within a vector.
 enum SinusoidCases: OperationCases {
-    static let families = [OperationFamily("sinusoid", all, untimed: "token heads, which no size of the benchmark has")]
+    static let families = [OperationFamily("sinusoid", all)]
 
     private static let whole: [Float] = [0, 1, 2, 17, 499, 500, 997, 998, 999, 1000, 4095]
 
