@@ -143,11 +143,8 @@ package struct RoundGraphs {
         return try graph.gatherRows(graph.reshape(given, [batch.images * tokens, width]), rows(graph))
     }
 
-    /// Between the steps. One graph may have more values a token than the next: the start may be wider than a token.
-    private func x(_ graph: Graph, width: Int? = nil) throws -> Tensor {
-        let width = width ?? self.width
-        return try graph.stored([count, width], in: Place.x(count * max(self.width, head.start.width)))
-    }
+    /// The tokens between the steps [n, C].
+    private func x(_ graph: Graph) throws -> Tensor { try graph.stored([count, width], in: Place.x(count * width)) }
 
     private func row(_ graph: Graph) throws -> Tensor? {
         guard let table else { return nil }
@@ -172,9 +169,12 @@ package struct RoundGraphs {
             stage.encode(embedding, known, scope), known, wanted: round.drawn, scope, withEntropy: head.sigma != nil)
         let cfg = try cfg(graph)
         let embedded = try head.embed(
-            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]), 
+            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]),
             entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
         let start = try start(graph)
+        guard head.steps == 1 || head.start.width == width else {
+            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
+        }
         guard head.steps > 1 else {
             let made = try head.step(
                 TokenStep(
@@ -184,14 +184,11 @@ package struct RoundGraphs {
             return embedded.shape
         }
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
-        try graph.place(start, in: Place.x(count * max(width, head.start.width)), at: 0)
+        try graph.place(start, in: Place.x(count * width), at: 0)
         return embedded.shape
     }
 
     private func makeStep(_ graph: Graph, embedded: [Int]) throws {
-        guard head.start.width == width else {
-            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
-        }
         let scope = weights.scope(graph)
         let made = try head.step(
             TokenStep(
@@ -199,7 +196,7 @@ package struct RoundGraphs {
                 noise: stepNoise(graph), cfg: cfg(graph), temperature: settings.temperature),
             scope)
         // What a step writes must not be what it still reads.
-        try graph.place(graph.copy(made), in: Place.x(count * max(width, head.start.width)), at: 0)
+        try graph.place(graph.copy(made), in: Place.x(count * width), at: 0)
         try graph.advance(counter(graph))
     }
 }
