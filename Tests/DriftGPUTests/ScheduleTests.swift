@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -55,6 +56,56 @@ import Testing
         let names = try schedule(graph).steps.map(\.node.operation.name)
         #expect(names.contains("layer_norm_backward_add") && !names.contains("layer_norm_backward"))
         #expect(try schedule(graph, fuse: false).steps.map(\.node.operation.name).contains("layer_norm_backward"))
+    }
+
+    /// Rows modulated and gated by the parts of one tensor, `change` in front of the shift, with its gradients.
+    private func modulated(_ graph: Graph, change: (Tensor) throws -> Tensor = { $0 }) throws -> (inputs: [Tensor], wanted: [Tensor]) {
+        let inputs = [
+            try graph.input("x", [12, 8]), try graph.input("weight", [8]), try graph.input("bias", [8]),
+            try graph.input("condition", [12, 5]), try graph.input("table", [24, 5]),
+        ]
+        let map = RowMap(span: 1)
+        let parts = try graph.split(graph.reshape(graph.linear(inputs[3], weight: inputs[4]), [12, 3, 8]), axis: 1)
+        let h = try graph.layerNorm(
+            inputs[0], weight: inputs[1], bias: inputs[2], epsilon: 1e-6,
+            modulation: Modulation(shift: change(parts[0]), scale: parts[1], map: map))
+        let y = try graph.residual(inputs[0], h, gate: parts[2], map: map)
+        let gradients = try graph.gradients(of: graph.sum(graph.silu(y)), withRespectTo: inputs).compactMap { $0 }
+        return (inputs, [y] + gradients)
+    }
+
+    /// Parts of a modulation are read, and their gradients written, where the whole lies: no copy, and no other bits. Where one of
+    /// them goes through something else, it is a copy.
+    @Test(arguments: TestDevice.shapes) func partsAreNotCopied(_ shape: TeamShape) throws {
+        func names(_ graph: Graph) throws -> Set<String> { Set(try schedule(graph).steps.map(\.node.operation.name)) }
+        let inPlace = Graph()
+        try modulated(inPlace).wanted.forEach(inPlace.output)
+        #expect(try names(inPlace).isDisjoint(with: ["split", "concat"]))
+        let scaled = Graph()
+        try modulated(scaled) { try scaled.scale($0, by: 2) }.wanted.forEach(scaled.output)
+        #expect(try names(scaled).contains("split"))
+
+        let results = try [true, false].map { reuse in
+            try TestDevice.with(shape) { device in
+                let graph = Graph()
+                // Without reuse the parts are outputs, which stay tensors of their own.
+                let (inputs, wanted) = try modulated(graph) {
+                    if !reuse { graph.output($0) }
+                    return $0
+                }
+                wanted.forEach(graph.output)
+                var options = Schedule.Options()
+                options.guardBytes = reuse ? 0 : 256
+                let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm, options: options)
+                #expect(schedule.steps.contains { $0.node.operation is Split } == !reuse)
+                let executor = try Executor(schedule, memory: DeviceMemory(device, guardBytes: reuse ? 0 : 256))
+                for input in inputs { try executor.write((0..<input.count).map { sin(Float($0) * 0.7) }, to: input) }
+                try executor.run()
+                #expect(try executor.damage() == [])
+                return try wanted.map { try executor.read($0) as [Float] }
+            }
+        }
+        #expect(results[0].map { $0.map(\.bitPattern) } == results[1].map { $0.map(\.bitPattern) })
     }
 
     /// A perceptron with its gradients; the wanted tensors last.

@@ -149,7 +149,8 @@ public final class Executor {
         case .int, .float, .local: throw GraphError("\(step.node.operation.name): a scalar where a tensor is wanted")
         }
         let location = try locate(tensor)
-        return (location.buffer.handle, location.byteOffset / tensor.type.element.byteCount + extra)
+        let inWhole = schedule.plan.partOffsets[tensor.id] ?? 0
+        return (location.buffer.handle, location.byteOffset / tensor.type.element.byteCount + inWhole + extra)
     }
 
     private func locate(_ tensor: Tensor) throws -> (buffer: Buffer, byteOffset: Int) {

@@ -31,6 +31,13 @@ public protocol Operation: Sendable {
     /// Inputs that the commands write to (stored tensors: moments, ring buffers). Such a node is never removed.
     var mutatedInputs: [Int] { get }
 
+    /// Inputs whose rows (of the last axis) the commands read at whatever stride the context says: such an input can be a part of
+    /// a larger tensor, read where it lies.
+    var stridedInputs: [Int] { get }
+
+    /// Outputs whose rows the commands write at whatever stride the context says.
+    var stridedOutputs: [Int] { get }
+
     /// True when output 0 is input 0 in the same memory and nothing is launched.
     var isView: Bool { get }
 
@@ -49,6 +56,8 @@ extension Operation {
     public func scratch(_ context: LaunchContext) -> [TensorType] { [] }
     public var inPlace: [(input: Int, output: Int)] { [] }
     public var mutatedInputs: [Int] { [] }
+    public var stridedInputs: [Int] { [] }
+    public var stridedOutputs: [Int] { [] }
     public var isView: Bool { false }
     public func fused(
         with consumer: any Operation, at index: Int, inputs: [TensorType], consumerInputs: [TensorType],
@@ -100,12 +109,26 @@ public struct DeviceTraits: Sendable, Hashable {
 public struct LaunchContext: Sendable {
     public let inputs: [TensorType]
     public let outputs: [TensorType]
+    /// Elements from one row of an input, or of an output, to the next: the columns, except of those that may be strided.
+    let inputStrides: [Int]
+    let outputStrides: [Int]
     public let traits: DeviceTraits
     public let gemm: any GEMMProvider
 
     public init(inputs: [TensorType], outputs: [TensorType], traits: DeviceTraits, gemm: any GEMMProvider) {
+        self.init(
+            inputs: inputs, outputs: outputs, inputStrides: inputs.map(\.columns), outputStrides: outputs.map(\.columns),
+            traits: traits, gemm: gemm)
+    }
+
+    init(
+        inputs: [TensorType], outputs: [TensorType], inputStrides: [Int], outputStrides: [Int], traits: DeviceTraits,
+        gemm: any GEMMProvider
+    ) {
         self.inputs = inputs
         self.outputs = outputs
+        self.inputStrides = inputStrides
+        self.outputStrides = outputStrides
         self.traits = traits
         self.gemm = gemm
     }

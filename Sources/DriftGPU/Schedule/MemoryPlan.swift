@@ -3,12 +3,14 @@
 /// Lifetimes come from the order of the steps; blocks whose lifetimes do not meet share memory. Blocks are placed from the
 /// largest down, each at the lowest offset that is free during its life.
 public struct MemoryPlan: Sendable {
-    /// Byte offset of a tensor, by id. Views have their source's offset.
+    /// Byte offset of a tensor, by id. Views and parts have the offset of what they lie in.
     public private(set) var offsets: [Int: Int] = [:]
     /// Byte offsets of each step's scratch tensors.
     public private(set) var scratchOffsets: [[Int]] = []
-    /// Value in whose memory a view lies, by the view's id.
+    /// Value in whose memory a view or a part lies, by its own id.
     public private(set) var viewSources: [Int: Int] = [:]
+    /// Elements of that value before the first of a part, by the part's id.
+    public private(set) var partOffsets: [Int: Int] = [:]
     public private(set) var arenaBytes = 0
     /// What the arena would take with a block for every tensor.
     public private(set) var bytesWithoutReuse = 0
@@ -22,10 +24,14 @@ public struct MemoryPlan: Sendable {
         var offset = 0
     }
 
-    init(steps: [Schedule.Step], stored: Set<Int>, kept: Set<Int>, reuse: Bool, guardBytes: Int) {
+    init(steps: [Schedule.Step], parts: TensorParts, stored: Set<Int>, kept: Set<Int>, reuse: Bool, guardBytes: Int) {
         for step in steps where step.node.operation.isView {
             let source = step.node.inputs[0].id
             viewSources[step.node.outputs[0].id] = viewSources[source] ?? source
+        }
+        for (id, part) in parts.parts {
+            viewSources[id] = viewSources[part.whole] ?? part.whole
+            partOffsets[id] = part.offset
         }
         func root(_ id: Int) -> Int { viewSources[id] ?? id }
 
@@ -43,13 +49,22 @@ public struct MemoryPlan: Sendable {
             let node = step.node
             var taken: Set<Int> = []
             if !node.operation.isView {
-                for (position, output) in node.outputs.enumerated() where !stored.contains(output.id) {
+                for (position, output) in node.outputs.enumerated() where !stored.contains(root(output.id)) {
+                    if let part = parts.parts[output.id] {
+                        // The first part that is written begins the life of the whole.
+                        if blockOf[part.whole] == nil {
+                            bytesWithoutReuse += Self.aligned(part.wholeBytes)
+                            blockOf[part.whole] = blocks.count
+                            blocks.append(Block(bytes: part.wholeBytes, first: time, last: lastUse[part.whole] ?? time))
+                        }
+                        continue
+                    }
                     bytesWithoutReuse += Self.aligned(output.type.byteCount)
                     let donor = node.operation.inPlace.lazy.filter { $0.output == position }.map { node.inputs[$0.input] }
                         .first { input in
                             let source = root(input.id)
                             return reuse && lastUse[source] == time && blockOf[source] != nil
-                                && !taken.contains(source) && !keptRoots.contains(source)
+                                && parts.parts[input.id] == nil && !taken.contains(source) && !keptRoots.contains(source)
                                 && input.type.byteCount == output.type.byteCount
                                 && node.inputs.filter { root($0.id) == source }.count == 1
                         }

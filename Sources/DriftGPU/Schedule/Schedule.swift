@@ -9,10 +9,11 @@ public struct Schedule: Sendable {
         /// The matrix product, of a node that is one.
         public let product: GEMM?
 
-        init(_ node: Node, traits: DeviceTraits, gemm: any GEMMProvider) {
+        init(_ node: Node, _ parts: TensorParts, traits: DeviceTraits, gemm: any GEMMProvider) {
             self.node = node
             let context = LaunchContext(
-                inputs: node.inputs.map(\.type), outputs: node.outputs.map(\.type), traits: traits, gemm: gemm)
+                inputs: node.inputs.map(\.type), outputs: node.outputs.map(\.type), inputStrides: parts.strides(node.inputs),
+                outputStrides: parts.strides(node.outputs), traits: traits, gemm: gemm)
             let isView = node.operation.isView
             commands = isView ? [] : node.operation.commands(context)
             scratch = isView ? [] : node.operation.scratch(context)
@@ -60,13 +61,18 @@ public struct Schedule: Sendable {
         let kept = Set(graph.outputs.map(\.id))
         var nodes: [Node?] = Self.needed(graph, kept: kept)
         nodeCount = nodes.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
-        if options.fuse { Self.fuse(&nodes, pinned: kept.union(graph.places.keys)) }
-        steps = nodes.compactMap { $0 }.map { Step($0, traits: traits, gemm: gemm) }
+        var parts = TensorParts()
+        if options.fuse {
+            let pinned = kept.union(graph.places.keys)
+            Self.fuse(&nodes, pinned: pinned)
+            parts = TensorParts(&nodes, pinned: pinned)
+        }
+        steps = nodes.compactMap { $0 }.map { Step($0, parts, traits: traits, gemm: gemm) }
         for step in steps {
             for command in step.commands { try LaunchLimits.check(command, of: step.node, traits: traits) }
         }
         plan = MemoryPlan(
-            steps: steps, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse && options.guardBytes == 0,
+            steps: steps, parts: parts, stored: Set(graph.places.keys), kept: kept, reuse: options.reuse && options.guardBytes == 0,
             guardBytes: options.guardBytes)
         self.traits = traits
         places = graph.places

@@ -103,11 +103,11 @@ struct ColumnSum: Operation {
 }
 
 extension LaunchContext {
-    /// Sums of `chunk` consecutive rows each: [rows, columns] -> [ceil(rows / chunk), columns].
-    func columnSum(_ x: Argument, _ y: Argument, rows: Int, columns: Int, chunk: Int) -> Command {
+    /// Sums of `chunk` consecutive rows each: [rows, columns] -> [ceil(rows / chunk), columns], those at `stride` if one is given.
+    func columnSum(_ x: Argument, _ y: Argument, rows: Int, columns: Int, chunk: Int, stride: Int? = nil) -> Command {
         rowLaunch(
             "column_sum", family: "reduce", rows: (rows + chunk - 1) / chunk * columnTiles(columns), indices: rows,
-            arguments: [x, y, .int(rows), .int(columns), .int(chunk), .int(columns)],
+            arguments: [x, y, .int(rows), .int(columns), .int(chunk), .int(stride ?? columns)],
             traffic: Traffic(bytes: 4 * rows * columns, flops: rows * columns))
     }
 

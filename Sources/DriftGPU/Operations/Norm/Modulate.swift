@@ -17,6 +17,7 @@ struct Modulate: Operation {
 
     var name: String { "modulate" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0)] }
+    var stridedInputs: [Int] { [1, 2] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         try map.check(name, inputs[0], inputs[1])
         try map.check(name, inputs[0], inputs[2])
@@ -32,7 +33,7 @@ struct Modulate: Operation {
             context.shareLaunch(
                 "modulate_forward", family: "modulate", rows: x.rows, columns: x.columns,
                 arguments: [.input(0), .input(1), .input(2), .output(0), .int(x.rows), .int(x.columns)] + map.arguments
-                    + [.int(x.columns), .int(x.columns)],
+                    + [.int(context.inputStrides[1]), .int(context.inputStrides[2])],
                 traffic: Traffic(bytes: 8 * x.count + 8 * context.inputs[1].count, flops: 2 * x.count))
         ]
     }
@@ -44,6 +45,8 @@ struct ModulateGradient: Operation {
 
     var name: String { "modulate_backward" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0), (1, 0)] }
+    var stridedInputs: [Int] { [2] }
+    var stridedOutputs: [Int] { [1, 2] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [inputs[0], inputs[2], inputs[2]] }
     private func chunks(_ context: LaunchContext) -> RowChunks {
         context.tileChunks(map, rows: context.inputs[0].rows, columns: context.inputs[0].columns)
@@ -55,17 +58,20 @@ struct ModulateGradient: Operation {
     func commands(_ context: LaunchContext) -> [Command] {
         let x = context.inputs[0]
         let chunks = chunks(context)
-        let sums: [Argument] = chunks.perGroup == 1 ? [.output(1), .output(2)] : [.scratch(0), .scratch(1)]
+        let isWhole = chunks.perGroup == 1
+        let sums: [Argument] = isWhole ? [.output(1), .output(2)] : [.scratch(0), .scratch(1)]
+        let strides = isWhole ? context.outputStrides.dropFirst() : [x.columns, x.columns]
         let first = context.rowLaunch(
             "modulate_backward", family: "modulate", rows: chunks.count * context.columnTiles(x.columns),
             indices: x.rows, arguments: [.input(0), .input(1), .input(2), .output(0)] + sums + [.int(x.rows), .int(x.columns)]
-                + map.arguments + [.int(chunks.chunk)] + Array(repeating: .int(x.columns), count: 3),
+                + map.arguments + [.int(chunks.chunk), .int(context.inputStrides[2])] + strides.map { .int($0) },
             traffic: Traffic(bytes: 12 * x.count + 12 * context.inputs[2].count, flops: 4 * x.count))
-        guard chunks.perGroup > 1 else { return [first] }
+        if isWhole { return [first] }
         return [first]
             + [0, 1].map { index in
                 context.columnSum(
-                    .scratch(index), .output(1 + index), rows: chunks.count, columns: x.columns, chunk: chunks.perGroup)
+                    .scratch(index), .output(1 + index), rows: chunks.count, columns: x.columns, chunk: chunks.perGroup,
+                    stride: context.outputStrides[1 + index])
             }
     }
 }

@@ -13,6 +13,7 @@ struct Residual: Operation {
 
     var name: String { "residual" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0), (1, 0)] }
+    var stridedInputs: [Int] { map == nil ? [] : [2] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         guard inputs[0] == inputs[1] else { throw GraphError("residual: \(inputs[0]) and \(inputs[1])") }
         try map?.check(name, inputs[0], inputs[2])
@@ -42,7 +43,8 @@ struct Residual: Operation {
                 columns: x.columns,
                 arguments: [.input(0), .input(1), gate] + clock + [.output(0)]
                     + [.int(x.rows), .int(x.columns), .int(map == nil ? 0 : 1)]
-                    + (map ?? RowMap(span: max(x.rows, 1))).arguments + [.int(x.columns)] + (dropout?.arguments ?? []),
+                    + (map ?? RowMap(span: max(x.rows, 1))).arguments
+                    + [.int(map == nil ? x.columns : context.inputStrides[2])] + (dropout?.arguments ?? []),
                 traffic: Traffic(bytes: 12 * x.count, flops: 2 * x.count))
         ]
     }
@@ -55,6 +57,8 @@ struct ResidualGradient: Operation {
 
     var name: String { "residual_backward" }
     var inPlace: [(input: Int, output: Int)] { map == nil ? [(0, 0)] : [(0, 0), (1, 0)] }
+    var stridedInputs: [Int] { map == nil ? [] : [2] }
+    var stridedOutputs: [Int] { map == nil ? [] : [1] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { map == nil ? [inputs[0]] : [inputs[0], inputs[2]] }
     private func chunks(_ map: RowMap, _ context: LaunchContext) -> RowChunks {
         context.tileChunks(map, rows: context.inputs[0].rows, columns: context.inputs[0].columns)
@@ -77,17 +81,20 @@ struct ResidualGradient: Operation {
         }
         let chunks = chunks(map, context)
         let clock: [Argument] = dropout == nil ? [] : [.input(3)]
+        let isWhole = chunks.perGroup == 1
         let first = context.rowLaunch(
             dropout == nil ? "residual_backward" : "residual_dropout_backward", family: "residual",
             rows: chunks.count * context.columnTiles(x.columns), indices: x.rows,
             arguments: [.input(0), .input(1), .input(2)] + clock
-                + [.output(0), chunks.perGroup == 1 ? .output(1) : .scratch(0), .int(x.rows), .int(x.columns)]
-                + map.arguments + [.int(chunks.chunk), .int(x.columns), .int(x.columns)] + draw,
+                + [.output(0), isWhole ? .output(1) : .scratch(0), .int(x.rows), .int(x.columns)]
+                + map.arguments + [.int(chunks.chunk), .int(context.inputStrides[2])]
+                + [.int(isWhole ? context.outputStrides[1] : x.columns)] + draw,
             traffic: Traffic(bytes: 12 * x.count, flops: 3 * x.count))
-        if chunks.perGroup == 1 { return [first] }
+        if isWhole { return [first] }
         return [
             first,
-            context.columnSum(.scratch(0), .output(1), rows: chunks.count, columns: x.columns, chunk: chunks.perGroup),
+            context.columnSum(.scratch(0), .output(1), rows: chunks.count, columns: x.columns, chunk: chunks.perGroup,
+                stride: context.outputStrides[1]),
         ]
     }
 }
