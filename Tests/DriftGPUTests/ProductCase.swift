@@ -8,7 +8,7 @@ import Testing
 /// One product with its epilogue, carried out by a device's provider and compared with double precision, element by
 /// element, within bounds that follow from the sizes of what is added up.
 struct ProductCase: Sendable, CustomTestStringConvertible {
-    enum Part: String, CaseIterable, Sendable { case bias, intermediate, gelu, geluDerivative, residual, gate }
+    enum Part: String, CaseIterable, Sendable { case bias, intermediate, gelu, geluDerivative, silu, siluDerivative, residual, gate }
 
     var m: Int
     var n: Int
@@ -98,8 +98,9 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
         (gemm.alpha, gemm.accumulate) = (alpha, accumulates)
         if parts.contains(.bias) { gemm.epilogue.bias = .input(4, offset: skew) }
         if parts.contains(.intermediate) { gemm.epilogue.intermediate = .input(1, offset: skew) }
-        gemm.epilogue.gelu = parts.contains(.gelu)
-        if parts.contains(.geluDerivative) { gemm.epilogue.geluDerivativeOf = .input(5, offset: skew) }
+        gemm.epilogue.activation =
+            !parts.isDisjoint(with: [.gelu, .geluDerivative]) ? .gelu : !parts.isDisjoint(with: [.silu, .siluDerivative]) ? .silu : nil
+        if !parts.isDisjoint(with: [.geluDerivative, .siluDerivative]) { gemm.epilogue.derivativeOf = .input(5, offset: skew) }
         if parts.contains(.residual) { gemm.epilogue.residual = .input(6, offset: skew) }
         if parts.contains(.gate) {
             gemm.epilogue.gate = .input(7, offset: skew)
@@ -150,6 +151,17 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
                     }
                     if parts.contains(.geluDerivative) {
                         let slope = Self.geluDerivative(aux[entry, i, j])
+                        error = error * abs(slope) + 7e-7 * abs(value)
+                        value *= slope
+                    }
+                    if parts.contains(.silu) {
+                        // The slope of SiLU is below 1.1; an exponential and a division are a few units in the last place.
+                        error = 1.1 * error + 4e-7 * abs(value)
+                        value = ActivationCases.silu(value)
+                    }
+                    if parts.contains(.siluDerivative) {
+                        let sigmoid = 1 / (1 + exp(-aux[entry, i, j]))
+                        let slope = sigmoid + aux[entry, i, j] * sigmoid * (1 - sigmoid)
                         error = error * abs(slope) + 7e-7 * abs(value)
                         value *= slope
                     }

@@ -32,6 +32,8 @@ import Testing
             ProductCase(m: 40, n: 72, k: 20, alpha: 2, accumulates: true, parts: [.bias, .intermediate, .gelu], skew: 1),
             ProductCase(m: 140, n: 128, k: 20, parts: [.bias, .intermediate, .gate, .residual]),
             ProductCase(m: 24, n: 40, k: 600, parts: [.bias, .geluDerivative, .gate, .residual], skew: 2),
+            ProductCase(m: 40, n: 72, k: 20, parts: [.bias, .intermediate, .silu]),
+            ProductCase(m: 24, n: 40, k: 600, parts: [.siluDerivative, .residual], skew: 1),
         ]
 
     @Test(arguments: products, precisions) func agreesWithReference(_ product: ProductCase, _ precision: Precision) throws {

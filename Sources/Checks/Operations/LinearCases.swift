@@ -32,16 +32,18 @@ enum LinearCases: OperationCases {
             reference: { x in [zip(linear(x[0], x[1], x[2], rows: rows, n: n, k: k), x[3]).map { $0 + $1 }] })
     }
 
-    /// A two-layer perceptron: GELU behind a product, GELU' behind the product of its gradient.
-    static let perceptrons = [(13, 40, 9), (24, 64, 16)].map { rows, n, k in
+    /// A two-layer perceptron: GELU or SiLU behind a product, its derivative behind the product of its gradient.
+    static let perceptrons = [(13, 40, 9, false), (24, 64, 16, false), (13, 40, 9, true), (24, 64, 16, true)].map { rows, n, k, isSiLU in
         OperationCase(
-            name: "perceptron \(rows) x \(n) x \(k)",
+            name: "perceptron \(rows) x \(n) x \(k)\(isSiLU ? ", silu" : "")",
             inputs: [.init(shape: [rows, k]), .init(shape: [n, k]), .init(shape: [n]), .init(shape: [k, n])],
             build: { graph, x in
-                [try graph.linear(graph.gelu(graph.linear(x[0], weight: x[1], bias: x[2])), weight: x[3])]
+                let opened = try graph.linear(x[0], weight: x[1], bias: x[2])
+                return [try graph.linear(isSiLU ? graph.silu(opened) : graph.gelu(opened), weight: x[3])]
             },
             reference: { x in
-                let hidden = linear(x[0], x[1], x[2], rows: rows, n: n, k: k).map(ActivationCases.gelu)
+                let hidden = linear(x[0], x[1], x[2], rows: rows, n: n, k: k)
+                    .map(isSiLU ? ActivationCases.silu : ActivationCases.gelu)
                 return [linear(hidden, x[3], nil, rows: rows, n: k, k: n)]
             })
     }

@@ -1,7 +1,7 @@
 import CCLBlast
 import COpenCL
 
-/// Matrix products by CLBlast. What its GEMM cannot do (bias, GELU, gate, residual) follows as one launch of our own.
+/// Matrix products by CLBlast. What its GEMM cannot do (bias, activation, gate, residual) follows as one launch of our own.
 struct CLBlastGEMM: LibraryGEMM {
     var name: String { "clblast" }
 
@@ -12,7 +12,7 @@ struct CLBlastGEMM: LibraryGEMM {
     /// The epilogue may read a tensor that shares C's memory, so the product must not go to C first. The kept
     /// pre-activation takes it where there is one.
     private static func needsScratch(_ gemm: GEMM) -> Bool {
-        gemm.epilogue.intermediate == nil && (gemm.epilogue.residual != nil || gemm.epilogue.geluDerivativeOf != nil)
+        gemm.epilogue.intermediate == nil && (gemm.epilogue.residual != nil || gemm.epilogue.derivativeOf != nil)
     }
 
     func commands(_ gemm: GEMM, scratch: Argument, traits: DeviceTraits) -> [Command] {

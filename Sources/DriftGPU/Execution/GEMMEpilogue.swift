@@ -6,15 +6,20 @@ extension GEMM {
     private func epilogueDefines(accumulates: Bool) -> [String: String] {
         let switches = [
             ("ACCUMULATE", accumulates), ("BIAS", epilogue.bias != nil), ("INTERMEDIATE", epilogue.intermediate != nil),
-            ("GELU", epilogue.gelu), ("GELU_DERIVATIVE", epilogue.geluDerivativeOf != nil),
+            ("GELU", isActivation(.gelu, derivative: false)), ("GELU_DERIVATIVE", isActivation(.gelu, derivative: true)),
+            ("SILU", isActivation(.silu, derivative: false)), ("SILU_DERIVATIVE", isActivation(.silu, derivative: true)),
             ("RESIDUAL", epilogue.residual != nil), ("GATE", epilogue.gate != nil),
         ]
         return Dictionary(uniqueKeysWithValues: switches.filter(\.1).map { ($0.0, "1") })
     }
 
+    private func isActivation(_ function: Activation, derivative: Bool) -> Bool {
+        epilogue.activation == function && (epilogue.derivativeOf != nil) == derivative
+    }
+
     /// The arguments that the switches add, in the kernels' order.
     var epilogueArguments: [Argument] {
-        var arguments = [epilogue.bias, epilogue.intermediate, epilogue.geluDerivativeOf, epilogue.residual].compactMap { $0 }
+        var arguments = [epilogue.bias, epilogue.intermediate, epilogue.derivativeOf, epilogue.residual].compactMap { $0 }
         if let gate = epilogue.gate {
             arguments += [gate, .int(epilogue.gateStride), .int(epilogue.gateSpan), .int(epilogue.gateInner)]
         }

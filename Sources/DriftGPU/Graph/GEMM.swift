@@ -14,14 +14,16 @@ public struct GEMMOperand: Sendable, Hashable {
 }
 
 /// What happens to the product before it is written, in this order:
-/// value += bias[n]; pre-activation is stored; value = gelu(value); value *= gelu'(aux[m, n]);
+/// value += bias[n]; pre-activation is stored; value = f(value); value *= f'(aux[m, n]), f GELU or SiLU;
 /// value = residual[m, n] + gate[row(m), n] * value with row(m) = (m / span) * inner + m % inner.
 public struct GEMMEpilogue: Sendable, Hashable {
     public var bias: Argument?
-    public var gelu = false
-    /// Where the value before `gelu`, or before gate and residual, is kept; same layout as C.
+    /// f, of a value or of a derivative.
+    var activation: Activation?
+    /// Where the value before the activation, or before gate and residual, is kept; same layout as C.
     public var intermediate: Argument?
-    public var geluDerivativeOf: Argument?
+    /// The argument of f'; nil: the value goes through f itself, if there is one.
+    public var derivativeOf: Argument?
     public var residual: Argument?
     public var gate: Argument?
     public var gateStride = 0

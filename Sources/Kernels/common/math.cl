@@ -117,4 +117,12 @@ static inline floatL silu_derivative_lanes(floatL x) {
   return x * s * (1.0f - s) + s;
 }
 
+// Both of `count` vectors, in place.
+static inline __attribute__((always_inline)) void silu_vectors(floatL *x, const int count) {
+  EACH_VECTOR x[i] = silu_lanes(x[i]);
+}
+static inline __attribute__((always_inline)) void silu_derivative_vectors(floatL *x, const int count) {
+  EACH_VECTOR x[i] = silu_derivative_lanes(x[i]);
+}
+
 #endif

@@ -15,8 +15,8 @@
 #define GEMM_VECTORS 2
 #endif
 #define GEMM_TILE_N (GEMM_VECTORS * LANES)
-// GELUs side by side, to hide their latency where registers are wide enough to pay for what moves.
-#define GEMM_GELUS (LANES > 4 && GEMM_TILE_M * GEMM_VECTORS % 4 == 0 ? 4 : 1)
+// Activations side by side, to hide their latency where registers are wide enough to pay for what moves.
+#define GEMM_ACTIVATIONS (LANES > 4 && GEMM_TILE_M * GEMM_VECTORS % 4 == 0 ? 4 : 1)
 
 #ifdef GEMM_PACKED
 #define GEMM_SPACE __local
@@ -251,8 +251,8 @@ CALLED void gemm_tiles(__global const float *a, __global const float *b, GEMM_SP
         // A full tile is finished from the registers.
         if (tile_row == first_row && (p + 1) * GEMM_TILE_N <= n) {
           const size_t corner = entry_c + (size_t)tile_row * ldc;
-#ifdef EPILOGUE_GELU
-          // GELU's turn comes in a loop over vectors in memory: unrolled, it would be GEMM_TILE_M * GEMM_VECTORS copies.
+#ifdef EPILOGUE_ACTIVATION
+          // An activation's turn comes in a loop over vectors in memory: unrolled, it would be GEMM_TILE_M * GEMM_VECTORS copies.
           floatL begun[GEMM_TILE_M * GEMM_VECTORS];
 #endif
 #pragma unroll
@@ -261,26 +261,26 @@ CALLED void gemm_tiles(__global const float *a, __global const float *b, GEMM_SP
 #pragma unroll
             for (int v = 0; v < GEMM_VECTORS; ++v) {
               const int j = p * GEMM_TILE_N + v * LANES;
-#ifdef EPILOGUE_GELU
+#ifdef EPILOGUE_ACTIVATION
               EPILOGUE_BEGIN(begun[r * GEMM_VECTORS + v], sum[r][v], at, j, j + LANES);
 #else
               EPILOGUE_STORE(sum[r][v], EPILOGUE_ROW(r), at, j, j + LANES);
 #endif
             }
           }
-#ifdef EPILOGUE_GELU
-          for (int first_vector = 0; first_vector < GEMM_TILE_M * GEMM_VECTORS; first_vector += GEMM_GELUS) {
-            floatL x[GEMM_GELUS];
+#ifdef EPILOGUE_ACTIVATION
+          for (int first_vector = 0; first_vector < GEMM_TILE_M * GEMM_VECTORS; first_vector += GEMM_ACTIVATIONS) {
+            floatL x[GEMM_ACTIVATIONS];
 #pragma unroll
-            for (int i = 0; i < GEMM_GELUS; ++i) {
+            for (int i = 0; i < GEMM_ACTIVATIONS; ++i) {
               const int r = (first_vector + i) / GEMM_VECTORS, v = (first_vector + i) % GEMM_VECTORS;
-              x[i] = EPILOGUE_GELU_INPUT(begun[first_vector + i], corner + (size_t)r * ldc, p * GEMM_TILE_N + v * LANES);
+              x[i] = EPILOGUE_ACTIVATION_INPUT(begun[first_vector + i], corner + (size_t)r * ldc, p * GEMM_TILE_N + v * LANES);
             }
-            EPILOGUE_GELU(x, GEMM_GELUS);
+            EPILOGUE_ACTIVATION(x, GEMM_ACTIVATIONS);
 #pragma unroll
-            for (int i = 0; i < GEMM_GELUS; ++i) {
+            for (int i = 0; i < GEMM_ACTIVATIONS; ++i) {
               const int r = (first_vector + i) / GEMM_VECTORS, j = p * GEMM_TILE_N + (first_vector + i) % GEMM_VECTORS * LANES;
-              EPILOGUE_FINISH(EPILOGUE_GELU_OUTPUT(begun[first_vector + i], x[i]), EPILOGUE_ROW(r), corner + (size_t)r * ldc, j,
+              EPILOGUE_FINISH(EPILOGUE_ACTIVATION_OUTPUT(begun[first_vector + i], x[i]), EPILOGUE_ROW(r), corner + (size_t)r * ldc, j,
                               j + LANES);
             }
           }

@@ -2,7 +2,7 @@
 // library's GEMM or a product split over K, as a launch of its own.
 //
 //   value = sum (+ C if ACCUMULATE);  value += bias[j] (BIAS);  intermediate[i, j] = value (INTERMEDIATE);
-//   value = gelu(value) (GELU);  value *= gelu'(aux[i, j]) (GELU_DERIVATIVE);
+//   value = f(value) (GELU or SILU);  value *= f'(aux[i, j]) (GELU_DERIVATIVE or SILU_DERIVATIVE);
 //   value *= gate[(i / span) * inner + i % inner, j] (GATE);  value += residual[i, j] (RESIDUAL);  C[i, j] = value
 //
 // intermediate, aux and residual have the layout of C. Each name in capitals is a -D switch; a kernel has the arguments
@@ -47,7 +47,7 @@
 #define AHEAD_INTERMEDIATE(at)
 #endif
 
-#ifdef GELU_DERIVATIVE
+#if defined(GELU_DERIVATIVE) || defined(SILU_DERIVATIVE)
 #define AUX_PARAMETER , IN(float, aux)
 #define AUX_ARGUMENT , aux_buffer, aux_offset
 #define AUX_USE USE_IN(float, aux);
@@ -118,11 +118,11 @@
   do {                                        \
     floatL begun_;                            \
     EPILOGUE_BEGIN(begun_, sum, at, j, n);    \
-    EPILOGUE_APPLY_GELU(begun_, at, j, n)     \
+    EPILOGUE_APPLY(begun_, at, j, n)          \
     EPILOGUE_FINISH(begun_, row, at, j, n);   \
   } while (0)
 
-// The same in parts: what comes before GELU or its derivative, and what comes after.
+// The same in parts: what comes before an activation or its derivative, and what comes after.
 #define EPILOGUE_BEGIN(target, sum, at, j, n) \
   do {                                        \
     floatL value_ = (sum);                    \
@@ -138,19 +138,31 @@
     APPLY_RESIDUAL(at, j, n)                  \
     lanes_store(c + (at), j, n, value_);      \
   } while (0)
-// Between them, x = EPILOGUE_GELU_INPUT for some whole vectors, EPILOGUE_GELU of them all, EPILOGUE_GELU_OUTPUT for each.
+// Between them, x = EPILOGUE_ACTIVATION_INPUT for some whole vectors, EPILOGUE_ACTIVATION of them all, EPILOGUE_ACTIVATION_OUTPUT
+// for each.
 #if defined(GELU)
-#define EPILOGUE_GELU(x, count) gelu_vectors(x, count)
-#define EPILOGUE_GELU_INPUT(begun, at, j) (begun)
-#define EPILOGUE_GELU_OUTPUT(begun, x) (x)
-#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun = gelu_lanes(begun);
+#define EPILOGUE_ACTIVATION(x, count) gelu_vectors(x, count)
+#define EPILOGUE_FUNCTION gelu_lanes
+#elif defined(SILU)
+#define EPILOGUE_ACTIVATION(x, count) silu_vectors(x, count)
+#define EPILOGUE_FUNCTION silu_lanes
 #elif defined(GELU_DERIVATIVE)
-#define EPILOGUE_GELU(x, count) gelu_derivative_vectors(x, count)
-#define EPILOGUE_GELU_INPUT(begun, at, j) LOAD_PACKED(aux + (at) + (j))
-#define EPILOGUE_GELU_OUTPUT(begun, x) ((begun) * (x))
-#define EPILOGUE_APPLY_GELU(begun, at, j, n) begun *= gelu_derivative_lanes(lanes_load(aux + (at), j, n));
+#define EPILOGUE_ACTIVATION(x, count) gelu_derivative_vectors(x, count)
+#define EPILOGUE_DERIVATIVE gelu_derivative_lanes
+#elif defined(SILU_DERIVATIVE)
+#define EPILOGUE_ACTIVATION(x, count) silu_derivative_vectors(x, count)
+#define EPILOGUE_DERIVATIVE silu_derivative_lanes
+#endif
+#if defined(EPILOGUE_FUNCTION)
+#define EPILOGUE_ACTIVATION_INPUT(begun, at, j) (begun)
+#define EPILOGUE_ACTIVATION_OUTPUT(begun, x) (x)
+#define EPILOGUE_APPLY(begun, at, j, n) begun = EPILOGUE_FUNCTION(begun);
+#elif defined(EPILOGUE_DERIVATIVE)
+#define EPILOGUE_ACTIVATION_INPUT(begun, at, j) LOAD_PACKED(aux + (at) + (j))
+#define EPILOGUE_ACTIVATION_OUTPUT(begun, x) ((begun) * (x))
+#define EPILOGUE_APPLY(begun, at, j, n) begun *= EPILOGUE_DERIVATIVE(lanes_load(aux + (at), j, n));
 #else
-#define EPILOGUE_APPLY_GELU(begun, at, j, n)
+#define EPILOGUE_APPLY(begun, at, j, n)
 #endif
 
 #ifndef GEMM_VECTORS

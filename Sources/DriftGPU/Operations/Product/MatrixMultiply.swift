@@ -1,14 +1,13 @@
 /// C = alpha * op(A) op(B), with everything that a product can take along before it is written.
 ///
-/// Inputs: a, b, then those of bias, the argument of GELU', residual and gate that are there. B is one matrix, and A's
+/// Inputs: a, b, then those of bias, the argument of the activation's derivative, residual and gate that are there. B is one matrix, and A's
 /// leading dimensions are its rows; or both have a leading batch dimension, and the products are done one for each entry.
-/// Outputs: C and, if `keepsIntermediate`, the value before GELU or before gate and residual; or, if `sumsRows`, those sums.
+/// Outputs: C and, if `keepsIntermediate`, the value before the activation or before gate and residual; or, if `sumsRows`, those sums.
 struct MatrixMultiply: Operation {
-    /// Rows of a gate for the rows of C: gate row (m / span) * inner + m % inner, `stride` elements apart.
+    /// Rows of a gate for the rows of C: gate row (m / span) * inner + m % inner.
     struct Gate: Sendable {
         var span: Int
         var inner: Int
-        var stride: Int
     }
 
     var label = "matrix_multiply"
@@ -16,9 +15,11 @@ struct MatrixMultiply: Operation {
     var transposeB = false
     var alpha: Float = 1
     var hasBias = false
-    var gelu = false
-    /// Multiplies by GELU'(x) for an input x of C's size: the backward of GELU behind that of a linear layer.
-    var multipliesByGELUDerivative = false
+    /// GELU or SiLU.
+    var activation: Activation?
+    /// Multiplies by the activation's derivative at an input of C's size, the backward of an activation behind that of a linear
+    /// layer, instead of applying it.
+    var multipliesByDerivative = false
     var hasResidual = false
     var gate: Gate?
     var keepsIntermediate = false
@@ -26,17 +27,19 @@ struct MatrixMultiply: Operation {
     var sumsRows = false
 
     var name: String {
-        label + (gelu ? "_gelu" : "") + (multipliesByGELUDerivative ? "_gelu_backward" : "")
+        label + (activation.map { "_" + $0.rawValue } ?? "") + (multipliesByDerivative ? "_backward" : "")
             + (hasResidual ? gate == nil ? "_add" : "_residual" : "")
     }
 
-    private var isPlain: Bool { !gelu && !multipliesByGELUDerivative && !hasResidual && gate == nil && !sumsRows }
+    private var isPlain: Bool { activation == nil && !hasResidual && gate == nil && !sumsRows }
     private var auxIndex: Int { hasBias ? 3 : 2 }
-    private var residualIndex: Int { auxIndex + (multipliesByGELUDerivative ? 1 : 0) }
+    private var residualIndex: Int { auxIndex + (multipliesByDerivative ? 1 : 0) }
 
     var inPlace: [(input: Int, output: Int)] {
-        (multipliesByGELUDerivative ? [(auxIndex, 0)] : []) + (hasResidual ? [(residualIndex, 0)] : [])
+        (multipliesByDerivative ? [(auxIndex, 0)] : []) + (hasResidual ? [(residualIndex, 0)] : [])
     }
+
+    var stridedInputs: [Int] { gate == nil ? [] : [residualIndex + 1] }
 
     /// Extents of the product and the stored row lengths.
     private struct Extents {
@@ -140,15 +143,15 @@ struct MatrixMultiply: Operation {
         gemm.transposeB = transposeB
         gemm.alpha = alpha
         if hasBias { gemm.epilogue.bias = .input(2) }
-        gemm.epilogue.gelu = gelu
+        gemm.epilogue.activation = activation
         if keepsIntermediate { gemm.epilogue.intermediate = .output(1) }
-        if multipliesByGELUDerivative { gemm.epilogue.geluDerivativeOf = .input(auxIndex) }
+        if multipliesByDerivative { gemm.epilogue.derivativeOf = .input(auxIndex) }
         if hasResidual { gemm.epilogue.residual = .input(residualIndex) }
         if let gate {
             gemm.epilogue.gate = .input(residualIndex + 1)
             gemm.epilogue.gateSpan = gate.span
             gemm.epilogue.gateInner = gate.inner
-            gemm.epilogue.gateStride = gate.stride
+            gemm.epilogue.gateStride = context.inputStrides[residualIndex + 1]
         }
         if sumsRows, context.gemm.sumsRows(gemm, traits: context.traits) { gemm.rowSum = .output(1) }
         return gemm
@@ -163,15 +166,16 @@ struct MatrixMultiply: Operation {
         fused.keepsIntermediate = keepsIntermediate
         switch consumer {
         case is Add: fused.hasResidual = true
-        case let activate as Activate where activate.function == .gelu: fused.gelu = true
-        case let backward as ActivateGradient where backward.function == .gelu && index == 1:
-            fused.multipliesByGELUDerivative = true
+        case let activate as Activate where activate.function != .relu: fused.activation = activate.function
+        case let backward as ActivateGradient where backward.function != .relu && index == 1:
+            fused.activation = backward.function
+            fused.multipliesByDerivative = true
         case let residual as Residual where residual.dropout == nil && index == 1:
             fused.hasResidual = true
             if let map = residual.map {
                 // The gate's rows count those of one matrix.
                 guard inputs[1].rank == 2, consumerInputs[1].columns == extents(inputs).n else { return nil }
-                fused.gate = Gate(span: map.span, inner: map.inner, stride: consumerInputs[2].columns)
+                fused.gate = Gate(span: map.span, inner: map.inner)
             }
         default: return nil
         }
