@@ -51,6 +51,7 @@
 #include "pool.cl"
 #include "rows.cl"
 #include "upsample.cl"
+#include "whole.cl"
 #include "cross_entropy.cl"
 #include "diffusion_loss.cl"
 #include "energy_score.cl"

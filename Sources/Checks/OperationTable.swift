@@ -48,6 +48,7 @@ extension OperationFamily {
         SwiGLUCases.self,
         TransposeCases.self,
         UpsampleCases.self,
+        WholeCases.self,
         WideAttentionCases.self,
     ]
 }

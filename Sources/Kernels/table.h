@@ -149,6 +149,9 @@ static const char rows_text[] = {
 static const char upsample_text[] = {
 #embed "layout/upsample.cl"
 };
+static const char whole_text[] = {
+#embed "layout/whole.cl"
+};
 static const char cross_entropy_text[] = {
 #embed "loss/cross_entropy.cl"
 };
@@ -290,6 +293,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"pool.cl", pool_text, sizeof pool_text},
     {"rows.cl", rows_text, sizeof rows_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
+    {"whole.cl", whole_text, sizeof whole_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
     {"diffusion_loss.cl", diffusion_loss_text, sizeof diffusion_loss_text},
     {"energy_score.cl", energy_score_text, sizeof energy_score_text},

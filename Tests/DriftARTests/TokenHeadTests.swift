@@ -170,6 +170,39 @@ import Testing
         #expect(configuration.path(of: "noises") == "head.noises")
     }
 
+    /// More rows than there are times share what is made of a time; so do their gradients.
+    @Test("times embedded once are those of each row, with their gradients", arguments: TestDevice.teams)
+    func timesEmbeddedOnce(_ shape: TeamShape) throws {
+        let rows = DiffusionSchedule.trainingSteps + 37
+        let head = DiffusionHead(.init(tokenWidth: 2, conditionWidth: 3, width: 12, depth: 1))
+        let layout = try ParameterLayout(head.declarations.map { ($0.name, $0.shape) })
+        let embedding = head.declarations.map(\.name).filter { $0.contains("time_embed") }
+        let results = try TestDevice.with(shape) { device in
+            try [true, false].map { isOnce in
+                let memory = DeviceMemory(device)
+                let graph = Graph()
+                let scope = ParameterScope(graph, layout)
+                let (times, seed) = (try graph.input("times", [rows]), try graph.input("seed", [rows, 12]))
+                let net = scope.scope("diffloss.net")
+                let y = try isOnce ? head.embedTrainingTimes(times, net) : head.embedTimes(times, net)
+                let gradients = try graph.gradients(
+                    of: [(y, seed)], withRespectTo: embedding.map { try scope.parameter($0) }).compactMap { $0 }
+                ([y] + gradients).forEach(graph.output)
+                let executor = try memory.executor(graph)
+                try memory.write((0..<layout.storage("parameters").count).map { 0.1 * cos(Float($0)) }, to: layout.storage("parameters"))
+                try executor.write((0..<rows).map { Float($0 * 7 % 1000) }, to: times)
+                try executor.write((0..<seed.count).map { sin(Float($0) * 0.7) }, to: seed)
+                try executor.run()
+                return try ([y] + gradients).map { try executor.read($0) as [Float] }
+            }
+        }
+        #expect(results[0].count == 1 + embedding.count && embedding.count == 4)
+        for (once, each) in zip(results[0], results[1]) {
+            let size = each.reduce(0) { max($0, abs($1)) }
+            #expect(size > 0 && zip(once, each).allSatisfy { abs($0 - $1) < 1e-4 * size })
+        }
+    }
+
     @Test("nothing of the diffusion decays, and the names are the reference's")
     func declarations() throws {
         let diffusion = Kind.diffusion.head(depth: 1).declarations

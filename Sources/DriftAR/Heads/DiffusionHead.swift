@@ -114,10 +114,18 @@ package struct DiffusionHead: TokenHead {
         try TokenMLP.embed(net.graph.sinusoid(times, width: Self.timeWidth), net.scope("time_embed.mlp"))
     }
 
-    /// The network: noisy tokens x [n, C] at `time` [n] with z [m, D], whose rows repeat, whole tile after tile -> noise and the number
-    /// of the variance [n, 2 C]. `net` is the scope of its parameters.
+    /// The same for times of training: of more rows than there are times, each time is embedded once.
+    func embedTrainingTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
+        let (graph, steps) = (net.graph, DiffusionSchedule.trainingSteps)
+        guard times.count > steps else { return try embedTimes(times, net) }
+        let all = try graph.constant("training_times", (0..<steps).map(Float.init), [steps])
+        return try graph.gatherRows(embedTimes(all, net), graph.whole(times))
+    }
+
+    /// The network: noisy tokens x [n, C] at `time` [n], whole numbers below `trainingSteps`, with z [m, D], whose rows repeat, whole
+    /// tile after tile -> noise and the number of the variance [n, 2 C]. `net` is the scope of its parameters.
     package func network(_ x: Tensor, time: Tensor, z: Tensor, _ net: ParameterScope) throws -> Tensor {
-        let condition = try net.graph.addPeriodic(embedTimes(time, net), net.linear(z, "cond_embed"))
+        let condition = try net.graph.addPeriodic(embedTrainingTimes(time, net), net.linear(z, "cond_embed"))
         return try mlp(net.linear(x, "input_proj"), condition: condition, net)
     }
 
