@@ -50,6 +50,7 @@
 #include "places.cl"
 #include "pool.cl"
 #include "rows.cl"
+#include "sort_orders.cl"
 #include "upsample.cl"
 #include "whole.cl"
 #include "cross_entropy.cl"

@@ -43,6 +43,7 @@ extension OperationFamily {
         SliceCases.self,
         SmoothL1Cases.self,
         SoftmaxEntropyCases.self,
+        SortOrdersCases.self,
         SpeculationCases.self,
         SplitCases.self,
         SwiGLUCases.self,

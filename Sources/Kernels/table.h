@@ -146,6 +146,9 @@ static const char pool_text[] = {
 static const char rows_text[] = {
 #embed "layout/rows.cl"
 };
+static const char sort_orders_text[] = {
+#embed "layout/sort_orders.cl"
+};
 static const char upsample_text[] = {
 #embed "layout/upsample.cl"
 };
@@ -292,6 +295,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"places.cl", places_text, sizeof places_text},
     {"pool.cl", pool_text, sizeof pool_text},
     {"rows.cl", rows_text, sizeof rows_text},
+    {"sort_orders.cl", sort_orders_text, sizeof sort_orders_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
     {"whole.cl", whole_text, sizeof whole_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},

@@ -3,11 +3,14 @@ import DriftAR
 import DriftFormats
 
 extension RoundSettings.Guidance: ExpressibleByArgument, SettingValue {}
+extension RoundSettings.Order: ExpressibleByArgument, SettingValue {}
 
 /// How a model that draws in rounds does so, in place of what its settings say.
 struct DrawingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Rounds of an image that is drawn in rounds; 0: one a token. Default: as the model's settings say.", valueName: "n"))
     var rounds: Int?
+    @Option(help: "Tokens that a round draws: the next of a random order, or those of least entropy. Default: as the model's settings say.")
+    var order: RoundSettings.Order?
     @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion head. Default: as the model's settings say.", valueName: "n"))
     var headSteps: Int?
     @Option(help: ArgumentHelp("Factor of what is random in a token beside the noise it starts from. Default: as the model's settings say.", valueName: "x"))
@@ -18,7 +21,8 @@ struct DrawingOptions: ParsableArguments {
     /// Lays what was given over the settings of a model. Throws where the model has no such setting.
     func apply(to configuration: inout Configuration) throws {
         let given: [(flag: String, group: String, name: String, text: String?)] = [
-            ("rounds", "stage", "rounds", rounds.settingText), ("head-steps", "head", "steps", headSteps.settingText),
+            ("rounds", "stage", "rounds", rounds.settingText), ("order", "stage", "order", order.settingText),
+            ("head-steps", "head", "steps", headSteps.settingText),
             ("temperature", "stage", "temperature", temperature.settingText),
             ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),
         ]

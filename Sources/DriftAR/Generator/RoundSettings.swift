@@ -9,14 +9,23 @@ public struct RoundSettings: Sendable, Hashable {
         case constant
     }
 
+    /// Which of the hidden tokens a round draws.
+    public enum Order: String, Codable, Sendable, CaseIterable {
+        /// Those that come next in a random order of the image.
+        case random
+        /// Those whose attention has the least entropy.
+        case entropy
+    }
+
     /// T.
     package var rounds: Int
     package var guidance = Guidance.linear
     /// Factor of what is random in a token beside the noise it starts from.
     package var temperature: Float = 1
+    package var order = Order.random
 
-    package init(rounds: Int, guidance: Guidance = .linear, temperature: Float = 1) {
-        (self.rounds, self.guidance, self.temperature) = (rounds, guidance, temperature)
+    package init(rounds: Int, guidance: Guidance = .linear, temperature: Float = 1, order: Order = .random) {
+        (self.rounds, self.guidance, self.temperature, self.order) = (rounds, guidance, temperature, order)
     }
 
     /// A round of an image of R tokens.
@@ -25,6 +34,9 @@ public struct RoundSettings: Sendable, Hashable {
         package let known: Range<Int>
         /// Where those stand that the round draws: before them.
         package let drawn: Range<Int>
+
+        /// Whether some tokens are still hidden after the round, so that it matters which it draws.
+        package var leaves: Bool { drawn.lowerBound > 0 }
     }
 
     /// The rounds of an image of so many tokens; each draws one token or more. After round k of T, floor(R cos(pi/2 (k+1)/T)) are

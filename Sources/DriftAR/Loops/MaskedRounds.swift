@@ -7,10 +7,10 @@ import DriftGPU
 package final class MaskedRounds: GenerationLoop {
     package var encoder: LabelEncoder? { nil }
     package var speculation: SpeculativeLoop? { nil }
-    private let stage: MARStage
-    private let head: any TokenHead
-    private let settings: RoundSettings
-    private let context: SamplingContext
+    let stage: MARStage
+    let head: any TokenHead
+    let settings: RoundSettings
+    let context: SamplingContext
     private var programs: [RoundGraphs.Batch: Program] = [:]
     private var table: Executor?
     private var isTableFilled = false
@@ -55,8 +55,7 @@ package final class MaskedRounds: GenerationLoop {
         let program = try clock.measure(.prepare) { try self.program(batch, rounds: rounds ?? settings.rounds) }
         let size = batch.images * stage.shape.tokens
         return try clock.measure(.decode) { () -> [Float] in
-            if !isTableFilled { try table?.run() }
-            isTableFilled = true
+            try fillTable()
             try write(labels, images, cfg, batch, seed: seed, given: given)
             try program.run()
             try memory.device.finish()
@@ -69,22 +68,25 @@ package final class MaskedRounds: GenerationLoop {
 
     package func finish() {}
 
-    /// Writes what a batch takes of the host.
-    private func write(
-        _ labels: [Int], _ images: Range<Int>, _ cfg: Float, _ batch: RoundGraphs.Batch, seed: UInt64, given: Given?
+    /// Writes what a batch takes of the host. `orders` [b, R]: in place of the seed's; `known` [b, R, C]: what the tokens are before
+    /// the first round, of which it sees those that its order says are known.
+    func write(
+        _ labels: [Int], _ images: Range<Int>, _ cfg: Float, _ batch: RoundGraphs.Batch, seed: UInt64, given: Given? = nil,
+        orders: [Int32]? = nil, known: [Float]? = nil
     ) throws {
         typealias Place = RoundGraphs.Place
         let (memory, tokens) = (context.memory, stage.shape.tokens)
         let halves = batch.conditions / batch.images
         func twice<T>(_ values: [T]) -> [T] { halves == 1 ? values : values + values }
-        let orders = given?.orders ?? labels.flatMap { label in images.flatMap { Self.order(label, image: $0, tokens: tokens, seed: seed) } }
+        let orders = given?.orders ?? orders ?? labels.flatMap { label in images.flatMap { Self.order(label, image: $0, tokens: tokens, seed: seed) } }
         try memory.write(twice(orders), to: Place.order(orders.count * halves))
         let spread = labels.flatMap { Array(repeating: Int32($0), count: images.count) }
         try memory.write(twice(spread), to: Place.labels(spread.count * halves))
         let keeps = (0..<batch.conditions).map { $0 < batch.images ? Float(1) : 0 }
         try memory.write(keeps, to: Place.keeps(keeps.count))
         try memory.write(settings.strengths(cfg, tokens: tokens).flatMap { [$0, 0, 0, 0] }, to: Place.strengths(settings.rounds))
-        try memory.write([Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth), to: Place.tokens(batch.images * tokens * stage.shape.tokenWidth))
+        let start = known ?? [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
+        try memory.write(start, to: Place.tokens(start.count))
         try memory.write([UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)], to: Place.key)
         try memory.write(labels.map(Int32.init), to: Place.distinct(labels.count))
         try memory.write([UInt32(images.lowerBound)], to: Place.first)
@@ -106,15 +108,27 @@ package final class MaskedRounds: GenerationLoop {
 
     private func program(_ batch: RoundGraphs.Batch, rounds: Int) throws -> Program {
         if rounds == settings.rounds, let known = programs[batch] { return known }
+        let program = try program(RoundGraphs.all(stage, head, context.weights, batch, settings).prefix(rounds))
+        if rounds == settings.rounds { programs[batch] = program }
+        return program
+    }
+
+    /// Rounds one after the other.
+    func program(_ rounds: some Sequence<RoundGraphs>) throws -> Program {
         if table == nil, let made = try RoundGraphs.table(head, context.weights) { table = try context.memory.executor(made.graph) }
         let program = Program()
-        for graphs in try RoundGraphs.all(stage, head, context.weights, batch, settings).prefix(rounds) {
+        for graphs in rounds {
             try program.append(context.memory.executor(graphs.begin))
             if let step = graphs.step { try program.append(context.memory.executor(step), times: head.steps) }
             if let end = graphs.end { try program.append(context.memory.executor(end)) }
         }
-        if rounds == settings.rounds { programs[batch] = program }
         return program
+    }
+
+    /// Computes the head's table, once for the weights; a program has been made before.
+    func fillTable() throws {
+        if !isTableFilled { try table?.run() }
+        isTableFilled = true
     }
 
     /// The graphs of drawings without guidance of these sizes.

@@ -10,9 +10,11 @@ package struct RoundGraphs {
         package let isGuided: Bool
         /// Whether noise comes from storages that somebody has filled, not from the seed.
         package var isGiven = false
+        /// Whether the entropies of a round stay in a storage.
+        var keepsEntropy = false
 
-        package init(_ size: DrawingGraph.Size, isGuided: Bool, isGiven: Bool = false) {
-            (self.size, self.isGuided, self.isGiven) = (size, isGuided, isGiven)
+        package init(_ size: DrawingGraph.Size, isGuided: Bool, isGiven: Bool = false, keepsEntropy: Bool = false) {
+            (self.size, self.isGuided, self.isGiven, self.keepsEntropy) = (size, isGuided, isGiven, keepsEntropy)
         }
 
         /// b, images.
@@ -43,6 +45,14 @@ package struct RoundGraphs {
         }
     }
 
+    /// Graphs of one round without guidance.
+    static func one(
+        _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
+        _ round: RoundSettings.Round
+    ) throws -> RoundGraphs {
+        try RoundGraphs(stage, head, weights, batch, settings, round, number: 0, table: table(head, weights)?.table)
+    }
+
     private init(
         _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
         _ round: RoundSettings.Round, number: Int, table: Storage?
@@ -54,7 +64,7 @@ package struct RoundGraphs {
         end = head.steps > 1 ? Graph() : nil
         let embedded = try makeBegin()
         if let step { try makeStep(step, embedded: embedded) }
-        if let end { try put(x(end), end) }
+        if let end { try put(x(end), end, order(end, batch.images)) }
     }
 
     /// The step's rows for a set of weights, from which the others pick; nil where the head has none.
@@ -70,10 +80,12 @@ package struct RoundGraphs {
     package enum Place {
         /// Tokens of the images [b R, C], zeros where they are not known yet.
         package static func tokens(_ count: Int) -> Storage { Storage("round_tokens", count: count, grows: true) }
-        /// Orders [B, R].
+        /// Orders [B, R]; by entropy, a round sorts what it finds hidden.
         package static func order(_ count: Int) -> Storage { Storage("round_order", count: count, element: .int32, grows: true) }
         /// Labels [B], and 0 where the condition is that of no label.
         package static func labels(_ count: Int) -> Storage { Storage("round_labels", count: count, element: .int32, grows: true) }
+        /// Entropies [B, R] of a round.
+        static func entropy(_ count: Int) -> Storage { Storage("round_entropy", count: count, grows: true) }
         package static func keeps(_ count: Int) -> Storage { Storage("round_keeps", count: count, grows: true) }
         /// Strength of guidance of each round, in the first of four values: tensors begin at multiples of 16 bytes.
         package static func strengths(_ rounds: Int) -> Storage { Storage("round_strengths", count: 4 * rounds, grows: true) }
@@ -114,33 +126,47 @@ package struct RoundGraphs {
         batch.isGuided ? try graph.stored([1], in: Place.strengths(settings.rounds), at: 4 * number) : nil
     }
 
-    /// The rows [n] of the drawn tokens among all.
-    private func rows(_ graph: Graph) throws -> Tensor { try graph.places(order(graph, batch.images), round.drawn, stride: tokens) }
+    /// Whether the entropy decides what the round draws.
+    private var sorts: Bool { settings.order == .entropy && round.leaves }
+
+    /// What the round draws by: the orders of the conditions [B, R] and those of the images [b, R]. Where the entropy decides, the
+    /// hidden positions are sorted by it, the most certain last, where a round takes them from, and stay so for later rounds.
+    private func orders(_ graph: Graph, _ known: Tensor, by entropy: Tensor?) throws -> (conditions: Tensor, images: Tensor) {
+        guard sorts, let entropy else { return (known, try order(graph, batch.images)) }
+        // With guidance both halves draw what the one with a label is sure of.
+        let sorted = try graph.sortOrders(known, count: round.drawn.upperBound, by: entropy, period: batch.images)
+        // The sort still reads what lies there.
+        try graph.place(graph.copy(sorted), in: Place.order(sorted.count), at: 0)
+        return (sorted, batch.isGuided ? try graph.slice(sorted, axis: 0, 0..<batch.images) : sorted)
+    }
+
+    /// The rows [n] of the drawn tokens among all, by the orders of the images [b, R].
+    private func rows(_ order: Tensor, _ graph: Graph) throws -> Tensor { try graph.places(order, round.drawn, stride: tokens) }
 
     /// The same numbers for a token in whichever round it is drawn.
-    private func noise(_ graph: Graph, stream: Int, _ law: TokenNoise) throws -> Tensor {
+    private func noise(_ graph: Graph, _ order: Tensor, stream: Int, _ law: TokenNoise) throws -> Tensor {
         let source = try NoiseSource(
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
             firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
         let all = try law.draw(tokens, images: batch.size.perLabel, of: source, graph)
-        return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(graph))
+        return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(order, graph))
     }
 
-    private func start(_ graph: Graph) throws -> Tensor {
-        guard batch.isGiven else { return try noise(graph, stream: Self.startStream, head.start) }
+    private func start(_ graph: Graph, _ order: Tensor) throws -> Tensor {
+        guard batch.isGiven else { return try noise(graph, order, stream: Self.startStream, head.start) }
         let all = batch.images * tokens
         return try graph.gatherRows(
-            graph.stored([all, head.start.width], in: Place.givenStart(all * head.start.width)), rows(graph))
+            graph.stored([all, head.start.width], in: Place.givenStart(all * head.start.width)), rows(order, graph))
     }
 
-    private func stepNoise(_ graph: Graph) throws -> Tensor? {
+    private func stepNoise(_ graph: Graph, _ order: Tensor) throws -> Tensor? {
         guard head.drawsInSteps else { return nil }
-        guard batch.isGiven else { return try noise(graph, stream: Self.stepStream, TokenNoise(.normal, width: width)) }
+        guard batch.isGiven else { return try noise(graph, order, stream: Self.stepStream, TokenNoise(.normal, width: width)) }
         let all = batch.images * tokens * width
         let given = try graph.selectRow(
             graph.stored([head.steps, all], in: Place.givenSteps(head.steps * all)), counter(graph))
-        return try graph.gatherRows(graph.reshape(given, [batch.images * tokens, width]), rows(graph))
+        return try graph.gatherRows(graph.reshape(given, [batch.images * tokens, width]), rows(order, graph))
     }
 
     /// The tokens between the steps [n, C].
@@ -151,8 +177,8 @@ package struct RoundGraphs {
         return try graph.selectRow(graph.stored([head.steps, table.count / head.steps], in: table), counter(graph))
     }
 
-    private func put(_ drawn: Tensor, _ graph: Graph) throws {
-        let all = try graph.scatterRows(drawn, rows(graph), over: known(graph))
+    private func put(_ drawn: Tensor, _ graph: Graph, _ order: Tensor) throws {
+        let all = try graph.scatterRows(drawn, rows(order, graph), over: known(graph))
         try graph.place(all, in: Place.tokens(batch.images * tokens * width), at: 0)
     }
 
@@ -165,22 +191,26 @@ package struct RoundGraphs {
         let known = MARStage.Known(tokens: try known(graph), order: try order(graph, conditions), range: round.known)
         let embedding = try stage.embed(
             graph.stored([conditions], in: Place.labels(conditions)), keeps: graph.stored([conditions], in: Place.keeps(conditions)), scope)
-        let (z, entropy) = try stage.decode(
-            stage.encode(embedding, known, scope), known, wanted: round.drawn, scope, withEntropy: head.sigma != nil)
+        let decoded = try stage.decode(
+            stage.encode(embedding, known, scope), known, scope, withEntropy: sorts || head.sigma != nil || batch.keepsEntropy)
+        if batch.keepsEntropy, let entropy = decoded.entropy { try graph.place(entropy, in: Place.entropy(entropy.count), at: 0) }
+        let (order, own) = try orders(graph, known.order, by: decoded.entropy)
+        let (z, entropy) = try stage.select(round.drawn, of: order, from: decoded, scope)
         let cfg = try cfg(graph)
         let embedded = try head.embed(
             z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]),
             entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
-        let start = try start(graph)
+        let start = try start(graph, own)
         guard head.steps == 1 || head.start.width == width else {
             throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
         }
         guard head.steps > 1 else {
             let made = try head.step(
                 TokenStep(
-                    x: start, embedded: embedded, row: row(graph), noise: stepNoise(graph), cfg: cfg, temperature: settings.temperature),
+                    x: start, embedded: embedded, row: row(graph), noise: stepNoise(graph, own), cfg: cfg,
+                    temperature: settings.temperature),
                 scope)
-            try put(made, graph)
+            try put(made, graph, own)
             return embedded.shape
         }
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
@@ -193,7 +223,7 @@ package struct RoundGraphs {
         let made = try head.step(
             TokenStep(
                 x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))), row: row(graph),
-                noise: stepNoise(graph), cfg: cfg(graph), temperature: settings.temperature),
+                noise: stepNoise(graph, order(graph, batch.images)), cfg: cfg(graph), temperature: settings.temperature),
             scope)
         // What a step writes must not be what it still reads.
         try graph.place(graph.copy(made), in: Place.x(count * width), at: 0)

@@ -17,6 +17,8 @@ public struct MARStageSettings: StageKind {
     public var rounds = 0
     /// How the strength of guidance goes over the rounds.
     public var guidance = RoundSettings.Guidance.linear
+    /// Which of the hidden tokens a round draws.
+    public var order = RoundSettings.Order.random
     /// Factor of what is random in a token beside the noise it starts from.
     public var temperature: Float = 1
 
@@ -116,7 +118,7 @@ package struct MARStage: Stage {
             training,
             RoundSettings(
                 rounds: settings.rounds == 0 ? data.tokens : settings.rounds, guidance: settings.guidance,
-                temperature: settings.temperature))
+                temperature: settings.temperature, order: settings.order))
     }
 
     private static func declare(_ shape: Shape, _ block: AttentionBlock) -> [ParameterDeclaration] {
@@ -190,12 +192,28 @@ package struct MARStage: Stage {
         return try scope.layerNorm(x, "encoder_norm", epsilon: shape.epsilon)
     }
 
+    /// What the decoder makes of all positions of an image.
+    package struct Decoded {
+        /// [B (K + R), D], a row for each of the K copies of the class embedding and each position.
+        let rows: Tensor
+        /// The entropy [B, R] of each position's attention in the penultimate block, in units of log R; nil where nobody asked.
+        package let entropy: Tensor?
+    }
+
     /// The encoder's rows -> z [B, M, D] of the M positions that stand at `wanted` in the orders, by position; and, where it is
-    /// asked for, the entropy [B, M] of their attention in the penultimate block, in units of log R.
+    /// asked for, their entropy [B, M].
     package func decode(
         _ encoded: Tensor, _ known: Known, wanted: Range<Int>, _ scope: ParameterScope, withEntropy: Bool = false,
         dropout: Dropout? = nil
     ) throws -> (z: Tensor, entropy: Tensor?) {
+        let decoded = try decode(encoded, known, scope, withEntropy: withEntropy, dropout: dropout)
+        return try select(wanted, of: known.order, from: decoded, scope)
+    }
+
+    /// The encoder's rows -> those of the decoder.
+    package func decode(
+        _ encoded: Tensor, _ known: Known, _ scope: ParameterScope, withEntropy: Bool, dropout: Dropout? = nil
+    ) throws -> Decoded {
         let graph = scope.graph
         let (batch, width, buffer, tokens) = (encoded.shape[0], shape.embed, shape.buffer, shape.tokens)
         let embedded = try scope.linear(encoded, "decoder_embed")
@@ -218,21 +236,30 @@ package struct MARStage: Stage {
             x = try graph.segment {
                 let result = try block(x, scope.scope("decoder_blocks.\(index)"), dropout: dropout)
                 if withEntropy, index == max(0, shape.decoderDepth - 2) {
-                    let all = try graph.fullSoftmaxEntropy(result.qkv, heads: shape.heads, buffer: buffer)
-                    entropy = try graph.reshape(
-                        graph.gatherRows(
-                            graph.reshape(all, [batch * tokens, 1]), graph.places(known.order, wanted, stride: tokens)),
-                        [batch, wanted.count])
+                    entropy = try graph.fullSoftmaxEntropy(result.qkv, heads: shape.heads, buffer: buffer)
                 }
                 return result.output
             }
         }
-        let rows = try graph.places(known.order, wanted, stride: buffer + tokens, offset: buffer)
-        x = try scope.layerNorm(
-            graph.gatherRows(graph.reshape(x, [batch * (buffer + tokens), width]), rows), "decoder_norm", epsilon: shape.epsilon)
+        return Decoded(rows: try graph.reshape(x, [batch * (buffer + tokens), width]), entropy: entropy)
+    }
+
+    /// z [B, M, D] and the entropy [B, M] of the M positions that stand at `wanted` in the orders [B, R], by position.
+    package func select(
+        _ wanted: Range<Int>, of order: Tensor, from decoded: Decoded, _ scope: ParameterScope
+    ) throws -> (z: Tensor, entropy: Tensor?) {
+        let graph = scope.graph
+        let (batch, width, buffer, tokens) = (order.shape[0], shape.embed, shape.buffer, shape.tokens)
+        let entropy = try decoded.entropy.map { all in
+            try graph.reshape(
+                graph.gatherRows(graph.reshape(all, [batch * tokens, 1]), graph.places(order, wanted, stride: tokens)),
+                [batch, wanted.count])
+        }
+        let rows = try graph.places(order, wanted, stride: buffer + tokens, offset: buffer)
+        let x = try scope.layerNorm(graph.gatherRows(decoded.rows, rows), "decoder_norm", epsilon: shape.epsilon)
         let positions = try graph.reshape(scope.parameter("diffusion_pos_embed_learned"), [tokens, width])
-        x = try graph.add(x, graph.gatherRows(positions, graph.places(known.order, wanted, stride: 0)))
-        return (try graph.reshape(x, [batch, wanted.count, width]), entropy)
+        let z = try graph.add(x, graph.gatherRows(positions, graph.places(order, wanted, stride: 0)))
+        return (try graph.reshape(z, [batch, wanted.count, width]), entropy)
     }
 
     // MARK: Training
