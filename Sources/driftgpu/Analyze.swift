@@ -9,11 +9,14 @@ struct Analyze: ParsableCommand {
         discussion: """
             Writes report.html, which opens from disk and needs nothing else, and its figures as SVG and its numbers as CSV: the \
             curves of metrics.jsonl, the entropies of encoder and draft, entropy against the draft's prediction error, and maps \
-            of the entropy over samples. Without a checkpoint there are only the curves, without metrics only the entropies.
+            of the entropy over samples; of a model that draws in rounds entropy against the error of drawn tokens, and maps over \
+            its rounds. Without a checkpoint there are only the curves, without metrics only the entropies.
             """)
 
     @ArgumentParser.Argument(help: ArgumentHelp("A run's folder.", valueName: "run")) var folder: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: analysis, in the run's folder.") var output: String?
+    @Option(help: ArgumentHelp(
+        "Real images for a model that draws in rounds. Default: those that the run was trained on.", valueName: "path")) var data: String?
     @Option(help: "Labels to look at: numbers and ranges, separated by commas, like 0-3,7. Default: all.") var labels: String?
     @Option(help: "Samples of each label that is shown.") var perLabel: Int = 3
     @Option(help: "Seed of their noise.") var seed: UInt64 = 0
@@ -24,12 +27,12 @@ struct Analyze: ParsableCommand {
     func run() throws {
         try reporting {
             let analysis = try RunAnalysis(folder, output: output, weights: weights)
-            let diagnostics = try analysis.model.map { saved in
+            let diagnostics = try analysis.model.flatMap { saved in
                 let chosen = try labels.map { try LabelList.parse($0, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames) }
                 let vae = try vaeOptions.weights()
                 let device = try deviceOptions.open()
-                return try ModelDiagnostics(
-                    saved, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+                return try analysis.diagnose(
+                    on: device, data: data, autoencoder: vae.map { Autoencoder($0, device: device) },
                     .init(labels: chosen, perLabel: perLabel, seed: seed))
             }
             try analysis.write(diagnostics).forEach(Output.line)

@@ -130,6 +130,40 @@ import Testing
         }
     }
 
+    @Test("a probe sees what the loop draws, and of real images what a round makes of their known tokens", arguments: ["drift", "diffusion"])
+    func probe(_ head: String) throws {
+        try TestDevice.with(.cpu16) { device in
+            let model = try Model(head, device)
+            let loop = try model.loop(.entropy, rounds: 4)
+            let whole = try loop.draw(Self.labels, images: Self.images, cfg: 1, seed: 5)
+            let probe = MaskedProbe(loop)
+            let looks = try probe.rounds(Self.labels, images: Self.images, seed: 5)
+            #expect(looks.map(\.round) == RoundSettings(rounds: 4).plan(tokens: Self.tokens) && looks.last?.after == whole)
+            for look in looks {
+                let orders = look.orders.chunks(Self.tokens)
+                #expect(try model.entropies(look.before, orders, known: look.round.known) == look.entropy.chunks(Self.tokens))
+            }
+            #expect(zip(looks, looks.dropFirst()).allSatisfy { $0.after == $1.before })
+            // The images drawn above stand for real ones.
+            let (hidden, width) = (6, model.stage.shape.tokenWidth)
+            let orders = looks[0].orders
+            func fill(_ seed: UInt64) throws -> MaskedProbe.Look {
+                try probe.fill(whole, Self.labels, images: Self.images, orders: orders, hidden: hidden, seed: seed)
+            }
+            let look = try fill(1)
+            #expect(look.orders == orders)
+            #expect(
+                try look.entropy.chunks(Self.tokens)
+                    == model.entropies(whole, orders.chunks(Self.tokens), known: hidden..<Self.tokens))
+            let (before, after) = (whole.chunks(width), look.after.chunks(width))
+            for (place, position) in orders.enumerated() {
+                let row = place / Self.tokens * Self.tokens + Int(position)
+                #expect((before[row] == after[row]) == (place % Self.tokens >= hidden))
+            }
+            #expect(try fill(1).after == look.after && fill(2).after != look.after && fill(2).entropy == look.entropy)
+        }
+    }
+
     @Test("an image drawn by entropy is the same whatever else is drawn with it", arguments: [Float(1), 2])
     func alone(cfg: Float) throws {
         try TestDevice.with(.cpu16) { device in

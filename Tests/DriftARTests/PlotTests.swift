@@ -234,6 +234,32 @@ import FoundationXML
         }
     }
 
+    @Test("a round's map shows the picture where tokens are known, and colours where they are hidden")
+    func roundMaps() throws {
+        let gray = try Picture(width: 4, height: 4, channels: 1, pixels: (0..<16).map { UInt8(10 * $0) })
+        for values in [[nil, 0.25, 0.5, 0.75], [nil, .nan, .infinity, 1], [nil, nil, nil, nil]] as [[Double?]] {
+            let row = RoundMaps.Row(name: "<1>", rounds: [(gray, values), (gray, values)], result: gray)
+            let maps = RoundMaps(title: "&", unit: "E", names: ["one", "two"], rows: [row, row], columns: 2)
+            let document = try Document(maps.drawing().document)
+            #expect(document.numbers.allSatisfy { $0?.isFinite ?? false } && document.all("image").count == 2 * 3 + 1)
+            let image = try #require(document.all("image").first?["href"])
+            let bytes = try #require(Data(base64Encoded: String(image.dropFirst("data:image/png;base64,".count))))
+            let picture = try PNG.decode([UInt8](bytes))
+            let side = picture.width / 4
+            for pixel in 0..<16 {
+                let token = pixel / 4 / 2 * 2 + pixel % 4 / 2
+                let place = (pixel / 4 * side * picture.width + pixel % 4 * side) * 3
+                let value = values[token]
+                if value == nil {
+                    #expect(Array(picture.pixels[place..<(place + 3)]) == [UInt8](repeating: UInt8(10 * pixel), count: 3))
+                } else if values[2] == 0.5, let value {
+                    #expect(Array(picture.pixels[place..<(place + 3)]) == ColorMap.color((value - 0.25) / 0.5).bytes)
+                }
+            }
+        }
+        _ = try Document(RoundMaps(title: "", unit: "", names: [], rows: [], columns: 1).drawing().document)
+    }
+
     @Test("colours of a map get lighter with the value")
     func colors() {
         let lightness = (0...20).map { step -> Float in

@@ -19,6 +19,17 @@ import Testing
         #expect(shape == [2, 1, 8, 8] && pixels == images(fromTokens: tokens, Configuration()))
     }
 
+    @Test("planes cut into tokens and put together again are the same; a token is a patch")
+    func tokensOfPlanes() {
+        var configuration = Configuration()
+        (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch) = (2, 4, 6, 2)
+        let values = (0..<(3 * 48)).map(Float.init)
+        let cut = tokens(fromPlanes: values, configuration)
+        #expect(planes(fromTokens: cut, configuration) == values)
+        // The second token of the first image: columns 2 and 3 of the first two rows, of one channel and then of the other.
+        #expect(cut[8..<16] == [2, 3, 8, 9, 26, 27, 32, 33])
+    }
+
     @Test("latents without an autoencoder are shown in false colours", arguments: [1, 2, 3, 5])
     func falseColours(_ channels: Int) throws {
         let tokens = (0..<(2 * 16 * channels)).map { Float($0 % 11) - 5 }

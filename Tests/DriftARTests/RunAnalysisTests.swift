@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 @testable import DriftFormats
 
 @Suite(.serialized) struct RunAnalysisTests {
@@ -159,6 +160,93 @@ import Testing
             #expect(analysis.model == nil)
             #expect(try analysis.write(nil).last == "no entropies: no entropy sets the prior of its images")
         }
+    }
+
+    @Test("a run that draws in rounds: errors of drawn tokens, and what each round finds", arguments: [Configuration.Model.marDrift, .marEnergy])
+    func rounds(_ model: Configuration.Model) throws {
+        let folder = try TestFolder()
+        let run = folder.file("run")
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(run, device) { configuration in
+                configuration.adopt(model)
+                (configuration.network.dropout, configuration.run.steps) = (0, 2)
+                configuration.stage.mar?.rounds = 5
+                configuration.stage.mar?.order = .entropy
+            }
+            let analysis = try RunAnalysis(run)
+            let settings = ModelDiagnostics.Settings(labels: [3, 0], perLabel: 2, seed: 5)
+            let found = try #require(try analysis.diagnose(on: device, settings) as? MaskedDiagnostics)
+            let lines = try analysis.write(found)
+            #expect(lines.last?.hasPrefix("Entropy against error of drawn tokens: Pearson r = ") == true && lines.count == 2, "\(lines)")
+            let path = run + "/analysis"
+            try checkHidden(path, found)
+            try checkRounds(path, found)
+            let sigma = model == .marDrift
+            let names = try Files.names(in: path)
+            let expected = ["entropy_error", "entropy_error_shares", "entropy_histogram", "entropy_rounds"] + (sigma ? ["sigma_rounds"] : [])
+            #expect(names.filter { $0.hasSuffix(".svg") && ($0.hasPrefix("entropy") || $0.hasPrefix("sigma")) } == expected.map { $0 + ".svg" })
+            let page = try folder.text("run/analysis/report.html")
+            for name in names where name != "report.html" {
+                #expect(page.contains("<a href=\"\(name)\">"), "\(name)")
+                if name.hasSuffix(".svg") { _ = try PlotTests.Document(String(decoding: Files.read(path + "/" + name), as: UTF8.self)) }
+            }
+            // Without images the rounds are left.
+            let bare = try MaskedDiagnostics(SavedModel(run), device: device, images: nil, source: "the data are gone", settings)
+            let other = try RunAnalysis(run, output: folder.file("bare"))
+            #expect(try other.write(bare).last == "no errors of drawn tokens: the data are gone")
+            #expect(try Files.read(folder.file("bare/rounds.csv")) == Files.read(path + "/rounds.csv"))
+            #expect(try folder.text("bare/summary.csv").contains("pearson_error,\r\n"))
+            #expect(errorText { _ = try analysis.diagnose(on: device, data: folder.file("none"), settings) }?.contains("none: no such file") == true)
+        }
+    }
+
+    /// The table of hidden tokens, and the summary's r from it by the sums' formula.
+    private func checkHidden(_ path: String, _ found: MaskedDiagnostics) throws {
+        let heldOut = try DataSource.open(found.configuration).heldOut
+        let rows = try table(path + "/entropy.csv").dropFirst()
+        let images = [3, 0].reduce(0) { $0 + heldOut.index.members[$1].count }
+        #expect(found.hidden == [16, 12, 8, 4] && images > 50 && rows.count == images * (16 + 12 + 8 + 4))
+        let summary = Dictionary(uniqueKeysWithValues: try table(path + "/summary.csv").dropFirst().map { ($0[0], Double($0[1])) })
+        for (name, hidden) in [("pearson_error", nil), ("pearson_error_16_hidden", "16"), ("pearson_error_4_hidden", "4")] {
+            let part = rows.filter { hidden == nil || $0[2] == hidden }
+            let (x, y) = (part.compactMap { Double($0[4]) }, part.compactMap { Double($0[6]) })
+            #expect(x.count == part.count && y.count == part.count && y.allSatisfy { $0 > 0 })
+            let n = Double(x.count)
+            let (mx, my) = (x.reduce(0, +) / n, y.reduce(0, +) / n)
+            func sum(_ values: some Sequence<Double>) -> Double { values.reduce(0, +) }
+            let r = sum(zip(x, y).map { ($0 - mx) * ($1 - my) })
+                / (sum(x.map { ($0 - mx) * ($0 - mx) }) * sum(y.map { ($0 - my) * ($0 - my) })).squareRoot()
+            let told = try #require(summary[name] ?? nil)
+            #expect(abs(told - r) < 1e-9, "\(name)")
+        }
+        for row in rows {
+            let entropy = try #require(Double(row[4]))
+            #expect(Double(row[5]) == found.sigma?.deviation(entropy))
+        }
+        let bins = try table(path + "/entropy_error_bins.csv").dropFirst()
+        #expect(bins.filter { $0[0] == "all" }.reduce(0) { $0 + (Int($1[3]) ?? 0) } == rows.count)
+    }
+
+    /// The table of rounds: what is hidden becomes less by what was drawn, those of least entropy.
+    private func checkRounds(_ path: String, _ found: MaskedDiagnostics) throws {
+        let rows = try table(path + "/rounds.csv").dropFirst()
+        for label in ["3", "0"] {
+            for image in ["0", "1"] {
+                var hidden = Set((1...16).map(String.init))
+                for (number, round) in RoundSettings(rounds: 5).plan(tokens: 16).enumerated() {
+                    let part = rows.filter { $0[0] == label && $0[1] == image && $0[2] == String(number + 1) }
+                    #expect(Set(part.map { $0[3] }) == hidden && part.count == round.drawn.upperBound)
+                    let drawn = part.filter { $0[6] == "1" }
+                    #expect(drawn.count == round.drawn.count)
+                    let (most, least) = (drawn.compactMap { Double($0[4]) }.max(), part.filter { $0[6] == "0" }.compactMap { Double($0[4]) }.min())
+                    if let most, let least { #expect(most <= least) }
+                    hidden.subtract(drawn.map { $0[3] })
+                }
+                #expect(hidden.isEmpty)
+            }
+        }
+        let counted = try table(path + "/entropy_histogram.csv").dropFirst().reduce(0) { $0 + (Int($1[2]) ?? 0) }
+        #expect(counted == 4 * 16)
     }
 
     @Test("the command: a report without metrics, one-line errors for what is damaged or asked for in vain")

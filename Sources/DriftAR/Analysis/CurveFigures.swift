@@ -32,10 +32,13 @@ struct CurveFigures: Sendable {
             return NamedFigure(name: name, caption: caption, figure: plot)
         }
 
-        // Position 1, whose entropy is 0, is a part of the logged means.
-        let ceiling = configuration.map { Double($0.data.tokens - 1) / Double(max(1, $0.data.tokens)) }
-        let included = "Position 1 with its entropy of 0 is a part of the mean"
-            + (ceiling.map { ", so the ceiling is \(NumberText.fixed($0, 4)) and not 1." } ?? ".")
+        // Position 1, whose entropy is 0, is a part of the logged means; where all rows see all columns there is none of the kind.
+        let isMasked = configuration?.stage.mar != nil
+        let ceiling = configuration.map { isMasked ? 1 : Double($0.data.tokens - 1) / Double(max(1, $0.data.tokens)) }
+        let included = isMasked
+            ? "It is that of the hidden tokens, so it moves with how many a step hides."
+            : "Position 1 with its entropy of 0 is a part of the mean"
+                + (ceiling.map { ", so the ceiling is \(NumberText.fixed($0, 4)) and not 1." } ?? ".")
         let forces = curves.names.filter { $0.hasPrefix("force_") }.map { (key: $0, label: "radius " + $0.dropFirst(6)) }
         let judged = ["accuracy", "diversity"].filter { !curves.points($0).isEmpty }
         figures = [
@@ -56,7 +59,7 @@ struct CurveFigures: Sendable {
                 caption: "It pushes the entropy to its ceiling: the lower it is, the nearer all positions are to E = 1. " + included),
             figure(
                 "entropy_training", "Mean entropy while training", "entropy E", [("entropy", "")], bound: ceiling,
-                caption: "The mean of E over positions and labels; at its ceiling every position has the same, largest noise in the prior. " + included),
+                caption: "The mean of E over positions and \(isMasked ? "images" : "labels"); at its ceiling every position has the same, largest noise in the prior. " + included),
             figure(
                 "gradient_norm", "Gradient norm", "global norm before clipping", [("gradient_norm", "")], isLogarithmic: true,
                 caption: "A jump at the phase boundary is no error: fewer parameters have gradients in phase II."),

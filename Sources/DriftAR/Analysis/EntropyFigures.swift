@@ -20,9 +20,6 @@ struct EntropyFigures: Sendable {
     let relativeBins: BinnedMeans
     private let diagnostics: ModelDiagnostics
 
-    /// Most points of a scatter diagram; of more, evenly spaced ones are drawn.
-    private static let pointLimit = 5000
-
     init(_ diagnostics: ModelDiagnostics) {
         self.diagnostics = diagnostics
         let (target, draft) = (diagnostics.values(\.entropy), diagnostics.values(\.draftEntropy))
@@ -99,48 +96,14 @@ struct EntropyFigures: Sendable {
     }
 
     var errors: [NamedFigure] {
-        [
-            scatter(
-                "entropy_error", "Prediction error against entropy", "‖draft − z‖", \.error, errorBins,
-                caption: "A point for each label and position. The bars at the means are one standard deviation up and down within bins of equally many points."),
-            scatter(
-                "entropy_relative_error", "Relative prediction error against entropy", "‖draft − z‖ / ‖z‖", \.relativeError,
-                relativeBins, caption: "The same over the length of z, which differs from position to position."),
+        let caption = "A point for each label and position. The bars at the means are one standard deviation up and down within bins of equally many points."
+        return [
+            EntropyScatter(pairs.map { ($0.entropy, $0.error) }, bins: errorBins, entropy: "the target").figure(
+                "entropy_error", "Prediction error against entropy", "‖draft − z‖", caption: caption),
+            EntropyScatter(pairs.map { ($0.entropy, $0.relativeError) }, bins: relativeBins, entropy: "the target").figure(
+                "entropy_relative_error", "Relative prediction error against entropy", "‖draft − z‖ / ‖z‖",
+                caption: "The same over the length of z, which differs from position to position."),
         ]
-    }
-
-    /// Whether most entropies are so near to the ceiling that a linear axis would not keep them apart.
-    private var isCrowded: Bool {
-        let entropies = pairs.map(\.entropy).sorted()
-        return !entropies.isEmpty && entropies[entropies.count / 2] > 0.97
-    }
-
-    private func scatter(
-        _ name: String, _ title: String, _ unit: String, _ y: (ModelDiagnostics.Pair) -> Double, _ bins: BinnedMeans, caption: String
-    ) -> NamedFigure {
-        let (isCrowded, least) = (isCrowded, Double(Float.ulpOfOne) / 2)
-        // On the axis; an entropy that single precision cannot tell from 1 counts as its nearest.
-        let place = { (entropy: Double) in isCrowded ? max(1 - entropy, least) : entropy }
-        let every = max(1, (pairs.count + Self.pointLimit - 1) / Self.pointLimit)
-        let points = stride(from: 0, to: pairs.count, by: every).map { Plot.Point(place(pairs[$0].entropy), y(pairs[$0])) }
-        let correlation = correlation(\.entropy, y)
-        let r = correlation.r.map { NumberText.fixed($0, 3) } ?? "undefined"
-        let crowded = isCrowded ? " An E that single precision cannot tell from 1 stands at the right edge." : ""
-        let shown = every > 1 ? " One point in \(every) is drawn." : ""
-        let plot = Plot(
-            title, x: isCrowded
-                ? Plot.Axis("1 − E of the target, logarithmic: the ceiling is on the right", isLogarithmic: true, isReversed: true)
-                : Plot.Axis("entropy E of the target"),
-            y: Plot.Axis(unit),
-            series: [
-                Plot.Series(
-                    "Pearson r = \(r), n = \(correlation.count)", color: 0,
-                    .points(points, radius: points.count > 3000 ? 1.3 : 2.3, opacity: points.count > 3000 ? 0.35 : 0.6)),
-                Plot.Series(
-                    "mean ± deviation", color: 1,
-                    .errorBars(bins.bins.map { (place($0.meanX), $0.meanY, $0.meanY - $0.deviationY, $0.meanY + $0.deviationY) })),
-            ])
-        return NamedFigure(name: name, caption: caption + crowded + shown, figure: plot)
     }
 
     var maps: NamedFigure {

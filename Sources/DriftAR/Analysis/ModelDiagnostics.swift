@@ -16,6 +16,19 @@ public struct ModelDiagnostics: Sendable {
         public init(labels: [Int]? = nil, perLabel: Int = 3, seed: UInt64 = 0) {
             (self.labels, self.perLabel, self.seed) = (labels, perLabel, seed)
         }
+
+        /// The labels of a model that are looked at. Throws a line where the settings do not go with it.
+        func chosen(_ configuration: Configuration) throws -> [Int] {
+            guard perLabel > 0, perLabel <= 16 else {
+                throw ConfigurationError("per-label \(perLabel): take 1 to 16")
+            }
+            let chosen = labels ?? Array(0..<configuration.data.classes)
+            guard !chosen.isEmpty else { throw ConfigurationError("labels: name at least one") }
+            if let wrong = chosen.first(where: { $0 < 0 || $0 >= configuration.data.classes }) {
+                throw ConfigurationError("label \(wrong): the model has the classes 0 to \(configuration.data.classes - 1)")
+            }
+            return chosen
+        }
     }
 
     /// A position of a label: its entropy and the error of what the draft proposed for it.
@@ -37,8 +50,7 @@ public struct ModelDiagnostics: Sendable {
     let unconditional: LabelDiagnostics
     /// Samples of the first labels, `perLabel` of each.
     let samples: [[Picture]]
-    /// The device, as it calls itself.
-    let device: String
+    package let device: String
 
     /// Most labels that samples are drawn of and maps are shown for.
     static let shownLabels = 10
@@ -49,14 +61,7 @@ public struct ModelDiagnostics: Sendable {
     /// colours.
     public init(_ saved: SavedModel, device: Device, autoencoder: Autoencoder? = nil, _ settings: Settings = Settings()) throws {
         let configuration = saved.configuration
-        guard settings.perLabel > 0, settings.perLabel <= 16 else {
-            throw ConfigurationError("per-label \(settings.perLabel): take 1 to 16")
-        }
-        let chosen = settings.labels ?? Array(0..<configuration.data.classes)
-        guard !chosen.isEmpty else { throw ConfigurationError("labels: name at least one") }
-        if let wrong = chosen.first(where: { $0 < 0 || $0 >= configuration.data.classes }) {
-            throw ConfigurationError("label \(wrong): the model has the classes 0 to \(configuration.data.classes - 1)")
-        }
+        let chosen = try settings.chosen(configuration)
         let rendering = try Rendering(configuration, autoencoder: autoencoder)
         let state = try saved.load(into: DeviceMemory(device))
         let model = state.model
