@@ -55,13 +55,14 @@ public struct Generator: Sendable {
         let condition = try stage.condition(step, scope)
         let made = try head.loss(condition, step, scope)
         let own = step.isSecondPhase ? [] : try stage.losses(of: condition, step, scope)
-        var total = try graph.sum(made.losses)
+        let losses = try made.losses + stage.penalties(condition, scope)
+        var total = try graph.sum(losses)
         if !own.isEmpty {
             total = try graph.add(
                 graph.scale(graph.sum(own), by: step.alpha), graph.scale(total, by: step.alpha, factor: -1, offset: 1))
         }
         return StepLosses(
-            total: total, terms: made.losses + own + made.watched + (try stage.watched(condition, scope)),
+            total: total, terms: losses + own + made.watched + (try stage.watched(condition, scope)),
             generated: made.generated, inputs: condition.inputs + made.inputs)
     }
 }

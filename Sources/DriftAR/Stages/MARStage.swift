@@ -21,6 +21,8 @@ public struct MARStageSettings: StageKind {
     public var order = RoundSettings.Order.random
     /// Factor of what is random in a token beside the noise it starts from.
     public var temperature: Float = 1
+    /// Weight of minus the mean entropy in the loss, which drives it up; for heads that take the entropy.
+    public var entropyWeight: Float = 0
 
     public init() {}
 
@@ -35,6 +37,10 @@ public struct MARStageSettings: StageKind {
         try require(maskDeviation >= 0 && maskDeviation.isFinite, "stage.maskDeviation \(maskDeviation): must be 0 or more")
         try require(rounds >= 0 && rounds <= tokens, "rounds \(rounds): an image of \(tokens) tokens is drawn in 1 to \(tokens), or 0 for all")
         try require(temperature >= 0 && temperature.isFinite, "temperature \(temperature): must be 0 or more")
+        try require(entropyWeight >= 0 && entropyWeight.isFinite, "stage.entropyWeight \(entropyWeight): must be 0 or more")
+        try require(
+            entropyWeight == 0 || configuration.head.drift != nil,
+            "stage.entropyWeight \(entropyWeight): no entropy enters the head \(configuration.head.kind); take 0, or the head drift")
     }
 }
 
@@ -86,6 +92,7 @@ package struct MARStage: Stage {
         package var imagesPerLabel = 1
         package var maskMinimum = 0.7
         package var maskDeviation = 0.25
+        package var entropyWeight: Float = 0
 
         package init() {}
     }
@@ -110,6 +117,7 @@ package struct MARStage: Stage {
         var training = Training()
         (training.dropout, training.labelDrop, training.imagesPerLabel) = (network.dropout, run.labelDrop, run.samplesPerLabel)
         (training.maskMinimum, training.maskDeviation) = (settings.maskMinimum, settings.maskDeviation)
+        training.entropyWeight = settings.entropyWeight
         self.init(
             Shape(
                 tokens: data.tokens, tokenWidth: data.tokenWidth, embed: network.embed, heads: network.heads,
@@ -286,6 +294,11 @@ package struct MARStage: Stage {
                 StepInput(tensor: order) { .ints($0.orders(tokens: tokensOfImage, perLabel: count)) },
                 StepInput(tensor: keeps) { .floats($0.keepsLabel(perLabel: count, drop: drop)) },
             ])
+    }
+
+    package func penalties(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
+        guard training.entropyWeight > 0, let entropy = condition.entropy else { return [] }
+        return [LossTerm("entropy_loss", try scope.graph.scale(scope.graph.mean(entropy), by: -training.entropyWeight))]
     }
 
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
