@@ -68,7 +68,6 @@ import Testing
         let guided = try drawn("--rounds 4 --head-steps 5 --cfg 2")
         #expect(try guided != plain && drawn("--rounds 4 --head-steps 5 --cfg 2 --cfg-schedule constant") != guided)
         try folder.expectError("sample --checkpoint model --rounds 17", says: "rounds 17: an image of 16 tokens is drawn in 1 to 16")
-        try folder.expectError("sample --checkpoint model --order size", says: "'size' is invalid for '--order <order>'")
         try folder.expectError("sample --checkpoint model --head-steps 1", says: "head steps 1: take 2 to 1000")
         try folder.expectError("sample --checkpoint model --temperature -1", says: "temperature -1.0: must be 0 or more")
         try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage mar has no draft")

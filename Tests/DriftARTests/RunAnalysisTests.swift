@@ -183,7 +183,8 @@ import Testing
             try checkRounds(path, found)
             let sigma = model == .marDrift
             let names = try Files.names(in: path)
-            let expected = ["entropy_error", "entropy_error_shares", "entropy_histogram", "entropy_rounds"] + (sigma ? ["sigma_rounds"] : [])
+            let expected = ["entropy_error", "entropy_error_shares", "entropy_histogram", "entropy_rounds"]
+                + (sigma ? ["entropy_training", "sigma_rounds"] : [])
             #expect(names.filter { $0.hasSuffix(".svg") && ($0.hasPrefix("entropy") || $0.hasPrefix("sigma")) } == expected.map { $0 + ".svg" })
             let page = try folder.text("run/analysis/report.html")
             for name in names where name != "report.html" {
