@@ -47,6 +47,8 @@ extension OperationFamily {
         SpeculationCases.self,
         SplitCases.self,
         SwiGLUCases.self,
+        TokenDiffusionCases.self,
+        TokenNetworkCases.self,
         TransposeCases.self,
         UpsampleCases.self,
         WholeCases.self,

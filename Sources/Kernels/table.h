@@ -8,6 +8,9 @@ static const char flat_text[] = {
 static const char math_text[] = {
 #embed "common/math.cl"
 };
+static const char philox_text[] = {
+#embed "common/philox.cl"
+};
 static const char random_text[] = {
 #embed "common/random.cl"
 };
@@ -233,6 +236,9 @@ static const char multiply_add_text[] = {
 static const char diffusion_text[] = {
 #embed "sampling/diffusion.cl"
 };
+static const char diffusion_step_text[] = {
+#embed "sampling/diffusion_step.cl"
+};
 static const char guidance_text[] = {
 #embed "sampling/guidance.cl"
 };
@@ -245,10 +251,20 @@ static const char prior_text[] = {
 static const char speculation_text[] = {
 #embed "sampling/speculation.cl"
 };
+static const char token_diffusion_text[] = {
+#embed "sampling/token_diffusion.cl"
+};
+static const char token_network_text[] = {
+#embed "sampling/token_network.cl"
+};
+static const char token_weights_text[] = {
+#embed "sampling/token_weights.cl"
+};
 static const struct driftgpu_kernel_source sources[] = {
     {"kernels.cl", kernels_text, sizeof kernels_text},
     {"flat.cl", flat_text, sizeof flat_text},
     {"math.cl", math_text, sizeof math_text},
+    {"philox.cl", philox_text, sizeof philox_text},
     {"random.cl", random_text, sizeof random_text},
     {"row_groups.cl", row_groups_text, sizeof row_groups_text},
     {"team.cl", team_text, sizeof team_text},
@@ -324,8 +340,12 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gpu_mma.cl", gpu_mma_text, sizeof gpu_mma_text},
     {"multiply_add.cl", multiply_add_text, sizeof multiply_add_text},
     {"diffusion.cl", diffusion_text, sizeof diffusion_text},
+    {"diffusion_step.cl", diffusion_step_text, sizeof diffusion_step_text},
     {"guidance.cl", guidance_text, sizeof guidance_text},
     {"posterior.cl", posterior_text, sizeof posterior_text},
     {"prior.cl", prior_text, sizeof prior_text},
     {"speculation.cl", speculation_text, sizeof speculation_text},
+    {"token_diffusion.cl", token_diffusion_text, sizeof token_diffusion_text},
+    {"token_network.cl", token_network_text, sizeof token_network_text},
+    {"token_weights.cl", token_weights_text, sizeof token_weights_text},
 };

@@ -18,13 +18,21 @@ package protocol TokenHead: Head {
     /// What a step takes that no token has an influence on: a row a step [N, W] in the order of the drawing, computed once for a
     /// set of weights. Nil where there is nothing.
     func table(_ scope: ParameterScope) throws -> Tensor?
+    /// The weights of its network as kernels for small ones read them, computed once for a set of weights; nil where it has none.
+    func packed(_ scope: ParameterScope) throws -> Tensor?
     /// One step.
     func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor
+    /// All steps in one launch. Only where there are several, and `packed` weights.
+    func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor
 }
 
 extension TokenHead {
     package var guidesByCondition: Bool { true }
     package var ofTokens: (any TokenHead)? { self }
+
+    package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
+        throw GraphError("head \(kind): has no launch that takes all steps; take one after the other")
+    }
 
     /// Whole images come from a loop that draws their tokens.
     package func draw(
@@ -78,6 +86,8 @@ package struct TokenStep {
     package let embedded: Tensor
     /// The step's row [W] of `table`.
     package let row: Tensor?
+    /// What `packed` gives.
+    package let weights: Tensor?
     /// Standard normal [n, C]; nil where steps draw nothing.
     package let noise: Tensor?
     /// [1]; nil without guidance.
@@ -85,8 +95,31 @@ package struct TokenStep {
     /// Factor of what is random beside the start; 1 is the law that was learned.
     package let temperature: Float
 
-    package init(x: Tensor, embedded: Tensor, row: Tensor? = nil, noise: Tensor? = nil, cfg: Tensor? = nil, temperature: Float = 1) {
-        (self.x, self.embedded, self.row, self.noise, self.cfg) = (x, embedded, row, noise, cfg)
-        self.temperature = temperature
+    package init(
+        x: Tensor, embedded: Tensor, row: Tensor? = nil, weights: Tensor? = nil, noise: Tensor? = nil, cfg: Tensor? = nil,
+        temperature: Float = 1
+    ) {
+        (self.x, self.embedded, self.row, self.weights) = (x, embedded, row, weights)
+        (self.noise, self.cfg, self.temperature) = (noise, cfg, temperature)
     }
+}
+
+/// What a token head of several steps finds where it takes all of them at once.
+package struct TokenDrawing {
+    /// What the tokens start from [n, C].
+    package let x: Tensor
+    /// What `embed`, `table` and `packed` give.
+    package let embedded: Tensor
+    package let table: Tensor
+    package let weights: Tensor
+    /// Where the tokens stand in [images, R], [n] int32.
+    package let places: Tensor
+    /// The random numbers of the steps.
+    package let noise: NoiseSource
+    /// R.
+    package let tokens: Int
+    package let imagesPerLabel: Int
+    /// [1]; nil without guidance.
+    package let cfg: Tensor?
+    package let temperature: Float
 }

@@ -175,6 +175,19 @@ package struct DiffusionHead: TokenHead {
         return try graph.concat([embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
     }
 
+    package func packed(_ scope: ParameterScope) throws -> Tensor? {
+        guard mlp.small != nil else { return nil }
+        return try mlp.packed(scope.scope(Self.prefix), input: "input_proj")
+    }
+
+    package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
+        guard let small = mlp.small else { throw GraphError("head diffusion: width \(shape.width) is too large for all steps at once") }
+        return try scope.graph.tokenDiffusion(
+            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: small,
+            places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
+            cfg: drawing.cfg, temperature: drawing.temperature, limit: limit)
+    }
+
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
         let (graph, net) = (scope.graph, scope.scope(Self.prefix))
         guard let row = step.row, let noise = step.noise else {

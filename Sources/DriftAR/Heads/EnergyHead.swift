@@ -85,9 +85,9 @@ package struct EnergyHead: TokenHead {
     package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
 
     /// z [m, D] or what `embed` makes of it [m, w], noise [n, noiseWidth] in [-1/2, 1/2) -> tokens [n, C]; the rows of z repeat, whole
-    /// tile after tile. `temperature` is 1 in training.
+    /// tile after tile. `temperature` is 1 in training, and `weights`, which are `packed`, have no gradient.
     package func generate(
-        z: Tensor? = nil, embedded: Tensor? = nil, noise: Tensor, temperature: Float = 1, _ scope: ParameterScope
+        z: Tensor? = nil, embedded: Tensor? = nil, noise: Tensor, temperature: Float = 1, weights: Tensor? = nil, _ scope: ParameterScope
     ) throws -> Tensor {
         let (graph, net) = (scope.graph, scope.scope(Self.prefix))
         guard var x = try embedded ?? z.map({ try net.linear($0, "input_proj") }), noise.type.rows.isMultiple(of: x.type.rows) else {
@@ -98,7 +98,7 @@ package struct EnergyHead: TokenHead {
             let tiled = try graph.repeatEach(graph.reshape(x, [1, x.count]), times: tiles)
             x = try graph.reshape(tiled, [noise.type.rows, shape.width])
         }
-        return try mlp(x, condition: net.linear(noise, "noise_embed"), net, temperature: temperature)
+        return try mlp.draw(x, condition: net.linear(noise, "noise_embed"), weights: weights, net, temperature: temperature)
     }
 
     // MARK: Training
@@ -130,7 +130,9 @@ package struct EnergyHead: TokenHead {
 
     package func table(_ scope: ParameterScope) throws -> Tensor? { nil }
 
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { mlp.small == nil ? nil : try mlp.packed(scope.scope(Self.prefix)) }
+
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
-        try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, scope)
+        try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, weights: step.weights, scope)
     }
 }

@@ -75,6 +75,39 @@ package struct TokenMLP: Sendable, Hashable {
     }
 }
 
+extension TokenMLP {
+    /// What the kernels of a drawing take of it; nil where it is too large for them.
+    package var small: TokenNetworkShape? {
+        let shape = TokenNetworkShape(width: width, depth: depth, outputs: outputs)
+        return shape.isSmall ? shape : nil
+    }
+
+    /// Its weights as those kernels read them, behind them those of the linear layer `input` where it is named.
+    package func packed(_ scope: ParameterScope, input: String? = nil) throws -> Tensor {
+        func layer(_ name: String) throws -> TokenNetworkWeights.Layer {
+            try .init(weight: scope.parameter(name + ".weight"), bias: scope.parameter(name + ".bias"))
+        }
+        let blocks = try (0..<depth).map { index in
+            let block = "res_blocks.\(index)."
+            return try TokenNetworkWeights.Block(
+                norm: layer(block + "in_ln"), modulation: layer(block + "adaLN_modulation.1"), first: layer(block + "mlp.0"),
+                second: layer(block + "mlp.2"))
+        }
+        return try scope.graph.tokenWeights(
+            TokenNetworkWeights(
+                blocks: blocks, modulation: layer("final_layer.adaLN_modulation.1"), last: layer("final_layer.linear"),
+                input: input.map(layer)))
+    }
+
+    /// The same as a call with one row of the condition for each of x, by `weights` that are `packed` where there are any.
+    package func draw(
+        _ x: Tensor, condition: Tensor, weights: Tensor?, _ scope: ParameterScope, temperature: Float = 1
+    ) throws -> Tensor {
+        guard let weights, let small else { return try self(x, condition: condition, scope, temperature: temperature) }
+        return try scope.graph.tokenNetwork(x, condition: condition, weights: weights, shape: small, temperature: temperature)
+    }
+}
+
 extension Condition {
     /// Of a training step of a token head: z as rows [n, D], and as many real tokens [n, C], of width `tokenWidth`.
     func rows(_ step: StepInputs, tokenWidth: Int, _ graph: Graph) throws -> (z: Tensor, targets: Tensor) {

@@ -63,7 +63,7 @@ package final class MaskedProbe {
         let program = try programs[key] ?? loop.program(
             [RoundGraphs.one(loop.stage, loop.head, loop.context.weights, batch, settings, round)])
         programs[key] = program
-        try loop.fillTable()
+        try loop.prepareHead()
         try program.run()
         return Look(
             round: round, before: before,

@@ -12,8 +12,8 @@ package final class MaskedRounds: GenerationLoop {
     let settings: RoundSettings
     let context: SamplingContext
     private var programs: [RoundGraphs.Batch: Program] = [:]
-    private var table: Executor?
-    private var isTableFilled = false
+    private var prepared: Executor?
+    private var isPrepared = false
 
     /// Random numbers in place of those of the seed.
     package struct Given {
@@ -31,7 +31,7 @@ package final class MaskedRounds: GenerationLoop {
         (self.stage, self.head, self.settings, self.context) = (stage, head, settings, context)
     }
 
-    package func reset() { isTableFilled = false }
+    package func reset() { isPrepared = false }
 
     package func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
         guard speculation == nil else {
@@ -55,7 +55,7 @@ package final class MaskedRounds: GenerationLoop {
         let program = try clock.measure(.prepare) { try self.program(batch, rounds: rounds ?? settings.rounds) }
         let size = batch.images * stage.shape.tokens
         return try clock.measure(.decode) { () -> [Float] in
-            try fillTable()
+            try prepareHead()
             try write(labels, images, cfg, batch, seed: seed, given: given)
             try program.run()
             try memory.device.finish()
@@ -115,7 +115,7 @@ package final class MaskedRounds: GenerationLoop {
 
     /// Rounds one after the other.
     func program(_ rounds: some Sequence<RoundGraphs>) throws -> Program {
-        if table == nil, let made = try RoundGraphs.table(head, context.weights) { table = try context.memory.executor(made.graph) }
+        if prepared == nil, let made = try RoundGraphs.prepared(head, context.weights) { prepared = try context.memory.executor(made.graph) }
         let program = Program()
         for graphs in rounds {
             try program.append(context.memory.executor(graphs.begin))
@@ -125,18 +125,18 @@ package final class MaskedRounds: GenerationLoop {
         return program
     }
 
-    /// Computes the head's table, once for the weights; a program has been made before.
-    func fillTable() throws {
-        if !isTableFilled { try table?.run() }
-        isTableFilled = true
+    /// Has the head compute what its steps share, once for the weights; a program has been made before.
+    func prepareHead() throws {
+        if !isPrepared { try prepared?.run() }
+        isPrepared = true
     }
 
     /// The graphs of drawings without guidance of these sizes.
     static func graphs(
         _ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
     ) throws -> [Graph] {
-        let table = try RoundGraphs.table(head, weights).map { [$0.graph] } ?? []
-        return try table + batches.flatMap { size in
+        let prepared = try RoundGraphs.prepared(head, weights).map { [$0.graph] } ?? []
+        return try prepared + batches.flatMap { size in
             try RoundGraphs.all(stage, head, weights, .init(size, isGuided: false), settings).flatMap { [$0.begin] + [$0.step, $0.end].compactMap { $0 } }
         }
     }

@@ -2,7 +2,8 @@ import DriftGPU
 
 /// The graphs of a round of masked autoregression for a batch: from what is known to conditions and the noise of the tokens it
 /// draws (`begin`), a step of the head (`step`, run as often as the head has steps), and the tokens to their places (`end`). A head
-/// of one step has all of that in `begin`. Between them everything lies in storages that the rounds share.
+/// of one step, or whose steps are one launch, has all of that in `begin`. Between them everything lies in storages that the rounds
+/// share.
 package struct RoundGraphs {
     /// The form of a batch.
     package struct Batch: Hashable, Sendable {
@@ -34,14 +35,22 @@ package struct RoundGraphs {
     private let settings: RoundSettings
     private let round: RoundSettings.Round
     private let number: Int
-    /// Of the head's `table`.
-    private let table: Storage?
+    private let prepared: Prepared?
+
+    /// What the head computes once for a set of weights.
+    struct Prepared {
+        /// What computes it.
+        let graph: Graph
+        /// Of its `table`, and of its `packed` weights.
+        var table: Storage?
+        var weights: Storage?
+    }
 
     /// Graphs of the rounds of a batch, the first round first.
     static func all(_ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings) throws -> [RoundGraphs] {
-        let table = try table(head, weights)?.table
+        let prepared = try prepared(head, weights)
         return try settings.plan(tokens: stage.shape.tokens).enumerated().map { number, round in
-            try RoundGraphs(stage, head, weights, batch, settings, round, number: number, table: table)
+            try RoundGraphs(stage, head, weights, batch, settings, round, number: number, prepared)
         }
     }
 
@@ -50,30 +59,41 @@ package struct RoundGraphs {
         _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
         _ round: RoundSettings.Round
     ) throws -> RoundGraphs {
-        try RoundGraphs(stage, head, weights, batch, settings, round, number: 0, table: table(head, weights)?.table)
+        try RoundGraphs(stage, head, weights, batch, settings, round, number: 0, prepared(head, weights))
     }
 
     private init(
         _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
-        _ round: RoundSettings.Round, number: Int, table: Storage?
+        _ round: RoundSettings.Round, number: Int, _ prepared: Prepared?
     ) throws {
         (self.stage, self.head, self.weights, self.batch, self.settings) = (stage, head, weights, batch, settings)
-        (self.round, self.number, self.table) = (round, number, table)
+        (self.round, self.number, self.prepared) = (round, number, prepared)
         begin = Graph()
-        step = head.steps > 1 ? Graph() : nil
-        end = head.steps > 1 ? Graph() : nil
+        // Noise that was given is there for each step.
+        let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
+        step = isOneGraph ? nil : Graph()
+        end = isOneGraph ? nil : Graph()
         let embedded = try makeBegin()
         if let step { try makeStep(step, embedded: embedded) }
         if let end { try put(x(end), end, order(end, batch.images)) }
     }
 
-    /// The step's rows for a set of weights, from which the others pick; nil where the head has none.
-    static func table(_ head: any TokenHead, _ weights: StoredWeights) throws -> (graph: Graph, table: Storage)? {
+    /// What the head's steps take that no token has an influence on; nil where there is nothing.
+    static func prepared(_ head: any TokenHead, _ weights: StoredWeights) throws -> Prepared? {
         let graph = Graph()
-        guard let table = try head.table(weights.scope(graph)) else { return nil }
-        let storage = Place.table(rows: table.shape[0], width: table.shape[1])
-        try graph.place(table, in: storage, at: 0)
-        return (graph, storage)
+        var prepared = Prepared(graph: graph)
+        let scope = weights.scope(graph)
+        if let table = try head.table(scope) {
+            let storage = Place.table(rows: table.shape[0], width: table.shape[1])
+            try graph.place(table, in: storage, at: 0)
+            prepared.table = storage
+        }
+        if let packed = try head.packed(scope) {
+            let storage = Place.weights(packed.count)
+            try graph.place(packed, in: storage, at: 0)
+            prepared.weights = storage
+        }
+        return prepared.table == nil && prepared.weights == nil ? nil : prepared
     }
 
     /// Where everything lies.
@@ -99,6 +119,7 @@ package struct RoundGraphs {
         static func x(_ count: Int) -> Storage { Storage("round_x", count: count, grows: true) }
         static func embedded(_ count: Int) -> Storage { Storage("round_embedded", count: count, grows: true) }
         static func table(rows: Int, width: Int) -> Storage { Storage("round_table_\(rows)x\(width)", count: rows * width) }
+        static func weights(_ count: Int) -> Storage { Storage("round_weights_\(count)", count: count) }
     }
 
     /// Streams of a seed's random numbers; the round in their low 16 bits is the head's step.
@@ -145,12 +166,15 @@ package struct RoundGraphs {
 
     /// The same numbers for a token in whichever round it is drawn.
     private func noise(_ graph: Graph, _ order: Tensor, stream: Int, _ law: TokenNoise) throws -> Tensor {
-        let source = try NoiseSource(
+        let all = try law.draw(tokens, images: batch.size.perLabel, of: source(graph, stream: stream), graph)
+        return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(order, graph))
+    }
+
+    private func source(_ graph: Graph, stream: Int) throws -> NoiseSource {
+        try NoiseSource(
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
             firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
-        let all = try law.draw(tokens, images: batch.size.perLabel, of: source, graph)
-        return try graph.gatherRows(graph.reshape(all, [batch.images * tokens, law.width]), rows(order, graph))
     }
 
     private func start(_ graph: Graph, _ order: Tensor) throws -> Tensor {
@@ -172,9 +196,14 @@ package struct RoundGraphs {
     /// The tokens between the steps [n, C].
     private func x(_ graph: Graph) throws -> Tensor { try graph.stored([count, width], in: Place.x(count * width)) }
 
-    private func row(_ graph: Graph) throws -> Tensor? {
-        guard let table else { return nil }
-        return try graph.selectRow(graph.stored([head.steps, table.count / head.steps], in: table), counter(graph))
+    private func table(_ graph: Graph) throws -> Tensor? {
+        try prepared?.table.map { try graph.stored([head.steps, $0.count / head.steps], in: $0) }
+    }
+
+    private func row(_ graph: Graph) throws -> Tensor? { try table(graph).map { try graph.selectRow($0, counter(graph)) } }
+
+    private func packed(_ graph: Graph) throws -> Tensor? {
+        try prepared?.weights.map { try graph.stored([$0.count], in: $0) }
     }
 
     private func put(_ drawn: Tensor, _ graph: Graph, _ order: Tensor) throws {
@@ -204,18 +233,32 @@ package struct RoundGraphs {
         guard head.steps == 1 || head.start.width == width else {
             throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
         }
-        guard head.steps > 1 else {
-            let made = try head.step(
-                TokenStep(
-                    x: start, embedded: embedded, row: row(graph), noise: stepNoise(graph, own), cfg: cfg,
-                    temperature: settings.temperature),
-                scope)
-            try put(made, graph, own)
+        guard step != nil else {
+            try put(makeAll(graph, own, start: start, embedded: embedded, cfg: cfg, scope), graph, own)
             return embedded.shape
         }
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
         try graph.place(start, in: Place.x(count * width), at: 0)
         return embedded.shape
+    }
+
+    /// The tokens from the only step, or from all of them in one launch.
+    private func makeAll(
+        _ graph: Graph, _ order: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope
+    ) throws -> Tensor {
+        if head.steps > 1, let table = try table(graph), let weights = try packed(graph) {
+            return try head.steps(
+                TokenDrawing(
+                    x: start, embedded: embedded, table: table, weights: weights, places: rows(order, graph),
+                    noise: source(graph, stream: Self.stepStream), tokens: tokens, imagesPerLabel: batch.size.perLabel, cfg: cfg,
+                    temperature: settings.temperature),
+                scope)
+        }
+        return try head.step(
+            TokenStep(
+                x: start, embedded: embedded, row: row(graph), weights: packed(graph), noise: stepNoise(graph, order), cfg: cfg,
+                temperature: settings.temperature),
+            scope)
     }
 
     private func makeStep(_ graph: Graph, embedded: [Int]) throws {

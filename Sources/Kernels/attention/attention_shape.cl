@@ -19,7 +19,7 @@
 #include "math.cl"
 #ifdef HEAD_DIM
 #if DROPOUT
-#include "random.cl"
+#include "philox.cl"
 #define DROPOUT_ARGUMENTS , IN(uint, clock), int stream, float probability
 #define USE_DROPOUT USE_IN(uint, clock); const uint4 now = clock_load(clock)
 #define PASS_DROPOUT , now, stream, probability

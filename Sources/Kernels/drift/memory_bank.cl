@@ -1,7 +1,7 @@
 // memory_bank: a ring buffer of entries per class. entries [classes, capacity, size], position and count [classes].
 // position is where the next entry of the class goes, count how many of its slots are filled. One ring for everything is
 // the case classes = 1.
-#include "random.cl"
+#include "philox.cl"
 
 // Entry i of the batch goes to slot (position + rank) % capacity of its class, rank = earlier entries of the batch with
 // the same label. Entries that a later one of the same batch would overwrite are not written at all, so no two teams write

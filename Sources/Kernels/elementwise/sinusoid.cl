@@ -1,5 +1,5 @@
 // sinusoid: a number as cosines and sines of it, how transformers and diffusion tell times apart.
-#include "random.cl"
+#include "philox.cl"
 
 // x less the nearest whole number, in [-1/2, 1/2]; |x| below 2^22. Exact.
 static inline floatL sinusoid_turn(floatL x) { return x - ((x + 12582912.0f) - 12582912.0f); }

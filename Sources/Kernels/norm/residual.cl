@@ -1,9 +1,9 @@
 // residual: y[row] = x[row] + gate[m] h[row] keep, m the modulation row of `row` (row_groups.cl).
-// x, h and y [rows, n]; gate [groups, n] at a row stride of its own, or none; keep the factors of dropout (random.cl), or
+// x, h and y [rows, n]; gate [groups, n] at a row stride of its own, or none; keep the factors of dropout (philox.cl), or
 // none. Dropout numbers the elements of a row from row * RESIDUAL_ROW(n) on, which keeps whole vectors of it aligned.
 #ifndef RESIDUAL_CL
 #define RESIDUAL_CL
-#include "random.cl"
+#include "philox.cl"
 #include "row_groups.cl"
 
 #define RESIDUAL_ROW(n) (((n) + 15) & ~15)

@@ -1,6 +1,6 @@
 // diffusion: noise added to tokens, and a step of taking it away again (DDPM with a learned variance).
 #include "flat.cl"
-#include "math.cl"
+#include "diffusion_step.cl"
 
 // A row of the table of times: sqrt(abar), sqrt(1 - abar), log(beta / V), (beta abar' / (abar (1 - abar'))), sqrt(1 / abar - 1)
 // and log V, where V is the variance of the true step back and abar' the abar before; see DiffusionSchedule.
@@ -29,13 +29,7 @@ TEAM_KERNEL void diffusion_noised(IN(float, x), IN(float, noise), IN(float, time
   })
 }
 
-// The step back from x, whose noise e and number v of the variance a network has found:
-//   y = a (x - b e) + n temperature exp(log s2 / 2) noise,  log s2 = log V + (v + 1) / 2 log(beta / V)
-// with (a, b, log V, log(beta / V), n) = step: a = 1 / sqrt(alpha), b = beta / sqrt(1 - abar), n 0 in the last step and else 1.
-// This is the posterior's mean of the clean token that e says, without going by way of that: in the first steps that is a
-// difference of two numbers as large as sqrt(1 / abar).
-// With limit > 0 no clean token is believed beyond +-limit: where x0 = r x - q e is, the mean is c x0 + d x with x0 at the limit,
-// (r, q, c, d) = step[5 ..]: r = sqrt(1 / abar), q = sqrt(1 / abar - 1), c and d the posterior's shares. NaN stays NaN.
+// A step back (diffusion_step.cl).
 // output [rows, 2, channels], e and then v; if `guided` [2 rows, 2, channels], those of no label behind the others: then
 // e = e_u + cfg[0] (e_c - e_u), and v is that of the label. x, noise, y [rows, channels].
 // Traffic: 20 rows channels bytes, guided 24; about 30 rows channels FLOPs.
@@ -47,7 +41,6 @@ TEAM_KERNEL void diffusion_step(IN(float, x), IN(float, output), IN(float, noise
   USE_IN(float, step);
   USE_IN(float, cfg);
   USE_OUT(float, y);
-  const float a = step[0], b = step[1], log_variance = step[2], span = step[3], amount = step[4] * temperature;
   const float strength = guided ? cfg[0] : 1.0f;
   ROW_RUNS(row, first, last, rows, channels, {
     __global const float *own = output + row * 2 * channels;
@@ -58,14 +51,9 @@ TEAM_KERNEL void diffusion_step(IN(float, x), IN(float, output), IN(float, noise
         e = other + strength * (e - other);
       }
       const floatL v = lanes_load(own + channels, c, last);
-      const floatL deviation = exp_lanes(0.5f * (log_variance + 0.5f * (v + 1.0f) * span));
-      const floatL own_x = lanes_load(x + row * channels, c, last);
-      floatL mean = a * (own_x - b * e);
-      if (limit > 0.0f) {
-        const floatL clean = step[5] * own_x - step[6] * e, rest = step[8] * own_x;
-        mean = clean > limit ? step[7] * limit + rest : (clean < -limit ? rest - step[7] * limit : mean);
-      }
-      lanes_store(y + row * channels, c, last, mean + amount * deviation * lanes_load(noise + row * channels, c, last));
+      lanes_store(y + row * channels, c, last,
+                  diffusion_back(lanes_load(x + row * channels, c, last), e, v, lanes_load(noise + row * channels, c, last), step,
+                                 temperature, limit));
     }
   })
 }
