@@ -11,6 +11,9 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     case mar
     case marEnergy = "mar-energy"
 
+    /// The names of all, separated by commas.
+    public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+
     /// The model and the batch of a step.
     public var configuration: Configuration {
         var size = Configuration.digits

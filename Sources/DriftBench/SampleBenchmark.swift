@@ -13,6 +13,10 @@ public struct SampleBenchmark: Codable, Sendable {
     /// With speculation: the draft's features where they are accepted. Nil in reports of models without a draft.
     public let isSpeculative: Bool?
     public let timing: Timing
+    /// Launches of one time, and the part of a profiled one that is not in kernels: launching, and waiting for the host. Nil in
+    /// reports made before they were measured.
+    public let launches: Int?
+    public let outsideKernels: Double?
 
     public var imagesPerSecond: Double { Double(labels * perLabel) / timing.median }
 
@@ -45,10 +49,11 @@ public struct SampleBenchmark: Codable, Sendable {
     /// How it was drawn.
     public var kind: Kind { Kind(isGuided: isGuided, encodeOnce: encodeOnce, isSpeculative: isSpeculative ?? false) }
 
-    /// Draws `perLabel` images of each of `labels` labels, again and again, less often where that takes long. Nothing is kept from one time to the next but
-    /// the bound graphs.
+    /// Draws `perLabel` images of each of `labels` labels, again and again, less often where that takes long. Nothing is kept from
+    /// one time to the next but the bound graphs. `open` opens the device, with or without profiling: the times are taken without.
     public init(
-        _ configuration: Configuration, labels: Int, perLabel: Int, kind: Kind, repetitions: Int, device: Device
+        _ configuration: Configuration, labels: Int, perLabel: Int, kind: Kind, repetitions: Int,
+        open: (_ isProfiling: Bool) throws -> Device
     ) throws {
         size = configuration.preset
         self.labels = labels
@@ -56,19 +61,30 @@ public struct SampleBenchmark: Codable, Sendable {
         isGuided = kind.isGuided
         encodeOnce = kind.encodeOnce
         isSpeculative = kind.isSpeculative
-        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
-        try state.initialize(seed: 1)
-        let chosen = (0..<labels).map { $0 % configuration.data.classes }
-        let draw =
-            kind.encodeOnce
-            ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
-            : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: kind.isGuided)
-        // The first draw builds the kernels; the next ones touch memory for the first time and wake the device's threads.
-        if try seconds(draw) < 5 {
-            let begun = ContinuousClock.now
-            repeat { try draw() } while ContinuousClock.now - begun < .milliseconds(250)
+        func prepared(_ isProfiling: Bool) throws -> (memory: DeviceMemory, draw: () throws -> Void) {
+            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(try open(isProfiling)))
+            try state.initialize(seed: 1)
+            let chosen = (0..<labels).map { $0 % configuration.data.classes }
+            let draw =
+                kind.encodeOnce
+                ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
+                : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: kind.isGuided)
+            // The first draw builds the kernels; the next ones touch memory for the first time and wake the device's threads.
+            if try seconds(draw) < 5 {
+                let begun = ContinuousClock.now
+                repeat { try draw() } while ContinuousClock.now - begun < .milliseconds(250)
+            }
+            return (state.memory, draw)
         }
+        let draw = try prepared(false).draw
         timing = try Timing(repetitions: repetitions) { try seconds(draw) }
+        let (memory, profiled) = try prepared(true)
+        let profiler = Profiler()
+        memory.profiler = profiler
+        let wall = try seconds(profiled)
+        let totals = try profiler.totals()
+        launches = totals.reduce(0) { $0 + $1.launches }
+        outsideKernels = max(0, 1 - totals.reduce(0) { $0 + $1.milliseconds } / 1000 / wall)
     }
 
     private static let strength: Float = 3

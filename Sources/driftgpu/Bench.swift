@@ -17,7 +17,7 @@ struct Bench: ParsableCommand {
 
     /// What all of them take.
     struct Common: ParsableArguments {
-        @Option(help: ArgumentHelp("Models to time, separated by commas: digits, small, medium, base, large, dit.", valueName: "size,..."))
+        @Option(help: ArgumentHelp("Models to time, separated by commas: \(BenchmarkSize.names).", valueName: "size,..."))
         var size: String = "digits"
         @Option(help: ArgumentHelp("Repetitions of each measurement; of steps and samples fewer, but 3 at least, once 20 s have passed.", valueName: "n")) var repetitions: Int = 15
         @Option(help: ArgumentHelp("Keep what was measured in this file.", valueName: "file")) var json: String?
@@ -212,20 +212,22 @@ struct Bench: ParsableCommand {
         }
 
         func run() throws {
-            try common.report { device, recording in
-                Output.line("  median ms  spread  images/s  case")
+            try common.report { _, recording in
+                Output.line("  median ms  spread  images/s  outside  launches  case")
                 for size in try common.sizes() {
                     for kind in SampleBenchmark.Kind.all where size.hasEncoder || kind.encodeOnce && !kind.isSpeculative {
                         let name = "\(size.rawValue), \(kind.name)"
                         guard filter.isEmpty || name.contains(filter) else { continue }
                         let sample = try SampleBenchmark(
                             size.configuration, labels: labels, perLabel: perLabel, kind: kind,
-                            repetitions: common.repetitions, device: device)
+                            repetitions: common.repetitions
+                        ) { try common.deviceOptions.open(profiling: $0) }
                         try recording.add { $0.sample.append(sample) }
                         Output.line(
                             String(
-                                format: "%11.2f  %4.0f %%  %8.0f  ", sample.timing.median * 1e3, 100 * sample.timing.spread,
-                                sample.imagesPerSecond)
+                                format: "%11.2f  %4.0f %%  %8.0f  %5.1f %%  %8d  ", sample.timing.median * 1e3,
+                                100 * sample.timing.spread, sample.imagesPerSecond, 100 * (sample.outsideKernels ?? 0),
+                                sample.launches ?? 0)
                                 + name)
                     }
                 }

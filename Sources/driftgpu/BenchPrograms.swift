@@ -17,7 +17,7 @@ extension Bench {
         /// Rows and columns of the kernels.
         enum Shape: String, ExpressibleByArgument, CaseIterable { case gpu, cpu }
 
-        @Option(help: ArgumentHelp("Models, separated by commas: digits, small, medium, base, large, dit.", valueName: "size,..."))
+        @Option(help: ArgumentHelp("Models, separated by commas: \(BenchmarkSize.names).", valueName: "size,..."))
         var size: String = "digits,base,large,dit"
         @Option(help: ArgumentHelp("What they are used for, separated by commas: training, sampling, judging, autoencoder.", valueName: "use,..."))
         var use: String = ModelUse.allCases.map(\.rawValue).joined(separator: ",")

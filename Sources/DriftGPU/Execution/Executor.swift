@@ -178,6 +178,7 @@ public final class Executor {
             generation = workspace.begin()
         }
         try bind()
+        let profiler = self.profiler ?? memory.profiler
         let isProfiling = profiler != nil
         for entry in entries[firstEntries[steps.lowerBound]..<firstEntries[steps.upperBound]] {
             var event: cl_event?
