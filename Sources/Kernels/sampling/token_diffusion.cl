@@ -32,7 +32,7 @@ TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, t
   USE_OUT(float, y);
   __local float buffers[6 * TOKEN_BUFFER];
   __local uint elements[TOKEN_ROWS], numbers[TOKEN_ROWS], classes[TOKEN_ROWS];
-  TOKEN_LOCAL;
+  TOKEN_LOCAL(count);
   __local float *noisy = TOKEN_START(buffers, count), *other = noisy + TOKEN_BUFFER, *residual = other + TOKEN_BUFFER;
   __local float *active = residual + TOKEN_BUFFER, *hidden = active + TOKEN_BUFFER, *made = hidden + TOKEN_BUFFER;
   const uint2 seed = (uint2)(key[0], key[1]);

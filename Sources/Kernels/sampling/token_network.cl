@@ -20,6 +20,11 @@
 #define TOKEN_PADDED(n) (((n) + 31) & ~31)
 #define TOKEN_TILES(rows) (((rows) + TOKEN_ROWS - 1) / TOKEN_ROWS)
 
+// Where an array begins; `rows` is positive, which the compiler does not know. It carries an address that is constant into the
+// functions, and PoCL gives memory to local arrays where the kernel itself names them: one that only a function names is a global
+// variable, which all groups share.
+#define TOKEN_START(buffers, rows) ((buffers) + min((rows), 0))
+
 // A buffer holds a tile. A CPU's vectors are columns of a row; a GPU's are rows of a column, which take the same weight.
 // TOKEN_FOR: the vectors of the first `columns` columns that are this work-item's. `at` is where one lies, `row` and `column` are
 // those of its first lane.
@@ -34,7 +39,9 @@
 #define TOKEN_SPAN(columns) ((columns) * TOKEN_ROWS)
 #define TOKEN_COLUMN_LANES(column) ((uintL)((uint)(column)))
 #define TOKEN_ROW_LANES(values, row) vloadL(0, (values) + (row))
-#define TOKEN_LOCAL __local floatL token_sums[TEAM_SIZE]
+#define TOKEN_LOCAL(rows)                \
+  __local floatL token_room[TEAM_SIZE]; \
+  __local floatL *token_sums = TOKEN_START(token_room, rows)
 #define TOKEN_LOCAL_PARAMETER , __local floatL *token_sums
 #define TOKEN_LOCAL_ARGUMENT , token_sums
 #else
@@ -46,7 +53,7 @@
 #define TOKEN_SPAN(columns) (columns)
 #define TOKEN_COLUMN_LANES(column) (as_uintL(LANE_INDEX) + (uint)(column))
 #define TOKEN_ROW_LANES(values, row) ((uintL)((values)[row]))
-#define TOKEN_LOCAL
+#define TOKEN_LOCAL(rows)
 #define TOKEN_LOCAL_PARAMETER
 #define TOKEN_LOCAL_ARGUMENT
 #endif
@@ -229,10 +236,6 @@ CALLED void token_network(__global const float *packed, int width, int depth, in
   token_layer(h, width, packed + 2 * layer, TOKEN_PADDED(outputs), y, y, 0.0f, TOKEN_SET);
 }
 
-// Where an array begins; `rows` is positive, which the compiler does not know. It carries an address that is constant into the
-// functions, and PoCL gives memory to local arrays where the kernel itself names them, nowhere else.
-#define TOKEN_START(buffers, rows) ((buffers) + min((rows), 0))
-
 // x, condition [rows, width] -> y [rows, outputs]. Traffic: 4 rows (2 width + outputs) bytes, and the weights, which stay in a
 // cache, once a tile; 2 width ((5 depth + 2) width + outputs) FLOPs a row.
 TEAM_KERNEL void token_network_forward(IN(float, x), IN(float, condition), IN(float, packed), OUT(float, y), const int rows,
@@ -242,7 +245,7 @@ TEAM_KERNEL void token_network_forward(IN(float, x), IN(float, condition), IN(fl
   USE_IN(float, packed);
   USE_OUT(float, y);
   __local float buffers[4 * TOKEN_BUFFER];
-  TOKEN_LOCAL;
+  TOKEN_LOCAL(rows);
   __local float *residual = TOKEN_START(buffers, rows), *active = residual + TOKEN_BUFFER, *hidden = active + TOKEN_BUFFER, *made = hidden + TOKEN_BUFFER;
   TEAM_ROWS(tile, TOKEN_TILES(rows)) {
     const int first = tile * TOKEN_ROWS;
