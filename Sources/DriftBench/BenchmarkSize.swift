@@ -34,6 +34,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             size = .digitsDrift
         case .mar, .marEnergy:
             size = .digitsMAR
+            size.run.samplesPerLabel = 10
             if self == .mar {
                 size.adopt(.mar)
                 size.head.diffusion?.noises = 4

@@ -79,6 +79,7 @@ import Testing
             var expected = preset
             // What the runs that wrote them were told.
             if name.hasPrefix("digits") { (expected.run.steps, expected.run.sampleEvery) = (1, 0) }
+            if name == "digits-mar" { expected.run.samplesPerLabel = 10 }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
             #expect(stored == expected, "\(name)")
         }

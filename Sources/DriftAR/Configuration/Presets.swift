@@ -89,7 +89,7 @@ extension Configuration {
 
     /// The same digits by masked autoregression, a token drawn in one step. Of 16 tokens late rounds know nearly all, so training
     /// must hide few now and then: with the papers' least part of 0.7 a classifier read 84 % of the samples of 16 rounds after
-    /// 2000 steps, with this one 95 %.
+    /// 2000 steps of 100 images, with this one 95 %; of 200 images 97 %.
     package static var digitsMAR: Configuration {
         var mar = Configuration()
         mar.preset = "digits-mar"
@@ -98,7 +98,7 @@ extension Configuration {
         mar.stage.mar?.maskMinimum = 0.05
         mar.stage.mar?.maskDeviation = 0.6
         mar.head.energy?.width = 96
-        (mar.run.steps, mar.run.samplesPerLabel) = (2500, 10)
+        (mar.run.steps, mar.run.samplesPerLabel) = (2000, 20)
         (mar.optimizer.learningRate, mar.optimizer.clip) = (2e-3, 3)
         return mar
     }
