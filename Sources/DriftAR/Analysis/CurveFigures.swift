@@ -6,6 +6,8 @@ struct CurveFigures: Sendable {
     let figures: [NamedFigure]
     /// The step after which the encoder is frozen, where the run has come that far.
     let freeze: Double?
+    /// Whether the run logged forces of a drift loss.
+    let hasForces: Bool
 
     init(_ curves: TrainingCurves, _ configuration: Configuration?) {
         let last = Double(curves.steps.last ?? 0)
@@ -33,13 +35,14 @@ struct CurveFigures: Sendable {
         }
 
         // Position 1, whose entropy is 0, is a part of the logged means; where all rows see all columns there is none of the kind.
-        let isMasked = configuration?.stage.mar != nil
+        let isMasked = (try? configuration?.makeGenerator())?.stage.masking != nil
         let ceiling = configuration.map { isMasked ? 1 : Double($0.data.tokens - 1) / Double(max(1, $0.data.tokens)) }
         let included = isMasked
             ? "It is that of the hidden tokens, so it moves with how many a step hides."
             : "Position 1 with its entropy of 0 is a part of the mean"
                 + (ceiling.map { ", so the ceiling is \(NumberText.fixed($0, 4)) and not 1." } ?? ".")
         let forces = curves.names.filter { $0.hasPrefix("force_") }.map { (key: $0, label: "radius " + $0.dropFirst(6)) }
+        hasForces = !forces.isEmpty
         let judged = ["accuracy", "diversity"].filter { !curves.points($0).isEmpty }
         figures = [
             figure(

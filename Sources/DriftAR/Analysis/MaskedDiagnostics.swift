@@ -61,10 +61,9 @@ public struct MaskedDiagnostics: Sendable {
         let rendering = try Rendering(configuration, autoencoder: autoencoder)
         let state = try saved.load(into: DeviceMemory(device))
         let context = SamplingContext(StoredWeights(state.model.layout, buffer: "ema"), memory: state.memory)
-        guard let loop = state.model.loop(context) as? MaskedRounds else {
+        guard let probe = state.model.loop(context).probe else {
             throw ConfigurationError("model \(configuration.generatorName): does not draw its tokens in rounds")
         }
-        let probe = MaskedProbe(loop)
         (self.configuration, sigma, self.source) = (configuration, state.model.head.sigma, source)
         self.device = device.about.name
         let tokens = configuration.data.tokens

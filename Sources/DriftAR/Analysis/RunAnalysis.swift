@@ -18,6 +18,7 @@ public struct RunAnalysis: Sendable {
     private let configuration: Configuration?
     /// Why there is no model.
     private let lack: String
+    private let drawsInRounds: Bool
 
     public static let reportName = "report.html"
 
@@ -32,7 +33,7 @@ public struct RunAnalysis: Sendable {
         curves = Files.exists(place.metricsPath) ? try TrainingCurves(place.metricsPath) : nil
         let saved = try place.checkpoints.latest() == nil ? nil : SavedModel(run, weights: weights)
         let generator = try saved?.configuration.makeGenerator()
-        let drawsInRounds = generator?.stage is MARStage && generator?.head.ofTokens != nil
+        drawsInRounds = generator?.stage.masking != nil && generator?.head.ofTokens != nil
         let hasEntropy = drawsInRounds || (generator?.stage.hasEntropy == true && generator?.head.sigma != nil)
         model = hasEntropy ? saved : nil
         lack = saved == nil ? "the run has no complete checkpoint yet" : "no entropy sets the prior of its images"
@@ -53,7 +54,7 @@ public struct RunAnalysis: Sendable {
         on device: Device, data: String? = nil, autoencoder: Autoencoder? = nil, _ settings: ModelDiagnostics.Settings
     ) throws -> (any Diagnostics)? {
         guard let model else { return nil }
-        guard model.configuration.stage.mar != nil else {
+        guard drawsInRounds else {
             return try ModelDiagnostics(model, device: device, autoencoder: autoencoder, settings)
         }
         var (images, source): (ImageSet?, String)
@@ -78,8 +79,10 @@ public struct RunAnalysis: Sendable {
         report.page.section("Training")
         if let curves, !curves.steps.isEmpty {
             let figures = CurveFigures(curves, configuration)
-            report.page.paragraph(
-                "Read the drift norm first. The drift loss scales the force of each radius to unit size, so its own value says nothing about convergence: it can rise while the samples get better.")
+            if figures.hasForces {
+                report.page.paragraph(
+                    "Read the drift norm first. The drift loss scales the force of each radius to unit size, so its own value says nothing about convergence: it can rise while the samples get better.")
+            }
             report.page.paragraph(phases(figures.freeze) + skipped(curves))
             try report.show(figures.figures)
             try report.save(curves.csv, "metrics.csv")

@@ -175,10 +175,7 @@ package struct DiffusionHead: TokenHead {
         return try graph.concat([embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
     }
 
-    package func packed(_ scope: ParameterScope) throws -> Tensor? {
-        guard mlp.small != nil else { return nil }
-        return try mlp.packed(scope.scope(Self.prefix), input: "input_proj")
-    }
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix), input: "input_proj") }
 
     package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
         guard let small = mlp.small else { throw GraphError("head diffusion: width \(shape.width) is too large for all steps at once") }

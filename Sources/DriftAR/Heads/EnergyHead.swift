@@ -130,7 +130,7 @@ package struct EnergyHead: TokenHead {
 
     package func table(_ scope: ParameterScope) throws -> Tensor? { nil }
 
-    package func packed(_ scope: ParameterScope) throws -> Tensor? { mlp.small == nil ? nil : try mlp.packed(scope.scope(Self.prefix)) }
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix)) }
 
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
         try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, weights: step.weights, scope)

@@ -158,7 +158,7 @@ package struct TokenDriftHead: TokenHead {
 
     package func table(_ scope: ParameterScope) throws -> Tensor? { nil }
 
-    package func packed(_ scope: ParameterScope) throws -> Tensor? { mlp.small == nil ? nil : try mlp.packed(scope.scope(Self.prefix)) }
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix)) }
 
     /// With guidance both halves start from the same noise. The temperature multiplies nothing: all that is random is the start.
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {

@@ -82,8 +82,10 @@ extension TokenMLP {
         return shape.isSmall ? shape : nil
     }
 
-    /// Its weights as those kernels read them, behind them those of the linear layer `input` where it is named.
-    package func packed(_ scope: ParameterScope, input: String? = nil) throws -> Tensor {
+    /// Its weights as those kernels read them, behind them those of the linear layer `input` where it is named; nil where it is too
+    /// large for them.
+    package func packed(_ scope: ParameterScope, input: String? = nil) throws -> Tensor? {
+        guard small != nil else { return nil }
         func layer(_ name: String) throws -> TokenNetworkWeights.Layer {
             try .init(weight: scope.parameter(name + ".weight"), bias: scope.parameter(name + ".bias"))
         }

@@ -7,6 +7,9 @@ package protocol GenerationLoop: AnyObject {
     /// The speculative loop around it; nil where there is no draft.
     var speculation: SpeculativeLoop? { get }
 
+    /// Looks into single rounds; nil where tokens are not drawn in rounds.
+    var probe: MaskedProbe? { get }
+
     /// Forgets what belongs to weights that have changed.
     func reset() throws
 
@@ -20,6 +23,10 @@ package protocol GenerationLoop: AnyObject {
 
     /// Ends a drawing.
     func finish() throws
+}
+
+extension GenerationLoop {
+    package var probe: MaskedProbe? { nil }
 }
 
 /// Where the random numbers of a drawing come from.

@@ -7,6 +7,7 @@ import DriftGPU
 package final class MaskedRounds: GenerationLoop {
     package var encoder: LabelEncoder? { nil }
     package var speculation: SpeculativeLoop? { nil }
+    package var probe: MaskedProbe? { MaskedProbe(self) }
     let stage: MARStage
     let head: any TokenHead
     let settings: RoundSettings
