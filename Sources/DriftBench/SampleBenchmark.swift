@@ -17,6 +17,8 @@ public struct SampleBenchmark: Codable, Sendable {
     /// reports made before they were measured.
     public let launches: Int?
     public let outsideKernels: Double?
+    /// Part of the time in kernels that is the head's. Nil in reports made before it was measured.
+    public let headShare: Double?
 
     public var imagesPerSecond: Double { Double(labels * perLabel) / timing.median }
 
@@ -79,12 +81,8 @@ public struct SampleBenchmark: Codable, Sendable {
         let draw = try prepared(false).draw
         timing = try Timing(repetitions: repetitions) { try seconds(draw) }
         let (memory, profiled) = try prepared(true)
-        let profiler = Profiler()
-        memory.profiler = profiler
-        let wall = try seconds(profiled)
-        let totals = try profiler.totals()
-        launches = totals.reduce(0) { $0 + $1.launches }
-        outsideKernels = max(0, 1 - totals.reduce(0) { $0 + $1.milliseconds } / 1000 / wall)
+        let run = try ProfiledRun(memory) { try seconds(profiled) }
+        (launches, outsideKernels, headShare) = (run.launches, run.outsideKernels, run.headShare)
     }
 
     private static let strength: Float = 3
@@ -120,7 +118,9 @@ public struct SampleBenchmark: Codable, Sendable {
             let drop = try graph.constant(
                 isDropped ? "bench_dropped" : "bench_kept", [Float](repeating: isDropped ? 0 : 1, count: count), [count])
             let condition = try model.stage.condition(labels: input, drop: drop, scope)
-            return try model.head.draw(DrawingInputs(condition: condition, noise: noise), scope).tokens
+            return try graph.part(Graph.head) {
+                try model.head.draw(DrawingInputs(condition: condition, noise: noise), scope).tokens
+            }
         }
         var tokens = try generated(isDropped: false)
         if isGuided {

@@ -18,6 +18,8 @@ public struct StepBenchmark: Codable, Sendable {
 
     /// Part of a profiled step that is not in kernels: launching, and waiting for the host.
     public let outsideKernels: Double
+    /// Part of the time in kernels that is the head's, its gradients included. Nil in reports made before it was measured.
+    public let headShare: Double?
 
     public var imagesPerSecond: Double { Double(batch) / timing.median }
 }
@@ -27,40 +29,38 @@ extension StepBenchmark {
     public init(
         _ configuration: Configuration, repetitions: Int, open: (_ isProfiling: Bool) throws -> Device
     ) throws {
-        func prepared(_ isProfiling: Bool) throws -> (Trainer, Device) {
-            let device = try open(isProfiling)
-            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+        func prepared(_ isProfiling: Bool) throws -> (Trainer, DeviceMemory) {
+            let memory = DeviceMemory(try open(isProfiling))
+            let state = ModelState(try configuration.makeGenerator(), memory: memory)
             try state.initialize(seed: 1)
             let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
             try trainer.prepareAllParts()
             for _ in 0..<3 { try trainer.advance() }
-            try device.finish()
-            return (trainer, device)
+            try memory.device.finish()
+            return (trainer, memory)
         }
-        func time(_ trainer: Trainer, _ device: Device, steps: Int) throws -> Double {
+        func time(_ trainer: Trainer, _ memory: DeviceMemory, steps: Int) throws -> Double {
             try seconds {
                 for _ in 0..<steps { try trainer.advance() }
-                try device.finish()
+                try memory.device.finish()
             } / Double(steps)
         }
         let schedules: [Schedule]
         let timing: Timing
         do {
-            let (trainer, device) = try prepared(false)
+            let (trainer, memory) = try prepared(false)
             schedules = try trainer.schedules()
             // Runs of about a tenth of a second, so that waiting for the end of one counts little.
-            let steps = max(1, min(50, Int(0.1 / (try time(trainer, device, steps: 1)))))
-            timing = try Timing(repetitions: repetitions) { try time(trainer, device, steps: steps) }
+            let steps = max(1, min(50, Int(0.1 / (try time(trainer, memory, steps: 1)))))
+            timing = try Timing(repetitions: repetitions) { try time(trainer, memory, steps: steps) }
         }
-        let (trainer, device) = try prepared(true)
-        let profiler = Profiler()
-        trainer.profiler = profiler
+        let (trainer, memory) = try prepared(true)
         let steps = 5
-        let wall = try time(trainer, device, steps: steps)
-        let inKernels = try profiler.totals().reduce(0) { $0 + $1.milliseconds } / 1000 / Double(steps)
+        let run = try ProfiledRun(memory) { try Double(steps) * time(trainer, memory, steps: steps) }
         self.init(
             size: configuration.preset, encodeOnce: configuration.stage.label?.encodeOnce ?? true, batch: configuration.batch,
-            launches: schedules.reduce(0) { $0 + $1.launches }, arenaBytes: schedules.map(\.plan.arenaBytes).max() ?? 0, timing: timing, inKernels: inKernels,
-            flops: schedules.reduce(0) { $0 + $1.traffic(of: $1.steps.indices).flops }, outsideKernels: max(0, 1 - inKernels / wall))
+            launches: schedules.reduce(0) { $0 + $1.launches }, arenaBytes: schedules.map(\.plan.arenaBytes).max() ?? 0, timing: timing, inKernels: run.inKernels / Double(steps),
+            flops: schedules.reduce(0) { $0 + $1.traffic(of: $1.steps.indices).flops }, outsideKernels: run.outsideKernels,
+            headShare: run.headShare)
     }
 }

@@ -172,7 +172,7 @@ struct Bench: ParsableCommand {
                 return
             }
             try common.report { _, recording in
-                Output.line("  median ms  spread  images/s  GFLOP/s  in kernels  outside  launches  arena MB  case")
+                Output.line("  median ms  spread  images/s  GFLOP/s  in kernels  outside    head  launches  arena MB  case")
                 for size in try common.sizes() {
                     for once in encodeOnce.map({ [$0] }) ?? (size.hasEncoder ? [true, false] : [true]) {
                         var configuration = size.configuration
@@ -190,9 +190,9 @@ struct Bench: ParsableCommand {
 
         private static func line(_ step: StepBenchmark) -> String {
             String(
-                format: "%11.2f  %4.0f %%  %8.0f  %7.0f  %7.2f ms  %5.1f %%  %8d  %8.1f  ", step.timing.median * 1e3,
+                format: "%11.2f  %4.0f %%  %8.0f  %7.0f  %7.2f ms  %5.1f %%  %4.0f %%  %8d  %8.1f  ", step.timing.median * 1e3,
                 100 * step.timing.spread, step.imagesPerSecond, Double(step.flops) / step.timing.median / 1e9,
-                step.inKernels * 1e3, 100 * step.outsideKernels, step.launches, Double(step.arenaBytes) / 1e6)
+                step.inKernels * 1e3, 100 * step.outsideKernels, 100 * (step.headShare ?? 0), step.launches, Double(step.arenaBytes) / 1e6)
                 + "\(step.size), \(step.encodeOnce ? "labels once" : "every image"), batch \(step.batch)"
         }
     }
@@ -213,7 +213,7 @@ struct Bench: ParsableCommand {
 
         func run() throws {
             try common.report { _, recording in
-                Output.line("  median ms  spread  images/s  outside  launches  case")
+                Output.line("  median ms  spread  images/s  outside    head  launches  case")
                 for size in try common.sizes() {
                     for kind in SampleBenchmark.Kind.all where size.hasEncoder || kind.encodeOnce && !kind.isSpeculative {
                         let name = "\(size.rawValue), \(kind.name)"
@@ -225,9 +225,9 @@ struct Bench: ParsableCommand {
                         try recording.add { $0.sample.append(sample) }
                         Output.line(
                             String(
-                                format: "%11.2f  %4.0f %%  %8.0f  %5.1f %%  %8d  ", sample.timing.median * 1e3,
+                                format: "%11.2f  %4.0f %%  %8.0f  %5.1f %%  %4.0f %%  %8d  ", sample.timing.median * 1e3,
                                 100 * sample.timing.spread, sample.imagesPerSecond, 100 * (sample.outsideKernels ?? 0),
-                                sample.launches ?? 0)
+                                100 * (sample.headShare ?? 0), sample.launches ?? 0)
                                 + name)
                     }
                 }

@@ -130,7 +130,7 @@ struct Train: ParsableCommand {
         for _ in 0..<5 { try trainer.advance() }
         try device.finish()
         let profiler = Profiler()
-        trainer.profiler = profiler
+        state.memory.profiler = profiler
         let count = 20
         let clock = ContinuousClock()
         let elapsed = try clock.measure {

@@ -15,7 +15,7 @@ import Testing
             report.step = [
                 StepBenchmark(
                     size: "digits", encodeOnce: true, batch: 160, launches: 1, arenaBytes: 1,
-                    timing: Timing([0.99 * step, step, 1.01 * step]), inKernels: step, flops: 1, outsideKernels: 0)
+                    timing: Timing([0.99 * step, step, 1.01 * step]), inKernels: step, flops: 1, outsideKernels: 0, headShare: 0)
             ]
             return report
         }

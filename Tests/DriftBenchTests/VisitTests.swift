@@ -36,7 +36,7 @@ import Testing
             report.step = [
                 StepBenchmark(
                     size: "base", encodeOnce: false, batch: 24, launches: 10, arenaBytes: 1, timing: timing(0.01), inKernels: 0.0095,
-                    flops: 1, outsideKernels: 0.3)
+                    flops: 1, outsideKernels: 0.3, headShare: 0.5)
             ]
             return String(decoding: try report.json(), as: UTF8.self)
         }

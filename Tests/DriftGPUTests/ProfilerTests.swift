@@ -18,11 +18,12 @@ import Testing
         let graph = Graph()
         let x = try graph.input("x", [64])
         let y = try graph.add(x, x)
-        [y, try graph.scale(y, by: 2)].forEach(graph.output)
+        [y, try graph.part("scaling") { try graph.scale(y, by: 2) }].forEach(graph.output)
         let schedule = try Schedule(graph, traits: device.traits, gemm: device.gemm)
-        let executor = try Executor(schedule, memory: DeviceMemory(device))
+        let memory = DeviceMemory(device)
+        let executor = try Executor(schedule, memory: memory)
         let profiler = Profiler(pendingLimit: pendingLimit)
-        executor.profiler = profiler
+        memory.profiler = profiler
         for _ in 0..<runs {
             try executor.run()
             #expect(profiler.pending.count < pendingLimit)
@@ -37,6 +38,7 @@ import Testing
             #expect(totals.first { $0.name == "add_forward" }?.launches == 3)
             #expect(totals.map(\.milliseconds) == totals.map(\.milliseconds).sorted(by: >))
             #expect(try profiler.collect().allSatisfy { $0.end >= $0.start })
+            #expect(try profiler.collect().filter { $0.part == "scaling" }.map(\.name) == Array(repeating: "scale_forward", count: 3))
         }
     }
 

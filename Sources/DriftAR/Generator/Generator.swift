@@ -53,7 +53,7 @@ public struct Generator: Sendable {
     func forward(_ step: StepInputs, _ scope: ParameterScope) throws -> StepLosses {
         let graph = scope.graph
         let condition = try stage.condition(step, scope)
-        let made = try head.loss(condition, step, scope)
+        let made = try graph.part(Graph.head) { try head.loss(condition, step, scope) }
         let own = step.isSecondPhase ? [] : try stage.losses(of: condition, step, scope)
         let losses = try made.losses + stage.penalties(condition, scope)
         var total = try graph.sum(losses)

@@ -31,6 +31,11 @@ extension Head {
     package func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { nil }
 }
 
+extension Graph {
+    /// What a head's nodes are counted as; see `part`. All others are the stage's, the loop's and the optimiser's.
+    package static let head = "head"
+}
+
 /// What a head's loss takes of the data in each step, for each label.
 package struct StepNeeds: Sendable, Equatable {
     /// Real images of the label.

@@ -81,9 +81,8 @@ package struct DrawingGraph {
         }
         noise = try graph.input("sample_noise", [images, generator.tokens, generator.tokenWidth], grows: true)
         let merged = try batch.isMerged ? storage.map { try $0.features($0.merged, in: graph) } : nil
-        (tokens, inputs) = try generator.head.draw(
-            DrawingInputs(condition: condition, unconditional: unconditional, merged: merged, noise: noise),
-            weights.scope(graph))
+        let inputs = DrawingInputs(condition: condition, unconditional: unconditional, merged: merged, noise: noise)
+        (tokens, self.inputs) = try graph.part(Graph.head) { try generator.head.draw(inputs, weights.scope(graph)) }
         graph.output(tokens)
     }
 }

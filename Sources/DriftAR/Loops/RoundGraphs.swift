@@ -83,12 +83,12 @@ package struct RoundGraphs {
         let graph = Graph()
         var prepared = Prepared(graph: graph)
         let scope = weights.scope(graph)
-        if let table = try head.table(scope) {
+        if let table = try graph.part(Graph.head, { try head.table(scope) }) {
             let storage = Place.table(rows: table.shape[0], width: table.shape[1])
             try graph.place(table, in: storage, at: 0)
             prepared.table = storage
         }
-        if let packed = try head.packed(scope) {
+        if let packed = try graph.part(Graph.head, { try head.packed(scope) }) {
             let storage = Place.weights(packed.count)
             try graph.place(packed, in: storage, at: 0)
             prepared.weights = storage
@@ -226,15 +226,18 @@ package struct RoundGraphs {
         let (order, own) = try orders(graph, known.order, by: decoded.entropy)
         let (z, entropy) = try stage.select(round.drawn, of: order, from: decoded, scope)
         let cfg = try cfg(graph)
-        let embedded = try head.embed(
-            z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]),
-            entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
+        let embedded = try graph.part(Graph.head) {
+            try head.embed(
+                z: graph.reshape(z, [conditions * round.drawn.count, stage.shape.embed]),
+                entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
+        }
         let start = try start(graph, own)
         guard head.steps == 1 || head.start.width == width else {
             throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
         }
         guard step != nil else {
-            try put(makeAll(graph, own, start: start, embedded: embedded, cfg: cfg, scope), graph, own)
+            let drawn = try graph.part(Graph.head) { try makeAll(graph, own, start: start, embedded: embedded, cfg: cfg, scope) }
+            try put(drawn, graph, own)
             return embedded.shape
         }
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
@@ -263,11 +266,13 @@ package struct RoundGraphs {
 
     private func makeStep(_ graph: Graph, embedded: [Int]) throws {
         let scope = weights.scope(graph)
-        let made = try head.step(
-            TokenStep(
-                x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))), row: row(graph),
-                noise: stepNoise(graph, order(graph, batch.images)), cfg: cfg(graph), temperature: settings.temperature),
-            scope)
+        let made = try graph.part(Graph.head) {
+            try head.step(
+                TokenStep(
+                    x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))), row: row(graph),
+                    noise: stepNoise(graph, order(graph, batch.images)), cfg: cfg(graph), temperature: settings.temperature),
+                scope)
+        }
         // What a step writes must not be what it still reads.
         try graph.place(graph.copy(made), in: Place.x(count * width), at: 0)
         try graph.advance(counter(graph))

@@ -29,13 +29,6 @@ public final class Trainer {
         var last: PartGraph
     }
     private var phase: Phase?
-    /// Receives the times of every launch when set, on a device opened for profiling.
-    public var profiler: Profiler? {
-        didSet {
-            for part in phase?.parts.values.map({ $0 }) ?? [] { part.executor.profiler = profiler }
-            phase?.update.executor.profiler = profiler
-        }
-    }
 
     private var memory: DeviceMemory { state.memory }
     private var device: Device { memory.device }
@@ -138,9 +131,7 @@ public final class Trainer {
     }
 
     private func executor(for graph: Graph) throws -> Executor {
-        let executor = try memory.executor(graph, options: options)
-        executor.profiler = profiler
-        return executor
+        try memory.executor(graph, options: options)
     }
 
     /// Stored tensors beyond the flat buffers that a resumed run needs: the optimiser's counters, the rings. Whatever a step changes

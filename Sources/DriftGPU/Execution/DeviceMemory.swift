@@ -9,8 +9,7 @@ public final class DeviceMemory {
     private var buffers: [String: Buffer] = [:]
     private var storages: [String: Storage] = [:]
     let workspace: Workspace
-    /// Receives the times of every launch of the executors here that have no profiler of their own, when the device was opened for
-    /// profiling.
+    /// Receives the times of every launch of the executors here, when the device was opened for profiling.
     public var profiler: Profiler?
     /// How often the buffer of a growing storage was replaced: who has bound one binds it again.
     private(set) var replacements = 0

@@ -25,8 +25,6 @@ public final class Executor {
     private var entries: [Entry] = []
     /// Where the entries of each step begin, and after the last of them.
     private var firstEntries = [0]
-    /// Receives the times of every launch when the device was opened for profiling.
-    public var profiler: Profiler?
 
     private enum Entry {
         case kernel(Kernel)
@@ -178,7 +176,7 @@ public final class Executor {
             generation = workspace.begin()
         }
         try bind()
-        let profiler = self.profiler ?? memory.profiler
+        let profiler = memory.profiler
         let isProfiling = profiler != nil
         for entry in entries[firstEntries[steps.lowerBound]..<firstEntries[steps.upperBound]] {
             var event: cl_event?
@@ -192,7 +190,7 @@ public final class Executor {
                 }
                 try OpenCLError.check(
                     status, "kernel \(launch.kernel) (\(schedule.steps[kernel.step].node.operation.name))")
-                if let event { try profiler?.record(event, name: launch.kernel, step: kernel.step) }
+                if let event { try profiler?.record(event, name: launch.kernel, of: schedule.steps[kernel.step].node, step: kernel.step) }
             case .library(let gemm, let name, let step):
                 guard let library = device.gemm as? any LibraryGEMM else {
                     throw GraphError("\(name): scheduled for a BLAS library, but the device has none; schedule it again")
@@ -201,7 +199,7 @@ public final class Executor {
                     try library.enqueue(
                         gemm, on: device, resolve: { try self.resolve($0, step) }, event: isProfiling ? event : nil)
                 }
-                if let event { try profiler?.record(event, name: "gemm_library", step: step) }
+                if let event { try profiler?.record(event, name: "gemm_library", of: schedule.steps[step].node, step: step) }
             }
         }
         try device.commands.flush()

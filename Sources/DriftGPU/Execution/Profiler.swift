@@ -6,13 +6,17 @@ public final class Profiler {
     /// One launch: device times in nanoseconds.
     public struct Sample: Sendable {
         public let name: String
+        /// `Node.part`.
+        public let part: String?
         public let step: Int
         public let start: UInt64
         public let end: UInt64
+
+        public var milliseconds: Double { Double(end - start) / 1e6 }
     }
 
     /// Launches whose times have not been taken. Their events hold memory of the device.
-    private(set) var pending: [(event: cl_event, name: String, step: Int)] = []
+    private(set) var pending: [(event: cl_event, name: String, part: String?, step: Int)] = []
     private var samples: [Sample] = []
     private let pendingLimit: Int
 
@@ -22,8 +26,8 @@ public final class Profiler {
     deinit { for entry in pending { clReleaseEvent(entry.event) } }
 
     /// Takes over the event of a launch.
-    func record(_ event: cl_event, name: String, step: Int) throws {
-        pending.append((event, name, step))
+    func record(_ event: cl_event, name: String, of node: Node, step: Int) throws {
+        pending.append((event, name, node.part, step))
         if pending.count >= pendingLimit { try take(pendingLimit / 2) }
     }
 
@@ -51,7 +55,7 @@ public final class Profiler {
             }
             samples.append(
                 Sample(
-                    name: entry.name, step: entry.step, start: try time(CL_PROFILING_COMMAND_START),
+                    name: entry.name, part: entry.part, step: entry.step, start: try time(CL_PROFILING_COMMAND_START),
                     end: try time(CL_PROFILING_COMMAND_END)))
         }
     }
@@ -61,7 +65,7 @@ public final class Profiler {
         var sums: [String: (Int, Double)] = [:]
         for sample in try collect() {
             let known = sums[sample.name] ?? (0, 0)
-            sums[sample.name] = (known.0 + 1, known.1 + Double(sample.end - sample.start) / 1e6)
+            sums[sample.name] = (known.0 + 1, known.1 + sample.milliseconds)
         }
         return sums.map { ($0.key, $0.value.0, $0.value.1) }.sorted { ($0.2, $0.0) > ($1.2, $1.0) }
     }

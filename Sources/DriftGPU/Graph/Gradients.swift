@@ -43,7 +43,9 @@ extension Graph {
             if node.operation is Detach { continue }
             let arriving = try node.outputs.map { output in try gradient[output.id].map { try reshape($0, output.shape) } }
             let seen = try recomputation?.node(index) ?? node
-            let leaving = try node.operation.gradient(self, node: seen, gradients: arriving, needs: needs)
+            let leaving = try part(node.part) {
+                try node.operation.gradient(self, node: seen, gradients: arriving, needs: needs)
+            }
             for (position, input) in node.inputs.enumerated() where needs[position] {
                 guard let contribution = leaving[position] else { continue }
                 guard contribution.count == input.count else {

@@ -39,6 +39,7 @@ public final class Graph {
     /// Stretches of nodes that a backward pass may compute again, in order, without overlap.
     private(set) var segments: [Range<Int>] = []
     private var isInSegment = false
+    private var part: String?
     private var nextID = 0
     private var streams = 0
     /// Elements of each block of inputs.
@@ -113,7 +114,7 @@ public final class Graph {
         for type in types { try type.check(operation.name) }
         let outputs = types.map(makeTensor)
         for (index, output) in outputs.enumerated() { producers[output.id] = (nodes.count, index) }
-        nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs))
+        nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs, part: part))
         return outputs
     }
 
@@ -157,6 +158,14 @@ public final class Graph {
         let result = try body()
         segments.append(first..<nodes.count)
         return result
+    }
+
+    /// Names what the nodes that `body` adds belong to; a `Profiler` tells times by it. The innermost name counts.
+    public func part<Result>(_ name: String?, _ body: () throws -> Result) rethrows -> Result {
+        let outer = part
+        part = name
+        defer { part = outer }
+        return try body()
     }
 
     /// A number no other random draw of this graph has: Philox streams are numbered in the order of the calls, so the

@@ -69,6 +69,8 @@ public struct Node: Sendable {
     public let operation: any Operation
     public let inputs: [Tensor]
     public let outputs: [Tensor]
+    /// What of the model it belongs to, for figures; nil where nobody said.
+    public let part: String?
 }
 
 /// What an operation may ask of the device when it makes its commands. No OpenCL here: a schedule can be made and

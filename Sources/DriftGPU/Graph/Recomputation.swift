@@ -28,7 +28,7 @@ struct Recomputation {
             }
             let outputs = try graph.apply(first.operation, inputs)
             for (original, copy) in zip(first.outputs, outputs) { copies[original.id] = copy }
-            nodes[position] = Node(operation: first.operation, inputs: inputs, outputs: outputs)
+            nodes[position] = Node(operation: first.operation, inputs: inputs, outputs: outputs, part: first.part)
         }
         return nodes[index] ?? graph.nodes[index]
     }

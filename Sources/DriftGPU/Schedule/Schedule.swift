@@ -134,7 +134,7 @@ public struct Schedule: Sendable {
             remaining.remove(at: position)
             nodes[first] = Node(
                 operation: fused, inputs: producer.inputs + remaining,
-                outputs: consumer.outputs + producer.outputs.dropFirst() + (keeps ? [result] : []))
+                outputs: consumer.outputs + producer.outputs.dropFirst() + (keeps ? [result] : []), part: consumer.part)
             nodes[index] = nil
             for input in inputIDs {
                 var list = (users[input] ?? []).filter { $0 != index && $0 != first }
