@@ -23,6 +23,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
         .target(name: "CJPEG", linkerSettings: [.linkedLibrary("jpeg")]),
+        .target(name: "CMPI", linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "DriftMPI", dependencies: ["CMPI"]),
         .target(name: "Kernels"),
         .target(name: "COptDigits"),
         .target(
@@ -33,13 +35,13 @@ let package = Package(
         .target(name: "DriftReport", dependencies: ["CLAPACKE", "DriftData", "DriftFormats"]),
         .target(
             name: "DriftAR",
-            dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftReport", .product(name: "Logging", package: "swift-log")]),
+            dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", .product(name: "Logging", package: "swift-log")]),
         .target(name: "DriftBench", dependencies: ["DriftAR", "DriftFormats", "DriftGPU"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
             dependencies: [
-                "Checks", "DriftAR", "DriftBench", "DriftData", "DriftFormats", "DriftGPU", "DriftReport",
+                "Checks", "DriftAR", "DriftBench", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -49,7 +51,7 @@ let package = Package(
         .testTarget(name: "DriftReportTests", dependencies: ["DriftData", "DriftFormats", "DriftReport", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftBenchTests", dependencies: ["Checks", "DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
-        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftReport", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", "TestSupport"], swiftSettings: quick),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c2x

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftGPU
+import DriftMPI
 import Logging
 import Synchronization
 
@@ -22,8 +23,10 @@ struct DeviceOptions: ParsableArguments {
     private static let isLogging = Atomic(false)
 
     /// Opens the device. `precision` is for when none was asked for; `forTuning`: with CLBlast, and with CLBlast's own
-    /// parameters.
-    func open(profiling: Bool = false, precision usual: Precision = .fp32, forTuning: Bool = false) throws -> Device {
+    /// parameters; `taking`: what to take in place of the one that --device names.
+    func open(
+        profiling: Bool = false, precision usual: Precision = .fp32, forTuning: Bool = false, taking chosen: DeviceDescription? = nil
+    ) throws -> Device {
         if !Self.isLogging.exchange(true, ordering: .relaxed) {
             let level: Logger.Level = verbose ? .debug : .warning
             LoggingSystem.bootstrap { label in
@@ -40,19 +43,33 @@ struct DeviceOptions: ParsableArguments {
         options.compilers = CompileKernels.command
         let line = CompilationLine()
         options.compiling = { line.show($0, of: $1) }
-        return try Device(DeviceDescription.choose(device), options: options)
+        return try Device(chosen ?? DeviceDescription.choose(device), options: options)
     }
 }
 
-/// Runs a command's work; an error becomes one line on stderr and exit code 1, and so does output that could not be written.
+/// Runs a command's work; an error becomes one line on stderr and exit code 1, and so does output that could not be written. Of the
+/// processes of a job the one that failed says so, and all end.
 func reporting(_ body: () throws -> Void) throws {
     do {
         try body()
         try Output.check()
+        Job.finish()
     } catch let code as ExitCode {
+        Job.finish()
         throw code
+    } catch let failure as RankFailure {
+        if failure.rank == Job.rank { fail(failure.reason) }
+        Job.finish()
+        throw ExitCode.failure
     } catch {
-        Output.error("\(error)".split(whereSeparator: \.isNewline).joined(separator: " "))
+        fail("\(error)")
+        Job.abort(.failure)
         throw ExitCode.failure
     }
+}
+
+/// Says what went wrong, in one line.
+private func fail(_ text: String) {
+    let rank = Job.rank.flatMap { $0 > 0 ? "rank \($0): " : nil } ?? ""
+    Output.error(rank + text.split(whereSeparator: \.isNewline).joined(separator: " "))
 }

@@ -1,12 +1,24 @@
 import ArgumentParser
 import DriftGPU
+import DriftMPI
 import Foundation
 
 struct Devices: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List OpenCL platforms and devices, and what each can do.")
+    static let configuration = CommandConfiguration(abstract: "List OpenCL platforms and devices, and what each can do; under mpirun, the device of each process.")
+
+    @OptionGroup var rankOptions: RankOptions
 
     func run() throws {
         try reporting {
+            let ranks = try rankOptions.start(folder: nil)
+            if let communicator = ranks as? Communicator {
+                let device = try RankDevice.choose(nil, communicator, sharing: rankOptions.shareDevice)
+                let places = try RankDevice.places(communicator, device)
+                guard communicator.isFirst else { return }
+                for (rank, place) in places.enumerated() { Output.line("rank \(rank)  \(place)") }
+                Output.line("MPI: \(communicator.library)")
+                return
+            }
             let devices = try DeviceDescription.all()
             let chosen = try? DeviceDescription.choose(nil)
             for device in devices {

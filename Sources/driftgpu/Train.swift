@@ -3,12 +3,13 @@ import DriftAR
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftMPI
 import Foundation
 
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
-        discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves, says how to resume and ends with exit code 75; so do SIGTERM, SIGHUP and SIGUSR1. SIGUSR2 saves and goes on.")
+        discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves, says how to resume and ends with exit code 75; so do SIGTERM, SIGHUP, SIGUSR1 and a file named stop in the output folder. SIGUSR2, or a file named save, saves and goes on. Started by mpirun or srun, or with --ranks, several processes share each step.")
 
     @Option(help: "Settings to start from.") var preset: String = "digits"
     @Option(help: "JSON file with settings (the form of a run's config.json); flags go before it, it goes before the preset.")
@@ -25,6 +26,7 @@ struct Train: ParsableCommand {
     @OptionGroup(title: "Data") var dataOptions: DataOptions
     @OptionGroup(title: "Autoencoder of the sample grids of latents") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
+    @OptionGroup var rankOptions: RankOptions
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
     func validate() throws {
@@ -34,61 +36,94 @@ struct Train: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let interrupt = printPlan || profile != nil ? nil : Interrupt()
+            let isLooking = printPlan || profile != nil
             let path = output ?? "out/" + preset
-            var settings = try Configuration.preset(preset)
-            // Before anything is read: a mistyped folder shows at once.
-            if !printPlan, profile == nil { try RunFolder(path).check(existing) }
-            let isResumed = (resume || autoResume) && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
-            if isResumed {
-                settings = try RunFolder(path).configuration()
-            }
-            if let config {
-                settings = try settings.merging(json: Data(Files.read(config)), from: config)
-            }
-            try hyperparameters.apply(to: &settings)
-            if let precision = deviceOptions.precision { settings.run.precision = precision }
-            let data = try dataOptions.open(
-                &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
-            ).training
-            // What follows from the data is calculated from settings that are in range, and checked in its turn.
-            try settings.validate()
-            try hyperparameters.applyData(to: &settings, imageCount: data.count)
-            try settings.validate()
-            let vae = try vaeOptions.weights()
-            let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision)
-            if printPlan {
-                try plan(settings, data: data, device: device)
-                return
-            }
-            if let profile {
-                try inspect(settings, data: data, device: device, trace: profile)
-                return
-            }
-            let run = try TrainingRun(
-                settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
-                weights: try initialWeights.map { try SavedModel.file($0) })
-            if let taken = run.initialWeights { Output.remark(taken.description) }
-            if let interrupt { try train(run, path: path, device: device, interrupt) }
+            let isStarted = RankLaunch(ProcessInfo.processInfo.environment).map { $0.count > 1 } ?? false
+            // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
+            let interrupt = isLooking || rankOptions.ranks ?? 1 > 1 && !isStarted ? nil : Interrupt()
+            let ranks = isLooking ? SingleRank() : try rankOptions.start(folder: path)
+            let run = try ranks.together { try prepare(path, ranks) }
+            if let run, let interrupt { try train(run, path: path, ranks, interrupt) }
         }
+    }
+
+    /// The run, ready to begin; nil where its plan or its profile was asked for.
+    private func prepare(_ path: String, _ ranks: any RankGroup) throws -> TrainingRun? {
+        var settings = try Configuration.preset(preset)
+        // Before anything is read: a mistyped folder shows at once.
+        if !printPlan, profile == nil, ranks.isFirst { try RunFolder(path).check(existing) }
+        let isResumed = (resume || autoResume) && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
+        if isResumed {
+            settings = try RunFolder(path).configuration()
+        }
+        if let config {
+            settings = try settings.merging(json: Data(Files.read(config)), from: config)
+        }
+        try hyperparameters.apply(to: &settings)
+        share(&settings, among: ranks.count, isResumed: isResumed)
+        if let precision = deviceOptions.precision { settings.run.precision = precision }
+        let data = try dataOptions.open(
+            &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
+        ).training
+        // What follows from the data is calculated from settings that are in range, and checked in its turn.
+        try settings.validate()
+        try hyperparameters.applyData(to: &settings, imageCount: data.count)
+        try settings.validate()
+        let vae = try vaeOptions.weights()
+        let chosen = try (ranks as? Communicator).map { try RankDevice.choose(deviceOptions.device, $0, sharing: rankOptions.shareDevice) }
+        let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision, taking: chosen)
+        if printPlan {
+            try plan(settings, data: data, device: device)
+            return nil
+        }
+        if let profile {
+            try inspect(settings, data: data, device: device, trace: profile)
+            return nil
+        }
+        let run = try TrainingRun(
+            settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+            weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks)
+        let places = try RankDevice.places(ranks, device.about)
+        if ranks.isFirst {
+            if let taken = run.initialWeights { Output.remark(taken.description) }
+            if ranks.count > 1 { Output.remark("\(ranks.count) processes share each step: \(RankDevice.summary(places))") }
+            let parts = settings.run.accumulate / ranks.count
+            if ranks.count > 1, parts & (parts - 1) != 0 {
+                Output.remark("\(parts) parts of a step in each of \(ranks.count) processes: another number of processes rounds their sum in another way; with 1, 2, 4 ... parts each it has the same bits")
+            }
+            if ranks.count > 1, settings.loss.groups == .tokens {
+                Output.remark("each process keeps banks of its own images; a resumed run begins with those of rank 0 in all of them")
+            }
+        }
+        return run
+    }
+
+    /// A step has as many parts as all processes take together: --accumulate is for each of them, what a file says is for all. So a run's
+    /// settings are those of one process that takes all parts, and it can go on with another number of processes.
+    private func share(_ settings: inout Configuration, among count: Int, isResumed: Bool) {
+        guard count > 1, !isResumed || hyperparameters.accumulate != nil else { return }
+        if hyperparameters.accumulate != nil || settings.run.accumulate == 1 { settings.run.accumulate *= count }
     }
 
     private var existing: TrainingRun.Existing {
         resume ? .resume : autoResume ? .resumeIfAny : overwrite ? .overwrite : .refuse
     }
 
-    private func train(_ run: TrainingRun, path: String, device: Device, _ interrupt: Interrupt) throws {
+    private func train(_ run: TrainingRun, path: String, _ ranks: any RankGroup, _ interrupt: Interrupt) throws {
+        func remark(_ text: String) { if ranks.isFirst { Output.remark(text) } }
+        let device = run.trainer.state.memory.device
         let steps = run.trainer.configuration.run.steps
         guard run.trainer.step < steps else {
-            Output.remark(
+            remark(
                 "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path.shellQuoted)")
             return
         }
         let products = device.precision == .fp32 ? "" : ", \(device.precision.rawValue) products"
-        Output.remark(
+        remark(
             "\(run.trainer.configuration.preset): \(run.trainer.state.model.layout.parameterCount) parameters, step \(run.trainer.step) of \(steps), on \(device.about.name)\(products)")
-        Output.remark(run.memory.description)
-        let progress = ProgressLine(from: run.trainer.step, total: steps)
+        remark(run.memory.description)
+        let progress = ProgressLine(
+            from: run.trainer.step, total: steps, output: ranks.isFirst ? .standardError : .custom(columns: nil, { _ in }))
         interrupt.begin()
         switch try run.train(
             progress: progress, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
@@ -96,9 +131,9 @@ struct Train: ParsableCommand {
         case .finished:
             // Latents are no images to judge.
             let next = run.trainer.data.form == .pixels ? "eval" : "sample"
-            Output.remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path.shellQuoted)")
+            remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path.shellQuoted)")
         case .interrupted:
-            Output.remark("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path.shellQuoted)")
+            remark("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path.shellQuoted)")
             throw ExitCode.stopped
         }
     }

@@ -14,6 +14,10 @@ public struct RunFolder: Sendable {
     public var configurationPath: String { path + "/config.json" }
     public var metricsPath: String { path + "/metrics.jsonl" }
     public var samplesPath: String { path + "/samples" }
+    /// A file that asks the run to save and stop.
+    public var stopPath: String { path + "/stop" }
+    /// A file that asks it to save and go on.
+    public var savePath: String { path + "/save" }
 
     /// Names of the files of a checkpoint.
     public enum File {

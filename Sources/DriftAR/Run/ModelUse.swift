@@ -28,18 +28,22 @@ extension Configuration {
 
     /// These settings, and with each of what changes the kernels.
     private var trainingVariants: [Configuration] {
+        // Four parts: the sums of two are carried on.
         var (everyImage, checkpointing, accumulating) = (self, self, self)
         everyImage.stage.label?.encodeOnce = false
         checkpointing.run.gradCheckpointing = true
-        accumulating.run.accumulate = 2
+        accumulating.run.accumulate = 4
         return [self, everyImage, checkpointing, accumulating]
     }
 
     private func trainingGraphs(form: ImageForm) throws -> [Graph] {
         let model = try makeGenerator()
+        let share = try StepShare(self)
         return try [false, true].flatMap { isSecond in
-            let part = try PartGraph(model, self, imageCount: data.classes, form: form, isSecondPhase: isSecond)
-            return [part.graph, try UpdateGraph(model, self, part: part, isSecondPhase: isSecond).graph]
+            let part = try PartGraph(
+                model, self, imageCount: data.classes, form: form, isSecondPhase: isSecond, parts: share.parts)
+            let update = try UpdateGraph(model, self, part: part, share, isSecondPhase: isSecond)
+            return try [part.graph] + PartSums.graphs(update.summed, parts: share.parts).map(\.graph) + [update.graph]
         }
     }
 

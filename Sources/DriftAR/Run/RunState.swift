@@ -59,12 +59,19 @@ extension RunFolder {
 
     /// Brings `state` and the stored tensors to what checkpoint `step` holds.
     public func restore(step: Int, configuration: Configuration, state: ModelState, data: ImageSet) throws -> Trainer {
+        try restore(step: step, configuration: configuration, state: state, data: data, exchange: SingleProcess())
+    }
+
+    /// The same for one of the processes of `exchange`.
+    func restore(
+        step: Int, configuration: Configuration, state: ModelState, data: ImageSet, exchange: any GradientExchange
+    ) throws -> Trainer {
         let checkpoint = try checkpoints.open(step: step)
         try state.load(checkpoint.tensors(File.model), into: "parameters")
         try state.load(checkpoint.tensors(File.ema), into: "ema")
         let rest = try checkpoint.tensors(File.state)
         for moment in ["moment1", "moment2"] { try state.load(rest, into: moment, prefix: moment + "/") }
-        let trainer = try Trainer(configuration, state: state, data: data, step: step)
+        let trainer = try Trainer(configuration, state: state, data: data, step: step, exchange: exchange)
         for storage in try trainer.extraStorages() {
             let tensor = try rest.tensor("storage/" + storage.name)
             guard tensor.count == storage.count else {

@@ -1,9 +1,11 @@
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftMPI
 import Foundation
 
-/// A whole training run in a folder: settings, steps, metrics, samples, checkpoints.
+/// A whole training run in a folder: settings, steps, metrics, samples, checkpoints. Several processes can share it: each takes its
+/// part of every step, and the first of them alone writes.
 public struct TrainingRun {
     public let folder: RunFolder
     public let trainer: Trainer
@@ -22,18 +24,24 @@ public struct TrainingRun {
     /// new run where there is none.
     public enum Existing: Sendable { case refuse, resume, resumeIfAny, overwrite }
 
-    /// Keeps other processes from training in the folder while this one does.
-    private let lock: FolderLock
+    /// The processes that share the run.
+    private let ranks: any RankGroup
+    /// Keeps others from training in the folder while this run does; the first process has it.
+    private let lock: FolderLock?
 
     /// Prepares the run in `path`. A new run writes its config.json; a resumed one stands at its newest checkpoint. Samples of
     /// latents are decoded by `autoencoder` where there is one. `weights`: what a new run starts from. `limits`: what the
     /// device offers, unless that is what it says itself; a run that needs more is refused before anything is allocated or
-    /// written.
+    /// written. `ranks`: the processes that share the run. All make it at once, with the same arguments but the device; where one of
+    /// them throws, `RankGroup.together` around it has all throw.
     public init(
         _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device,
-        autoencoder: Autoencoder? = nil, weights: SafeTensorsFile? = nil, limits: TrainingMemory.Limits? = nil
+        autoencoder: Autoencoder? = nil, weights: SafeTensorsFile? = nil, limits: TrainingMemory.Limits? = nil,
+        ranks: any RankGroup = SingleRank()
     ) throws {
         try configuration.validate()
+        self.ranks = ranks
+        let exchange: any GradientExchange = ranks.count > 1 ? RankExchange(ranks) : SingleProcess()
         rendering = try Rendering(configuration, autoencoder: autoencoder)
         guard device.precision == configuration.run.precision else {
             throw ConfigurationError(
@@ -41,13 +49,13 @@ public struct TrainingRun {
         }
         folder = RunFolder(path, keep: configuration.run.keepCheckpoints)
         // Before the folder is looked at: what another process is about to write must not be missed.
-        let early = Files.isFolder(path) ? try FolderLock(path) : nil
+        let early = ranks.isFirst && Files.isFolder(path) ? try FolderLock(path) : nil
         let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
-        let latest = try folder.checkpoints.latest()
-        try folder.check(existing)
+        let found = ranks.isFirst ? try folder.checkpoints.latest() : nil
+        if ranks.isFirst { try folder.check(existing) }
         let known = limits ?? TrainingMemory.Limits(device)
         memory = try TrainingMemory(
-            configuration, data: data, maxAllocation: known.maxAllocation, traits: device.traits, gemm: device.gemm)
+            configuration, data: data, maxAllocation: known.maxAllocation, processes: ranks.count, traits: device.traits, gemm: device.gemm)
         try memory.check(known)
         // What the driver refuses is better said with what would help than by the buffer, in the middle of it.
         if limits == nil, !device.gives(memory.largest.bytes) { try memory.check(TrainingMemory.Limits(device)) }
@@ -55,14 +63,23 @@ public struct TrainingRun {
             throw ConfigurationError(
                 "online-eval \(configuration.run.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
         }
-        judges = configuration.run.onlineEval > 0 ? try data.dataset(perClass: Self.judgesPerClass) : nil
-        if existing == .resume || existing == .resumeIfAny, let latest, let early {
+        judges = configuration.run.onlineEval > 0 && ranks.isFirst ? try data.dataset(perClass: Self.judgesPerClass) : nil
+        // None begins before all are sure that they can, and all with what the first has found.
+        let latest = try ranks.together { found }
+        let step = try ranks.broadcast(Int64(latest ?? -1))
+        if existing == .resume || existing == .resumeIfAny, step >= 0, early != nil || !ranks.isFirst {
             initialWeights = nil
             lock = early
-            trainer = try folder.restore(step: latest, configuration: configuration, state: state, data: data)
+            trainer = try folder.restore(
+                step: Int(step), configuration: configuration, state: state, data: data, exchange: exchange)
         } else {
             initialWeights = try state.initialize(seed: configuration.run.seed, from: weights)
-            trainer = try Trainer(configuration, state: state, data: data)
+            trainer = try Trainer(configuration, state: state, data: data, exchange: exchange)
+            guard ranks.isFirst else {
+                lock = nil
+                sampler = Self.sampler(state, configuration)
+                return
+            }
             // Only now: settings that cannot be trained must not cost the run that stands here.
             try Files.makeFolder(path)
             lock = try early ?? FolderLock(path)
@@ -74,23 +91,60 @@ public struct TrainingRun {
                 }
             }
         }
+        sampler = Self.sampler(state, configuration)
+        guard ranks.isFirst else { return }
         try Files.makeFolder(folder.samplesPath)
         try AtomicFile.write(Array(configuration.json()), to: folder.configurationPath)
-        sampler = Sampler(
+        // What was left there asked another run.
+        for path in [folder.stopPath, folder.savePath] { try Files.removeTree(path) }
+    }
+
+    /// Whether a file asks for something; it is taken away, so that it asks once.
+    private func isAsked(_ path: String) -> Bool {
+        guard ranks.isFirst, Files.exists(path) else { return false }
+        return (try? Files.removeTree(path)) != nil
+    }
+
+    private static func sampler(_ state: ModelState, _ configuration: Configuration) -> Sampler {
+        Sampler(
             state.model, memory: state.memory, weights: configuration.run.evalWeights.buffer,
             batchLimit: configuration.sampleBatch)
     }
 
-    /// Trains up to the configured number of steps. `shouldStop` is asked after every step; when it says so, a checkpoint is
-    /// written and the run ends as interrupted. `shouldSave` has a checkpoint written and the run go on.
+    /// Trains up to the configured number of steps. `shouldStop` is asked after every step; when it says so in any process, or a file
+    /// `stop` appears in the folder, a checkpoint is written and the run ends as interrupted. `shouldSave` or a file `save` has a
+    /// checkpoint written and the run go on.
+    ///
+    /// Processes that share the run stop, save and fail at the same step: where one fails, all throw a `RankFailure`.
     ///
     /// Throws where the run has diverged. Steps that are skipped leave the weights as they are, so checkpoints then would only
     /// take the place of good ones: none is written, and none is removed before training has been seen to go on from a newer.
     public func train(
         progress: ProgressLine, shouldStop: () -> Bool = { false }, shouldSave: () -> Bool = { false }
     ) throws -> Ending {
+        do {
+            let ending = try steps(progress: progress, shouldStop: shouldStop, shouldSave: shouldSave)
+            // None ends before the first has written all.
+            try ranks.agree(on: nil)
+            return ending
+        } catch let failure as RankFailure {
+            throw failure
+        } catch {
+            // What MPI itself could not do cannot be told by it.
+            if !(error is MPIError) { try ranks.agree(on: error) }
+            throw error
+        }
+    }
+
+    private func steps(progress: ProgressLine, shouldStop: () -> Bool, shouldSave: () -> Bool) throws -> Ending {
         let configuration = trainer.configuration
-        let log = try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil)
+        let log = ranks.isFirst ? try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil) : nil
+        func wishes() -> RunWishes {
+            var wishes: RunWishes = []
+            if shouldStop() || isAsked(folder.stopPath) { wishes.insert(.stop) }
+            if shouldSave() || isAsked(folder.savePath) { wishes.insert(.save) }
+            return wishes
+        }
         var shown: [(String, Double)] = []
         var judged: [(String, Double)] = []
         var saving = CheckpointTurns(isSaved: trainer.step > 0)
@@ -99,29 +153,29 @@ public struct TrainingRun {
         let limit = configuration.run.stopAfterSkipped
         let interval = limit > 0 ? min(configuration.run.logEvery, limit) : configuration.run.logEvery
         while trainer.step < configuration.run.steps {
-            try trainer.advance()
+            let asked = try trainer.advance(wishes: wishes)
             let step = trainer.step
             trainer.data.broken.takeReasons().forEach(progress.message)
             let isLast = step == configuration.run.steps
-            let isStopped = shouldStop() && !isLast
+            let isStopped = asked.contains(.stop) && !isLast
             saving.step(
-                isDue: isLast || shouldSave() || (configuration.run.checkpointEvery > 0 && step % configuration.run.checkpointEvery == 0),
+                isDue: isLast || asked.contains(.save) || (configuration.run.checkpointEvery > 0 && step % configuration.run.checkpointEvery == 0),
                 isLast: isLast || isStopped)
             if saving.needsCount || step % interval == 0 {
                 skipped.observe(step: step, counted: try trainer.countedSteps(), last: try trainer.lastStepCounted())
-                if skipped.inARow == 0, let good = saving.confirm() { try folder.checkpoints.prune(upTo: good) }
+                if skipped.inARow == 0, let good = saving.confirm(), ranks.isFirst { try folder.checkpoints.prune(upTo: good) }
                 if skipped.isDiverged(limit: limit, atEnd: isLast) {
                     progress.finish()
-                    try log.sync()
+                    try log?.sync()
                     throw diverged("its last \(skipped.inARow) steps were skipped, their loss was not finite", suspect: saving.unconfirmed)
                 }
             }
             let isJudged = configuration.run.onlineEval > 0 && (step % configuration.run.onlineEval == 0 || isLast)
             if step == 1 || step % configuration.run.logEvery == 0 || isLast || isJudged {
                 // Before anything is drawn on the same memory: that overwrites what the step left.
-                let metrics = try trainer.metrics()
-                if isJudged { judged = try evaluate() }
-                try log.append(step: step, values: metrics + (isJudged ? judged : []))
+                let metrics = try sharedMetrics()
+                if isJudged, ranks.isFirst { judged = try evaluate() }
+                try log?.append(step: step, values: metrics + (isJudged ? judged : []))
                 let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
                 shown = metrics.filter { wanted.contains($0.0) } + judged.filter { $0.0 != "nearest_distance" }
                 if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
@@ -129,15 +183,18 @@ public struct TrainingRun {
                 }
             }
             progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
-            if isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) { try writeSamples() }
+            if ranks.isFirst, isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) { try writeSamples() }
             if saving.isTurn(afterSkipped: skipped.inARow > 0) {
-                try log.sync()
-                guard try trainer.hasFiniteWeights() else {
-                    progress.finish()
-                    throw diverged("weights are not finite", suspect: saving.unconfirmed)
+                try checkReplicas()
+                if ranks.isFirst {
+                    try log?.sync()
+                    guard try trainer.hasFiniteWeights() else {
+                        progress.finish()
+                        throw diverged("weights are not finite", suspect: saving.unconfirmed)
+                    }
+                    try folder.save(trainer, prunes: false)
                 }
-                try folder.save(trainer, prunes: false)
-                if let good = saving.saved(step, isGood: skipped.inARow == 0) { try folder.checkpoints.prune(upTo: good) }
+                if let good = saving.saved(step, isGood: skipped.inARow == 0), ranks.isFirst { try folder.checkpoints.prune(upTo: good) }
             }
             if isStopped {
                 progress.finish()
@@ -146,6 +203,29 @@ public struct TrainingRun {
         }
         progress.finish()
         return .finished
+    }
+
+    /// A step's figures as all processes see them: data were waited for as long as the slowest process did.
+    private func sharedMetrics() throws -> [(String, Double)] {
+        let metrics = try ranks.together { try trainer.metrics() }
+        guard ranks.count > 1 else { return metrics }
+        return try metrics.flatMap { name, value in
+            guard name == "data_wait" else { return [(name, value)] }
+            let waits = try ranks.allgather(value)
+            let longest = waits.max() ?? value
+            return [(name, longest), ("data_wait_rank", Double(waits.firstIndex(of: longest) ?? 0))]
+        }
+    }
+
+    /// Throws in all processes where their weights are not the same bits: a device that computes wrongly, or two of different kinds.
+    private func checkReplicas() throws {
+        guard ranks.count > 1 else { return }
+        let hashes = try ranks.allgather(ranks.together { try trainer.weightsHash() })
+        let others = hashes.indices.filter { hashes[$0] != hashes[0] }
+        if others.isEmpty { return }
+        throw DataError(
+            "at step \(trainer.step) the weights of rank \(others.map(String.init).joined(separator: ", ")) are not those of rank 0", at: folder.path,
+            fix: "run all ranks on devices of one kind with one driver, check that device with driftgpu selftest, and go on with --resume")
     }
 
     /// What to do about a run that has diverged. `suspect`: a checkpoint after which no step counted.

@@ -36,9 +36,10 @@ public struct PartGraph {
     ///   - imageCount: rows of the image storage, of which a step's indices choose.
     ///   - form: what a row holds.
     ///   - masked: tokens hidden of each image, for a stage that hides them.
+    ///   - parts: parts of a step that one process takes.
     public init(
         _ model: Generator, _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, isSecondPhase: Bool,
-        masked: Int? = nil
+        masked: Int? = nil, parts: Int = 1
     ) throws {
         let graph = Graph()
         self.graph = graph
@@ -72,7 +73,7 @@ public struct PartGraph {
         for (entry, gradient) in zip(trained, gradients) {
             if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
         }
-        restart = configuration.run.accumulate > 1 ? try graph.input([1], block: StepInputs.block) : nil
+        restart = parts > 1 ? try graph.input([1], block: StepInputs.block) : nil
         inputs = graph.inputBlock(StepInputs.block)
         let logged = try graph.concat(losses.map(\.value), axis: 0)
         if let restart {

@@ -9,18 +9,19 @@ final class RealImages {
     private let data: ImageSet
     private let configuration: Configuration
     private let needs: StepNeeds
+    private let share: StepShare
     private let memory: DeviceMemory
     /// Nil where the images stay on the device.
     private var loader: ImageLoader?
     private let room: TransferRoom?
-    /// The step whose images were sent last, and where in the room they begin.
-    private var sent: (step: Int, start: Int)?
+    /// The part whose images were sent last, and where in the room they begin.
+    private var sent: (turn: Int, start: Int)?
     private let isResident: Bool
     private var waitedBefore = Duration.zero
-    private var stepsSinceMetrics = 0
+    private var partsSinceMetrics = 0
 
-    init(_ data: ImageSet, _ configuration: Configuration, _ needs: StepNeeds, memory: DeviceMemory) throws {
-        (self.data, self.configuration, self.needs, self.memory) = (data, configuration, needs, memory)
+    init(_ data: ImageSet, _ configuration: Configuration, _ needs: StepNeeds, _ share: StepShare, memory: DeviceMemory) throws {
+        (self.data, self.configuration, self.needs, self.share, self.memory) = (data, configuration, needs, share, memory)
         let maxAllocation = memory.device.allocationLimit
         isResident = try configuration.data.resident.keeps(data, maxAllocation: maxAllocation)
         storedCount = try Self.storedCount(data, configuration, needs, maxAllocation: maxAllocation)
@@ -48,23 +49,23 @@ final class RealImages {
         }
     }
 
-    /// The row of the storage for each image of the step, in its order. Sends the images first where they do not stay; steps
-    /// then come one after the other.
-    func rows(of draw: StepPlan, step: Int) throws -> [Int32] {
+    /// The row of the storage for each image of this process's part `turn`, counted over all steps. Sends the images first where they
+    /// do not stay; parts then come one after the other.
+    func rows(of draw: StepPlan, turn: Int) throws -> [Int32] {
         guard let room else { return draw.images.map { Int32(data.residentRow($0)) } }
-        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: step, room: room) { [configuration, needs, data] step in
-            try StepPlan(configuration, needs, data.index, data.augmentation, step: step).images
+        let loader = loader ?? ImageLoader(data, capacity: storedCount, first: turn, room: room) { [configuration, needs, share, data] turn in
+            try StepPlan(configuration, needs, data.index, data.augmentation, step: share.number(turn)).images
         }
         self.loader = loader
-        stepsSinceMetrics += 1
-        // The device is about to have them, if it has not: the step that takes them was issued before.
+        partsSinceMetrics += 1
+        // The device is about to have them, if it has not: the part that takes them was issued before.
         if let sent {
             try room.wait(sent.start)
-            loader.release(sent.step)
+            loader.release(sent.turn)
         }
         sent = nil
-        let range = try loader.take(step)
-        sent = (step, range.lowerBound)
+        let range = try loader.take(turn)
+        sent = (turn, range.lowerBound)
         try memory.send(range, of: room, to: storage)
         return (0..<Int32(draw.images.count)).map { $0 }
     }
@@ -76,8 +77,8 @@ final class RealImages {
         if let loader {
             let time = (loader.waited - waitedBefore).components
             let milliseconds = Double(time.seconds) * 1000 + Double(time.attoseconds) * 1e-15
-            result.append(("data_wait", milliseconds * Double(configuration.run.accumulate) / Double(max(1, stepsSinceMetrics))))
-            (waitedBefore, stepsSinceMetrics) = (loader.waited, 0)
+            result.append(("data_wait", milliseconds * Double(share.parts) / Double(max(1, partsSinceMetrics))))
+            (waitedBefore, partsSinceMetrics) = (loader.waited, 0)
         }
         if data.mayBreak { result.append(("broken_images", Double(data.broken.count))) }
         return result

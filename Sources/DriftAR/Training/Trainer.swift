@@ -2,7 +2,7 @@ import DriftData
 import DriftFormats
 import DriftGPU
 
-/// Trains a model step by step on one device.
+/// Trains a model step by step on one device, alone or as one of several processes that share each step.
 ///
 /// A step is a pure function of the stored tensors and (seed, step): which labels and images it takes, its noise and its
 /// dropout are drawn from counters. So a resumed run continues bit for bit. Where gradients are accumulated, each part of a
@@ -17,12 +17,14 @@ public final class Trainer {
     private let phases: PhaseSchedule
     private let options: Schedule.Options
     /// Between the parts of a step and its update.
-    package var exchange: any GradientExchange = SingleProcess()
+    package let exchange: any GradientExchange
+    private let share: StepShare
     private let images: RealImages
     private typealias Part = (graph: PartGraph, executor: Executor)
     private struct Phase {
         let isSecond: Bool
         let update: (graph: UpdateGraph, executor: Executor)
+        let sums: PartSums
         /// By the number of tokens that the part hides; all compute in one arena.
         var parts: [Int?: Part] = [:]
         /// What ran last.
@@ -34,9 +36,17 @@ public final class Trainer {
     private var device: Device { memory.device }
 
     /// A trainer that stands at `step`. The state must have been initialised or loaded. `options`: how a step is scheduled.
-    public init(
+    public convenience init(
         _ configuration: Configuration, state: ModelState, data: ImageSet, step: Int = 0,
         options: Schedule.Options = Schedule.Options()
+    ) throws {
+        try self.init(configuration, state: state, data: data, step: step, options: options, exchange: SingleProcess())
+    }
+
+    /// The same for one of the processes of `exchange`.
+    package init(
+        _ configuration: Configuration, state: ModelState, data: ImageSet, step: Int = 0,
+        options: Schedule.Options = Schedule.Options(), exchange: any GradientExchange
     ) throws {
         try configuration.validate()
         guard data.channels == configuration.data.channels, data.height == configuration.data.height, data.width == configuration.data.width
@@ -57,13 +67,16 @@ public final class Trainer {
         self.data = data
         self.step = step
         self.options = options
+        self.exchange = exchange
+        let share = try StepShare(configuration, rank: exchange.rank, processes: exchange.processes)
+        self.share = share
         let total = Double(configuration.run.steps)
         learningRate = LearningRate(
             peak: configuration.optimizer.learningRate, minimum: configuration.optimizer.minimumLearningRate,
             warmup: Double(configuration.optimizer.warmupSteps), total: total, kind: configuration.optimizer.schedule,
             decayFraction: configuration.optimizer.decayFraction)
         phases = configuration.phases
-        images = try RealImages(data, configuration, state.model.needs, memory: state.memory)
+        images = try RealImages(data, configuration, state.model.needs, share, memory: state.memory)
         // The buffers of a phase not yet entered are part of a checkpoint too.
         for name in ["gradients", "moment1", "moment2"] { try memory.reserve(state.model.layout.storage(name)) }
     }
@@ -81,25 +94,27 @@ public final class Trainer {
 
     /// The next step's executors: for timing.
     public func executors() throws -> [Executor] {
-        let part = try part(of: plan(step &* configuration.run.accumulate).masked)
-        return [part.executor] + (phase.map { [$0.update.executor] } ?? [])
+        let part = try part(of: plan(step &* share.parts).masked)
+        return [part.executor] + (phase.map { $0.sums.executors + [$0.update.executor] } ?? [])
     }
 
-    /// The schedules of a step on a device that need not be there: that of its part, or of each of its parts, and that of its
-    /// update. Where tokens are hidden, a part that hides the fewest comes first, and one that hides all of them second.
+    /// The schedules of a step on a device that need not be there: that of its part, or of each of its parts, those that add up many
+    /// parts, and that of its update. Where tokens are hidden, a part that hides the fewest comes first, and one that hides all of them second.
     public static func plannedSchedules(
         _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
-        traits: DeviceTraits, gemm: any GEMMProvider
+        processes: Int = 1, traits: DeviceTraits, gemm: any GEMMProvider
     ) throws -> [Schedule] {
         let model = try configuration.makeGenerator()
+        let share = try StepShare(configuration, processes: processes)
         let counts = model.needs.masking.map { Set([$0.counts.lowerBound, $0.counts.upperBound]).sorted() } ?? []
         let parts = try (counts.isEmpty ? [nil] : counts.map { $0 }).map { masked in
             try PartGraph(
                 model, configuration, imageCount: imageCount ?? configuration.data.classes, form: form, isSecondPhase: isSecondPhase,
-                masked: masked)
+                masked: masked, parts: share.parts)
         }
-        let update = try UpdateGraph(model, configuration, part: parts[0], isSecondPhase: isSecondPhase)
-        return try (parts.map(\.graph) + [update.graph]).map { try Schedule($0, traits: traits, gemm: gemm) }
+        let update = try UpdateGraph(model, configuration, part: parts[0], share, isSecondPhase: isSecondPhase)
+        let sums = try PartSums.graphs(update.summed, parts: share.parts).map(\.graph)
+        return try (parts.map(\.graph) + sums + [update.graph]).map { try Schedule($0, traits: traits, gemm: gemm) }
     }
 
     /// The part of the present phase that hides so many tokens.
@@ -109,11 +124,14 @@ public final class Trainer {
         if phase?.isSecond != isSecond { phase = nil }
         if let known = phase?.parts[masked] { return known }
         let graph = try PartGraph(
-            state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond, masked: masked)
+            state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond, masked: masked,
+            parts: share.parts)
         let made = Part(graph, try executor(for: graph.graph))
         if phase == nil {
-            let update = try UpdateGraph(state.model, configuration, part: graph, isSecondPhase: isSecond)
-            phase = Phase(isSecond: isSecond, update: (update, try executor(for: update.graph)), last: graph)
+            let update = try UpdateGraph(state.model, configuration, part: graph, share, isSecondPhase: isSecond)
+            phase = Phase(
+                isSecond: isSecond, update: (update, try executor(for: update.graph)),
+                sums: try PartSums(update.summed, parts: share.parts, executor: executor), last: graph)
         }
         phase?.parts[masked] = made
         return made
@@ -125,9 +143,9 @@ public final class Trainer {
         for masked in masking.counts { _ = try part(of: masked) }
     }
 
-    /// What the part of that number takes.
-    private func plan(_ number: Int) throws -> StepPlan {
-        try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: number)
+    /// What this process's part `turn`, counted over all steps, takes.
+    private func plan(_ turn: Int) throws -> StepPlan {
+        try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: share.number(turn))
     }
 
     private func executor(for graph: Graph) throws -> Executor {
@@ -164,6 +182,20 @@ public final class Trainer {
         Int(try memory.read(UInt32.self, from: UpdateGraph.counters)[0])
     }
 
+    /// A number that differs where a bit of the weights or of their EMA does. Waits for the device.
+    func weightsHash() throws -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        let block = 1 << 22
+        for name in ["parameters", "ema"] {
+            let storage = state.model.layout.storage(name)
+            for start in stride(from: 0, to: storage.count, by: block) {
+                let values = try memory.read(Float.self, from: storage, at: start, count: min(block, storage.count - start))
+                for value in values { hash = (hash ^ UInt64(value.bitPattern)) &* 0x0000_0100_0000_01B3 }
+            }
+        }
+        return hash
+    }
+
     /// Whether every weight, and every one of the EMA, is a number. Waits for the device.
     func hasFiniteWeights() throws -> Bool {
         let block = 1 << 22
@@ -178,35 +210,46 @@ public final class Trainer {
         return true
     }
 
-    /// Issues one step. Does not wait for it; call `metrics` or `Device.finish` now and then.
-    public func advance() throws {
-        let time = Double(step)
+    /// Issues one step. Does not wait for it, unless there are other processes; call `metrics` or `Device.finish` now and then.
+    ///
+    /// `wishes` is asked once the step's parts are issued. Returns what any process wishes; throws in all of them where one failed.
+    @discardableResult
+    public func advance(wishes: () -> RunWishes = { [] }) throws -> RunWishes {
         // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
-        let rate = Float(learningRate(time + 1))
-        for number in 0..<configuration.run.accumulate {
-            let plan = try plan(step &* configuration.run.accumulate &+ number)
-            let part = try part(of: plan.masked)
-            var inputs = part.graph.inputs
-            try inputs.set([Float(phases.alpha(time))], part.graph.alpha)
-            if let restart = part.graph.restart { try inputs.set([Float(number == 0 ? 1 : 0)], restart) }
-            try issue(part, plan, &inputs)
-        }
-        guard let update = phase?.update else { return }
+        let rate = Float(learningRate(Double(step) + 1))
+        var failure: (any Error)?
+        do { try issueParts() } catch { failure = error }
+        step += 1
+        let agreed = try exchange.agree(failure == nil ? wishes() : [], failure: failure)
+        guard let update = phase?.update else { return agreed }
         try exchange.sum(update.graph.exchanged, in: memory)
         try update.executor.write([rate], to: update.graph.learningRate)
         try update.executor.run()
-        step += 1
+        return agreed
+    }
+
+    private func issueParts() throws {
+        for number in 0..<share.parts {
+            let turn = step &* share.parts &+ number
+            let plan = try plan(turn)
+            let part = try part(of: plan.masked)
+            var inputs = part.graph.inputs
+            try inputs.set([Float(phases.alpha(Double(step)))], part.graph.alpha)
+            if let restart = part.graph.restart { try inputs.set([Float(PartSums.restarts(number) ? 1 : 0)], restart) }
+            try issue(part, plan, turn: turn, &inputs)
+            try phase?.sums.add(after: number)
+        }
     }
 
     /// Issues the graph of a step, or of a part of one; `inputs` has what does not depend on the plan.
-    private func issue(_ part: Part, _ draw: StepPlan, _ inputs: inout InputBlock) throws {
+    private func issue(_ part: Part, _ draw: StepPlan, turn: Int, _ inputs: inout InputBlock) throws {
         let (training, number) = (part.graph, draw.step)
         let (labels, drops) = (draw.labels, draw.drops)
         let copies = training.labels.count / labels.count
         func spread<T>(_ values: [T]) -> [T] { values.flatMap { Array(repeating: $0, count: copies) } }
         let stage = state.model.stage
         try inputs.set(spread(zip(labels, drops).map { stage.label($0, isDropped: $1) }), training.labels)
-        try inputs.set(images.rows(of: draw, step: number), training.indices)
+        try inputs.set(images.rows(of: draw, turn: turn), training.indices)
         if configuration.run.labelDrop > 0 {
             try inputs.set(spread(drops.map { $0 ? Float(0) : 1 }), training.dropUniform)
         }
@@ -231,7 +274,7 @@ public final class Trainer {
     public func metrics() throws -> [(String, Double)] {
         guard let phase else { return [] }
         let losses = phase.last.losses
-        let values = try memory.read(Float.self, from: phase.last.lossSums)
+        let values = try memory.read(Float.self, from: phase.update.graph.exchanged[1])
         var result = zip(losses.flatMap(\.names), values).map { ($0, Double($1)) }
         result.append(("gradient_norm", Double(try phase.update.executor.read(phase.update.graph.norm)[0])))
         result.append(("lr", learningRate(Double(step))))

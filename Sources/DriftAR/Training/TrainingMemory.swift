@@ -48,16 +48,17 @@ public struct TrainingMemory: Sendable {
     private let replan: @Sendable (Configuration) throws -> Int
 
     /// The memory of a run on a device of these traits. `imageCount`: images of that form kept on the device; one step's images
-    /// where they are streamed.
+    /// where they are streamed. `processes`: how many share a step.
     public init(
-        _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, traits: DeviceTraits,
+        _ configuration: Configuration, imageCount: Int, form: ImageForm = .pixels, processes: Int = 1, traits: DeviceTraits,
         gemm: any GEMMProvider
     ) throws {
         self.configuration = configuration
         let phases = configuration.phases
         @Sendable func plan(_ configuration: Configuration, isSecondPhase: Bool) throws -> [Schedule] {
             try Trainer.plannedSchedules(
-                configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, traits: traits, gemm: gemm)
+                configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, processes: processes, traits: traits,
+                gemm: gemm)
         }
         let isSecond = phases.isSecondPhase(0)
         // Whether each of the run's phases is the second.
@@ -88,13 +89,14 @@ public struct TrainingMemory: Sendable {
 
     /// The memory of a run on these images, on a device of that largest single allocation.
     public init(
-        _ configuration: Configuration, data: ImageSet, maxAllocation: Int, traits: DeviceTraits, gemm: any GEMMProvider
+        _ configuration: Configuration, data: ImageSet, maxAllocation: Int, processes: Int = 1, traits: DeviceTraits,
+        gemm: any GEMMProvider
     ) throws {
         try self.init(
             configuration,
             imageCount: RealImages.storedCount(
                 data, configuration, configuration.makeGenerator().needs, maxAllocation: maxAllocation), form: data.form,
-            traits: traits, gemm: gemm)
+            processes: processes, traits: traits, gemm: gemm)
     }
 
     private mutating func add(_ storage: Storage, to part: Part) {
@@ -112,7 +114,8 @@ public struct TrainingMemory: Sendable {
     private static func part(of storage: String) -> Part {
         switch storage {
         case "parameters": .parameters
-        case "gradients", UpdateGraph.gradientSumName: .gradients
+        case "gradients": .gradients
+        case _ where storage.hasPrefix(UpdateGraph.gradientSumName): .gradients
         case "moment1", "moment2": .moments
         case "ema": .ema
         case "images": .images

@@ -2,17 +2,19 @@ import DriftGPU
 
 /// The update that ends a training step: AdamW and EMA on the mean of the gradients of its parts.
 ///
-/// Several parts add their gradients and losses to stored sums; the update divides these by the number of parts, once, before
-/// anything else. So the mean has the bits of any sum in the order of the parts, and clipping and the check for what is not
-/// finite see the mean. (The reference adds the parts without dividing: its effective learning rate and its clipping then
-/// depend on their number.) The sums begin anew in every step, so no checkpoint holds them.
+/// Several parts add their gradients and losses to stored sums (`PartSums`), and several processes to each other's; the update divides
+/// these by the number of all parts, once, before anything else. So clipping and the check for what is not finite see the mean. (The
+/// reference adds the parts without dividing: its effective learning rate and its clipping then depend on their number.) The sums
+/// begin anew in every step, so no checkpoint holds them.
 public struct UpdateGraph {
     public let graph: Graph
     public let learningRate: Tensor
     /// Norm of the mean gradient, clip coefficient, 1 when applied [3].
     public let norm: Tensor
-    /// What the parts leave for the update: the flat gradients, and what is logged with the total loss first.
+    /// What the parts of this process leave for the update: the flat gradients, and what is logged with the total loss first.
     package let exchanged: [Storage]
+    /// Where each part leaves or adds them.
+    let summed: [Storage]
 
     /// Steps that counted and steps that were skipped.
     public static let counters = Storage("counters", count: 2, element: .uint32, lifetime: .checkpointed)
@@ -26,23 +28,23 @@ public struct UpdateGraph {
         Storage(isSecondPhase ? "loss_mean_phase2" : "loss_mean_phase1", count: count, lifetime: .run)
     }
 
-    /// The update of a step whose parts are `part`.
-    public init(_ model: Generator, _ configuration: Configuration, part: PartGraph, isSecondPhase: Bool) throws {
+    /// The update of a step whose parts are `part`, `share.parts` in this process.
+    package init(_ model: Generator, _ configuration: Configuration, part: PartGraph, _ share: StepShare, isSecondPhase: Bool) throws {
         graph = Graph()
         learningRate = try graph.input("learning_rate", [1])
-        let parts = configuration.run.accumulate
-        let gradients = parts > 1 ? Self.gradientSum(model.layout) : model.layout.storage("gradients")
-        exchanged = [gradients, part.lossSums]
-        if parts > 1 {
+        summed = [share.parts > 1 ? Self.gradientSum(model.layout) : model.layout.storage("gradients"), part.lossSums]
+        let exchanged = summed.map { PartSums.top($0, parts: share.parts) }
+        self.exchanged = exchanged
+        if share.total > 1 {
             for storage in exchanged {
                 let sum = try graph.stored([storage.count], in: storage)
-                try graph.place(graph.scale(sum, by: 1 / Float(parts)), in: storage, at: 0)
+                try graph.place(graph.scale(sum, by: 1 / Float(share.total)), in: storage, at: 0)
             }
         }
         norm = try Self.optimize(
             graph, model, configuration, active: Set(model.trained(isSecondPhase: isSecondPhase).map(\.name)),
-            loss: graph.stored([1], in: part.lossSums), learningRate: learningRate,
-            flagsName: isSecondPhase ? "flags_phase2" : "flags_phase1", gradients: gradients.name)
+            loss: graph.stored([1], in: exchanged[1]), learningRate: learningRate,
+            flagsName: isSecondPhase ? "flags_phase2" : "flags_phase1", gradients: exchanged[0].name)
         graph.output(norm)
     }
 

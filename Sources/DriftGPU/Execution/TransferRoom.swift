@@ -57,13 +57,25 @@ extension DeviceMemory {
     /// Room for `count` floats on their way to this memory.
     public func room(_ count: Int) -> TransferRoom { TransferRoom(device, count: count) }
 
-    /// Sends the values of `range` in `room` to the beginning of `storage`, behind the work issued so far and without a copy: they
-    /// must stay until `room.wait(range.lowerBound)` has returned.
-    public func send(_ range: Range<Int>, of room: TransferRoom, to storage: Storage) throws {
-        guard storage.element == .float32, range.lowerBound >= 0, range.upperBound <= room.values.count, range.count <= storage.count
+    /// Sends the values of `range` in `room` to `storage` from its element `offset` on, behind the work issued so far and without a
+    /// copy: they must stay until `room.wait(range.lowerBound)` has returned.
+    public func send(_ range: Range<Int>, of room: TransferRoom, to storage: Storage, at offset: Int = 0) throws {
+        guard storage.element == .float32, range.lowerBound >= 0, range.upperBound <= room.values.count, offset >= 0,
+            range.count <= storage.count - offset
         else {
-            throw GraphError("storage \(storage.name): values \(range) of \(room.values.count) do not fit \(storage.count)")
+            throw GraphError("storage \(storage.name): values \(range) of \(room.values.count) do not fit \(storage.count) at \(offset)")
         }
-        try room.send(range, to: buffer(storage), at: guardBytes)
+        try room.send(range, to: buffer(storage), at: guardBytes + offset * MemoryLayout<Float>.stride)
+    }
+
+    /// Reads the elements of `range` in `storage` into the beginning of `room`, after the work issued so far.
+    public func receive(_ range: Range<Int>, of storage: Storage, into room: TransferRoom) throws {
+        guard storage.element == .float32, range.lowerBound >= 0, range.upperBound <= storage.count, range.count <= room.values.count
+        else {
+            throw GraphError("storage \(storage.name): elements \(range) of \(storage.count) do not fit \(room.values.count) values")
+        }
+        try device.read(
+            buffer(storage), at: guardBytes + range.lowerBound * MemoryLayout<Float>.stride,
+            into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: room.values[..<range.count])))
     }
 }

@@ -1,0 +1,108 @@
+import CMPI
+
+/// The processes of an MPI job. MPI is found and loaded when the program runs: one program serves every MPI library, and needs none
+/// where it runs alone.
+public final class Communicator: RankGroup {
+    public let rank: Int
+    public let count: Int
+    /// This process's number among those of its machine.
+    public let localRank: Int
+    /// How many of the processes its machine has.
+    public let localCount: Int
+    /// The library, in a line.
+    public let library: String
+    private let handle: cmpi_comm
+    private let local: cmpi_comm
+
+    /// Environment variable that names the MPI library's file.
+    public static let fileVariable = "DRIFTGPU_MPI"
+
+    /// Loads MPI and starts it for the job that `launch` tells of. To be called once. Throws one line where there is no library,
+    /// or where MPI sees other processes than the launcher has started: each would train the same run alone.
+    public init(_ launch: RankLaunch, environment: [String: String]) throws {
+        let chosen = environment[Self.fileVariable].flatMap { $0.isEmpty ? nil : $0 }
+        let file = try Self.load(chosen.map { [$0] } ?? launch.libraries, isChosen: chosen != nil, launch)
+        let version = Self.text { cmpi_library_version($0, $1) }
+        let library = version.isEmpty ? file : "\(version) (\(file))"
+        self.library = library
+        var world: cmpi_comm = 0
+        var serialized: Int32 = 0
+        try Self.check(cmpi_start(&world, &serialized), "start")
+        handle = world
+        guard serialized != 0 else {
+            throw MPIError("MPI: \(library) allows calls from one thread only; use a library built with thread support")
+        }
+        var (rank, size): (Int32, Int32) = (0, 0)
+        try Self.check(cmpi_rank(world, &rank), "rank")
+        try Self.check(cmpi_size(world, &size), "size")
+        (self.rank, count) = (Int(rank), Int(size))
+        guard count == launch.count else {
+            throw MPIError(
+                "MPI: \(launch.launcher) started \(launch.count) processes, but \(library) sees \(count); take the launcher of that library, or name the launcher's library with \(Self.fileVariable)=FILE")
+        }
+        var shared: cmpi_comm = 0
+        try Self.check(cmpi_split_shared(world, &shared), "processes of this machine")
+        local = shared
+        try Self.check(cmpi_rank(shared, &rank), "rank on this machine")
+        try Self.check(cmpi_size(shared, &size), "processes of this machine")
+        (localRank, localCount) = (Int(rank), Int(size))
+    }
+
+    /// Loads the first library that can be. Returns its file.
+    private static func load(_ files: [String], isChosen: Bool, _ launch: RankLaunch) throws -> String {
+        var reasons: [String] = []
+        for file in files {
+            var code: Int32 = 0
+            let reason = text { code = cmpi_open(file, $0, $1) }
+            if code == 0 { return file }
+            reasons.append(reason)
+        }
+        throw MPIError(
+            isChosen
+                ? "MPI: \(fileVariable)=\(files[0]): \(reasons[0])"
+                : "MPI: \(launch.launcher) started \(launch.count) processes, but there is no library \(files.joined(separator: " or ")); install its MPI (Debian: openmpi-bin or mpich), or name the library with \(fileVariable)=FILE")
+    }
+
+    /// A line that a function of C writes.
+    private static func text(_ write: (UnsafeMutablePointer<CChar>, Int) -> Void) -> String {
+        let bytes = [UInt8](unsafeUninitializedCapacity: 1024) { buffer, count in
+            buffer.initialize(repeating: 0)
+            buffer.withMemoryRebound(to: CChar.self) { $0.baseAddress.map { write($0, buffer.count) } }
+            count = buffer.firstIndex(of: 0) ?? buffer.count
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func check(_ code: Int32, _ subject: String) throws {
+        if code == 0 { return }
+        throw MPIError("MPI: \(subject): \(text { cmpi_error_text(code, $0, $1) })")
+    }
+
+    /// Messages have fewer bytes than MPI's counts can say.
+    private static func count(_ bytes: Int) throws -> Int32 {
+        guard let count = Int32(exactly: bytes) else { throw MPIError("MPI: a message of \(bytes) bytes is too long") }
+        return count
+    }
+
+    public func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+        try Self.check(cmpi_allgather(mine.baseAddress, Self.count(mine.count), all.baseAddress, handle), "gathering \(mine.count) bytes")
+    }
+
+    public func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws {
+        try Self.check(
+            cmpi_alltoall(mine.baseAddress, Self.count(mine.count / count), theirs.baseAddress, handle), "exchanging \(mine.count) bytes")
+    }
+
+    public func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
+        try Self.check(cmpi_broadcast(data.baseAddress, Self.count(data.count), Int32(root), handle), "sending \(data.count) bytes")
+    }
+
+    /// Ends MPI. Every process must call it.
+    public func finish() throws { try Self.check(cmpi_finish(), "end") }
+
+    /// Ends all processes of the job at once.
+    public func abort(_ code: Int32) -> Never {
+        cmpi_abort(code)
+        fatalError("MPI did not end the process")
+    }
+}

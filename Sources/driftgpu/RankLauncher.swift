@@ -1,0 +1,105 @@
+import ArgumentParser
+import DriftAR
+import DriftFormats
+import Foundation
+
+/// Starts this program again as several processes, with the mpirun that is in the path, and waits for them.
+///
+/// They are in a session of their own: launchers pass a Ctrl-C on in ways of their own, and some end their processes within a second. A
+/// signal to stop becomes a file in the run's folder instead, which the processes look for.
+struct RankLauncher {
+    private let count: Int
+    private let folder: String?
+
+    init(_ count: Int, folder: String?) { (self.count, self.folder) = (count, folder) }
+
+    /// Ends this process with the code of the launcher. Throws a line where there is none.
+    func run() throws -> Never {
+        guard let mpirun = ["mpirun", "mpiexec"].lazy.compactMap(Self.find).first else {
+            throw ValidationError("--ranks \(count): there is no mpirun in the path; install an MPI (Debian: apt-get install openmpi-bin), or start the processes with a scheduler's launcher")
+        }
+        var words = [mpirun, "-np", "\(count)"]
+        if Self.output(of: [mpirun, "--version"]).contains("Open MPI") || Self.output(of: [mpirun, "--version"]).contains("OpenRTE") {
+            // The processes choose their cores by themselves, and may be more than there are cores.
+            words += ["--bind-to", "none", "--oversubscribe"]
+            if getuid() == 0 { words.append("--allow-run-as-root") }
+        }
+        words += [Bundle.main.executablePath ?? CommandLine.arguments[0]] + Self.withoutRanks(Array(CommandLine.arguments.dropFirst()))
+        let process = try Self.spawn(words)
+        let interrupt = Interrupt()
+        interrupt.begin()
+        var isAsked = false
+        while true {
+            var status: Int32 = 0
+            let ended = waitpid(process, &status, WNOHANG)
+            if ended == process || ended < 0 && errno == ECHILD { exit(Self.code(status)) }
+            if interrupt.isRequested, !isAsked {
+                isAsked = true
+                leaveFile { $0.stopPath }
+                if folder == nil { kill(-process, SIGTERM) }
+            }
+            if interrupt.takeSave() { leaveFile { $0.savePath } }
+            usleep(50_000)
+        }
+    }
+
+    private func leaveFile(_ path: (RunFolder) -> String) {
+        guard let folder else { return }
+        do { try AtomicFile.write([], to: path(RunFolder(folder))) } catch { Output.error("\(error)") }
+    }
+
+    /// The exit code that a shell would show.
+    private static func code(_ status: Int32) -> Int32 { status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F }
+
+    /// The arguments without --ranks: the processes find their number in the environment.
+    private static func withoutRanks(_ arguments: [String]) -> [String] {
+        var kept: [String] = []
+        var skips = false
+        for argument in arguments {
+            if skips {
+                skips = false
+            } else if argument == "--ranks" {
+                skips = true
+            } else if !argument.hasPrefix("--ranks=") {
+                kept.append(argument)
+            }
+        }
+        return kept
+    }
+
+    private static func find(_ name: String) -> String? {
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
+    /// What a short command prints.
+    private static func output(of words: [String]) -> String {
+        let (process, pipe) = (Process(), Pipe())
+        (process.executableURL, process.arguments) = (URL(fileURLWithPath: words[0]), Array(words.dropFirst()))
+        (process.standardOutput, process.standardError) = (pipe, pipe)
+        guard (try? process.run()) != nil else { return "" }
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// POSIX_SPAWN_SETSID of spawn.h, which defines it for GNU's C alone.
+    private static let newSession: Int16 = 0x80
+
+    /// Starts a process in a session of its own, with no signal blocked. Returns its number.
+    private static func spawn(_ words: [String]) throws -> pid_t {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | newSession)
+        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var process: pid_t = 0
+        let code = posix_spawn(&process, words[0], nil, &attributes, arguments, environ)
+        guard code == 0 else { throw ValidationError("--ranks: cannot start \(words[0]): \(String(cString: strerror(code)))") }
+        return process
+    }
+}
