@@ -48,6 +48,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Checks", "DriftData", "DriftFormats", "DriftGPU"], path: "Tests/TestSupport"),
         .testTarget(name: "DriftFormatsTests", dependencies: ["DriftFormats", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftDataTests", dependencies: ["DriftData", "DriftFormats", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftMPITests", dependencies: ["DriftMPI"], swiftSettings: quick),
         .testTarget(name: "DriftReportTests", dependencies: ["DriftData", "DriftFormats", "DriftReport", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftBenchTests", dependencies: ["Checks", "DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),

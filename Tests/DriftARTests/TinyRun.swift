@@ -45,13 +45,14 @@ enum TinyRun: String, CaseIterable, Sendable {
 
     /// A trainer of its own memory, at the start.
     func trainer(
-        _ device: Device, options: Schedule.Options = Schedule.Options(), change: (inout Configuration) -> Void = { _ in }
+        _ device: Device, options: Schedule.Options = Schedule.Options(), exchange: any GradientExchange = SingleProcess(),
+        change: (inout Configuration) -> Void = { _ in }
     ) throws -> Trainer {
         var configuration = configuration
         change(&configuration)
         let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: configuration.run.seed)
-        return try Trainer(configuration, state: state, data: Self.data(), options: options)
+        return try Trainer(configuration, state: state, data: ImageSet(Self.data()), options: options, exchange: exchange)
     }
 
     /// A run in a folder, silent.
