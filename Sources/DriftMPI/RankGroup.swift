@@ -47,8 +47,24 @@ extension RankGroup {
     /// The values of all processes, which have equally many, one process after the other.
     public func allgather<T: BitwiseCopyable>(_ mine: [T]) throws -> [T] {
         try [T](unsafeUninitializedCapacity: mine.count * count) { all, written in
-            try mine.withUnsafeBytes { try allgather($0, into: UnsafeMutableRawBufferPointer(all)) }
+            try mine.withUnsafeBytes { try allgather(pieces: $0, into: UnsafeMutableRawBufferPointer(all)) }
             written = mine.count * count
+        }
+    }
+
+    /// `allgather` in messages that an MPI library can count.
+    private func allgather(pieces mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+        let longest = 64 << 20
+        if mine.count <= longest { return try allgather(mine, into: all) }
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: longest * count, alignment: 64)
+        defer { room.deallocate() }
+        for start in stride(from: 0, to: mine.count, by: longest) {
+            let piece = UnsafeRawBufferPointer(rebasing: mine[start..<min(start + longest, mine.count)])
+            try allgather(piece, into: UnsafeMutableRawBufferPointer(rebasing: room[..<(piece.count * count)]))
+            for rank in 0..<count {
+                UnsafeMutableRawBufferPointer(rebasing: all[(rank * mine.count + start)..<(rank * mine.count + start + piece.count)])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: room[(rank * piece.count)..<((rank + 1) * piece.count)]))
+            }
         }
     }
 

@@ -3,6 +3,7 @@ import DriftAR
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftMPI
 import Foundation
 
 struct Cache: ParsableCommand {
@@ -21,6 +22,7 @@ struct Cache: ParsableCommand {
     @Option(help: ArgumentHelp("Images of a shard.", valueName: "n")) var shard: Int = 256
     @Option(help: ArgumentHelp("Images encoded at once. Default: as many as take little memory.", valueName: "n")) var batch: Int?
     @OptionGroup var deviceOptions: DeviceOptions
+    @OptionGroup var rankOptions: RankOptions
 
     func validate() throws {
         if size < 1 { throw ValidationError("--size \(size): take 1 or more") }
@@ -30,41 +32,50 @@ struct Cache: ParsableCommand {
     func run() throws {
         try reporting {
             let interrupt = Interrupt()
-            let weights = try vaeOptions.required(seed: seed)
-            var options = DataSource.Options()
-            (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
-            options.holdOut = 0
-            let source = try DataSource.open(data, options)
-            source.announce()
-            let images = heldOut ? source.heldOut : source.training
-            guard images.count > 0 else {
-                throw ConfigurationError("\(data): holds nothing out; leave out --held-out")
-            }
-            let autoencoder = Autoencoder(weights, device: try deviceOptions.open(), batchLimit: batch)
-            var cache = try LatentCache(
-                LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard), autoencoder: autoencoder,
-                folder: output)
-            if cache.done == cache.total {
-                _ = try cache.writeShard()
-                Output.line("\(output): complete already, \(cache.total) images")
-                return
-            }
-            if cache.done > 0 { Output.line("\(output): going on after \(cache.done) of \(cache.total) images") }
-            try write(&cache, interrupt)
+            let ranks = try rankOptions.start(folder: nil)
+            try ranks.together { try encode(ranks, interrupt) }
         }
     }
 
-    private func write(_ cache: inout LatentCache, _ interrupt: Interrupt) throws {
-        let progress = ProgressLine(from: cache.done, total: cache.total)
+    private func encode(_ ranks: any RankGroup, _ interrupt: Interrupt) throws {
+        let weights = try vaeOptions.required(seed: seed)
+        var options = DataSource.Options()
+        (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
+        options.holdOut = 0
+        let source = try DataSource.open(data, options)
+        if ranks.isFirst { source.announce() }
+        let images = heldOut ? source.heldOut : source.training
+        guard images.count > 0 else {
+            throw ConfigurationError("\(data): holds nothing out; leave out --held-out")
+        }
+        let autoencoder = Autoencoder(weights, device: try deviceOptions.open(taking: rankOptions.device(deviceOptions.device, ranks)), batchLimit: batch)
+        var cache = try LatentCache(
+            LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard), autoencoder: autoencoder,
+            folder: output, ranks: ranks)
+        if cache.done == cache.total {
+            _ = try cache.writeShards()
+            remark(ranks, "\(output): complete already, \(cache.total) images")
+            return
+        }
+        if cache.done > 0 { remark(ranks, "\(output): going on after \(cache.done) of \(cache.total) images") }
+        try write(&cache, ranks, interrupt)
+    }
+
+    private func remark(_ ranks: any RankGroup, _ text: String) { if ranks.isFirst { Output.line(text) } }
+
+    private func write(_ cache: inout LatentCache, _ ranks: any RankGroup, _ interrupt: Interrupt) throws {
+        let progress = ProgressLine(
+            from: cache.done, total: cache.total, output: ranks.isFirst ? .standardError : .custom(columns: nil, { _ in }))
         interrupt.begin()
         var before = cache.done
-        while try cache.writeShard() {
+        while try cache.writeShards() {
             cache.takeReasons().forEach(progress.message)
             progress.update(step: cache.done, losses: [], images: cache.done - before)
             before = cache.done
-            if interrupt.isRequested {
+            // What one is asked to do, all do.
+            if try ranks.allgather(interrupt.isRequested).contains(true) {
                 progress.finish()
-                Output.line("stopped after \(cache.done) of \(cache.total) images; the same command goes on")
+                remark(ranks, "stopped after \(cache.done) of \(cache.total) images; the same command goes on")
                 throw ExitCode.stopped
             }
         }
@@ -72,6 +83,6 @@ struct Cache: ParsableCommand {
         progress.update(step: cache.done, losses: [], images: cache.done - before)
         progress.finish()
         let broken = cache.brokenCount > 0 ? "; \(cache.brokenCount) could not be read, others stand in their places" : ""
-        Output.line("\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output.shellQuoted)")
+        remark(ranks, "\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output.shellQuoted)")
     }
 }

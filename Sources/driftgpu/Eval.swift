@@ -3,6 +3,7 @@ import DriftAR
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftMPI
 import DriftReport
 
 struct Eval: ParsableCommand {
@@ -49,6 +50,7 @@ struct Eval: ParsableCommand {
     @Option(help: "Weights: ema or model.") var weights: String = "ema"
     @OptionGroup(title: "Drawing in rounds") var drawing: DrawingOptions
     @OptionGroup var deviceOptions: DeviceOptions
+    @OptionGroup var rankOptions: RankOptions
 
     func validate() throws {
         let spaces = [features.flatMap { $0 == .classifier ? nil : $0.rawValue }, classifier, inception].count { $0 != nil }
@@ -72,71 +74,77 @@ struct Eval: ParsableCommand {
 
     func run() throws {
         try reporting {
-            guard perLabel > 1 else { throw ConfigurationError("per-label \(perLabel): take 2 or more") }
-            var saved = try checkpoint.map { try SavedModel($0, weights: weights) }
-            if var configuration = saved?.configuration {
-                try drawing.apply(to: &configuration)
-                saved?.configuration = configuration
-            }
-            if fitClassifier {
-                try fit(saved)
-                return
-            }
-            let known = try classifier.map { try FittedClassifier($0) }
-            let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
-            let given = try images.map { try SavedImages($0, range: range) }
-            var notes = given?.notes ?? []
-            var judged = given?.images
-            var source: DataSource?
-            if let saved {
-                source = try DataSource.open(saved.configuration, path: data)
-                if saved.configuration.data.areLatents {
-                    notes.append("latents are judged; for pictures sample with --vae and give them to --images")
-                }
-            } else if let images = judged, data != nil || reference == nil {
-                // Statistics can stand for real images.
-                let judges = try Judges(data ?? "", for: images)
-                (source, judged, notes) = (judges.source, judges.images, notes + judges.notes)
-            }
-            notes += source?.notes ?? []
-            let sets = try source.map { (training: try $0.training.dataset(), heldOut: try $0.heldOut.dataset()) }
-            let device = try deviceOptions.open()
-            let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
-            var space: (any FeatureSpace)?
-            if let known {
-                space = ClassifierFeatures(known, on: device)
-            } else if let inception {
-                space = try InceptionFeatures(inception, on: device)
-            } else if let features {
-                space = features == .phi ? model.map { PhiFeatures($0.state, $0.configuration) } : PixelFeatures()
-            }
-            let evaluation: Evaluation
-            if let sets {
-                let names = sets.training.classNames
-                let generated =
-                    try judged?.named(names, at: images ?? "")
-                    ?? model.map { try samples(of: $0.state, $0.configuration, classNames: names) }
-                guard let generated else { return }
-                if let saved, names.count < saved.configuration.data.classes {
-                    notes.append("the data has \(names.count) classes, the model \(saved.configuration.data.classes): the others are not judged")
-                }
-                if judged != nil, let order = Judges.order(of: names) { notes.append(order) }
-                evaluation = try Evaluation(
-                    generated: generated, training: sets.training, heldOut: sets.heldOut, space: space, reference: reference)
-            } else if let judged, let space, let reference {
-                let named = try known.map { try judged.named($0.classNames, at: images ?? "") } ?? judged
-                evaluation = try Evaluation(generated: named, space: space, reference: reference)
-            } else {
-                return
-            }
-            notes += evaluation.notes
-            if let given { Output.line("judged: " + given.origin) }
-            Output.line(evaluation.description)
-            for note in notes { Output.line("note: " + note) }
-            guard let json else { return }
-            let origin = given.map { [JSON.Member("judged", .string($0.origin))] } ?? []
-            try AtomicFile.write(text: evaluation.json(origin, notes: notes).text + "\n", to: json)
+            let ranks = try rankOptions.start(folder: nil)
+            try ranks.together { try judge(ranks) }
         }
+    }
+
+    private func judge(_ ranks: any RankGroup) throws {
+        guard perLabel > 1 else { throw ConfigurationError("per-label \(perLabel): take 2 or more") }
+        var saved = try checkpoint.map { try SavedModel($0, weights: weights) }
+        if var configuration = saved?.configuration {
+            try drawing.apply(to: &configuration)
+            saved?.configuration = configuration
+        }
+        if fitClassifier {
+            if ranks.isFirst { try fit(saved) }
+            return
+        }
+        let known = try classifier.map { try FittedClassifier($0) }
+        let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
+        let given = try images.map { try SavedImages($0, range: range) }
+        var notes = given?.notes ?? []
+        var judged = given?.images
+        var source: DataSource?
+        if let saved {
+            source = try DataSource.open(saved.configuration, path: data)
+            if saved.configuration.data.areLatents {
+                notes.append("latents are judged; for pictures sample with --vae and give them to --images")
+            }
+        } else if let images = judged, data != nil || reference == nil {
+            // Statistics can stand for real images.
+            let judges = try Judges(data ?? "", for: images)
+            (source, judged, notes) = (judges.source, judges.images, notes + judges.notes)
+        }
+        notes += source?.notes ?? []
+        let sets = try source.map { (training: try $0.training.dataset(), heldOut: try $0.heldOut.dataset()) }
+        let device = try deviceOptions.open(taking: rankOptions.device(deviceOptions.device, ranks))
+        let model = try saved.map { (state: try $0.load(into: DeviceMemory(device)), configuration: $0.configuration) }
+        var space: (any FeatureSpace)?
+        if let known {
+            space = ClassifierFeatures(known, on: device)
+        } else if let inception {
+            space = try InceptionFeatures(inception, on: device)
+        } else if let features {
+            space = features == .phi ? model.map { PhiFeatures($0.state, $0.configuration) } : PixelFeatures()
+        }
+        let evaluation: Evaluation
+        if let sets {
+            let names = sets.training.classNames
+            let generated =
+                try judged?.named(names, at: images ?? "")
+                ?? model.map { try samples(of: $0.state, $0.configuration, classNames: names, ranks) }
+            // The samples are drawn by all, and judged by the first.
+            guard let generated, ranks.isFirst else { return }
+            if let saved, names.count < saved.configuration.data.classes {
+                notes.append("the data has \(names.count) classes, the model \(saved.configuration.data.classes): the others are not judged")
+            }
+            if judged != nil, let order = Judges.order(of: names) { notes.append(order) }
+            evaluation = try Evaluation(
+                generated: generated, training: sets.training, heldOut: sets.heldOut, space: space, reference: reference)
+        } else if let judged, let space, let reference, ranks.isFirst {
+            let named = try known.map { try judged.named($0.classNames, at: images ?? "") } ?? judged
+            evaluation = try Evaluation(generated: named, space: space, reference: reference)
+        } else {
+            return
+        }
+        notes += evaluation.notes
+        if let given { Output.line("judged: " + given.origin) }
+        Output.line(evaluation.description)
+        for note in notes { Output.line("note: " + note) }
+        guard let json else { return }
+        let origin = given.map { [JSON.Member("judged", .string($0.origin))] } ?? []
+        try AtomicFile.write(text: evaluation.json(origin, notes: notes).text + "\n", to: json)
     }
 
     /// Real images to train a classifier on: in the shape of the model, else in their own or the one asked for.
@@ -147,10 +155,16 @@ struct Eval: ParsableCommand {
         return try DataSource.open(data ?? "", options)
     }
 
-    private func samples(of state: ModelState, _ configuration: Configuration, classNames: [String]) throws -> Dataset {
+    private func samples(
+        of state: ModelState, _ configuration: Configuration, classNames: [String], _ ranks: any RankGroup
+    ) throws -> Dataset {
         let labels = Array(0..<classNames.count)
-        let tokens = try Sampler(state.model, memory: state.memory)
-            .tokens(labels: labels, perLabel: perLabel, cfg: cfg, seed: seed)
+        let share = DrawingShare(labels: labels, perLabel: perLabel, ranks: ranks)
+        let own = try ranks.together {
+            try Sampler(state.model, memory: state.memory)
+                .tokens(labels: share.labels, perLabel: perLabel, images: share.images, cfg: cfg, seed: seed)
+        }
+        let tokens = try share.gather(own)
         return try SampleSet(tokens: tokens, labels: labels, perLabel: perLabel, configuration: configuration)
             .dataset(classNames: classNames)
     }

@@ -1,8 +1,12 @@
 import ArgumentParser
+import DriftAR
 import DriftFormats
+import DriftGPU
 import DriftMPI
 import Foundation
 import Synchronization
+
+extension Wire: ExpressibleByArgument {}
 
 /// The processes that share a command's work.
 struct RankOptions: ParsableArguments {
@@ -10,8 +14,15 @@ struct RankOptions: ParsableArguments {
     var ranks: Int?
     @Flag(help: "Let several processes share a GPU.") var shareDevice = false
 
+    @Option(help: "What processes send gradients as: fp32, or bf16, half the bytes, which rounds them.") var wire = Wire.fp32
+
     func validate() throws {
         if let ranks, !(1...100_000).contains(ranks) { throw ValidationError("--ranks \(ranks): take 1 to 100000") }
+    }
+
+    /// The device of this process among those of a job; nil for the one that `choice` names.
+    func device(_ choice: String?, _ ranks: any RankGroup) throws -> DeviceDescription? {
+        try (ranks as? Communicator).map { try RankDevice.choose(choice, $0, sharing: shareDevice) }
     }
 
     /// The job that this process belongs to. Does not return where it has to start the others: it then waits for them. `folder`: where a

@@ -3,6 +3,7 @@ import DriftAR
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftMPI
 
 struct Sample: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,49 +28,65 @@ struct Sample: ParsableCommand {
     @OptionGroup(title: "Speculative loop") var speculative: SpeculativeOptions
     @OptionGroup(title: "Autoencoder") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
+    @OptionGroup var rankOptions: RankOptions
 
     func run() throws {
         try reporting {
-            var saved = try SavedModel(checkpoint, weights: weights)
-            try drawing.apply(to: &saved.configuration)
-            let chosen = try LabelList.parse(labels, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames)
-            if let line = ClassNames.line(saved.configuration.data.classNames, of: chosen) { Output.line(line) }
-            guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }
-            let speculation = try speculative.settings(of: saved.configuration)
-            let vae = try vaeOptions.weights()
-            let device = try deviceOptions.open()
-            let rendering = try Rendering(saved.configuration, autoencoder: vae.map { Autoencoder($0, device: device) })
-            let state = try saved.load(into: DeviceMemory(device))
-            let sampler = Sampler(state.model, memory: state.memory)
-            if let labelCache { try sampler.cacheLabels(in: labelCache == "on" ? .automatic : .file(labelCache)) }
-            let tokens = try sampler.tokens(
-                labels: chosen, perLabel: perLabel, cfg: cfg, seed: seed, speculation: speculation)
-            let (pixels, shape) = try sampler.clock.measure(.render) { try rendering(tokens) }
-            let set = SampleSet(
-                pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
-                rendering: rendering.kind,
-                settings: [
-                    ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
-                    ("driftgpu.weights", weights),
-                ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
-                    + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
-            let images = chosen.count * perLabel
-            guard set.notFinite < images else {
-                throw ConfigurationError(
-                    "\(checkpoint): none of \(images) images is finite, the run has diverged; take an earlier checkpoint, or train again with a smaller --lr")
-            }
-            let leftovers = try sampler.clock.measure(.write) { try set.write(to: output, arrays: format == .npy) }
-            let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
-            // Before anything is printed: a reader that leaves ends the program.
-            if let report { try AtomicFile.write([UInt8](result.json()), to: report) }
-            Output.line("\(images) images in \(output), all of them in \(output)/grid.png")
-            leftovers.lines(in: output).forEach(Output.line)
-            if set.notFinite > 0 {
-                Output.line("\(set.notFinite) of \(images) images are not finite and show as black: take an earlier checkpoint")
-            }
-            if let note = rendering.note { Output.line(note) }
-            result.lines.forEach(Output.line)
+            let ranks = try rankOptions.start(folder: nil)
+            try ranks.together { try draw(ranks) }
         }
+    }
+
+    private func draw(_ ranks: any RankGroup) throws {
+        var saved = try SavedModel(checkpoint, weights: weights)
+        try drawing.apply(to: &saved.configuration)
+        let chosen = try LabelList.parse(labels, classes: saved.configuration.data.classes, names: saved.configuration.data.classNames)
+        if ranks.isFirst, let line = ClassNames.line(saved.configuration.data.classNames, of: chosen) { Output.line(line) }
+        guard perLabel > 0 else { throw ConfigurationError("per-label \(perLabel): take 1 or more") }
+        let speculation = try speculative.settings(of: saved.configuration)
+        guard speculation == nil || ranks.count == 1 else {
+            throw ConfigurationError("speculative: what it reports is of one process; draw with --ranks 1, or without it")
+        }
+        let vae = try vaeOptions.weights()
+        let device = try deviceOptions.open(taking: rankOptions.device(deviceOptions.device, ranks))
+        let rendering = try Rendering(saved.configuration, autoencoder: vae.map { Autoencoder($0, device: device) })
+        let state = try saved.load(into: DeviceMemory(device))
+        let sampler = Sampler(state.model, memory: state.memory)
+        if let labelCache { try sampler.cacheLabels(in: labelCache == "on" ? .automatic : .file(labelCache)) }
+        let share = DrawingShare(labels: chosen, perLabel: perLabel, ranks: ranks)
+        var (pixels, shape) = try ranks.together {
+            let tokens = try sampler.tokens(
+                labels: share.labels, perLabel: perLabel, images: share.images, cfg: cfg, seed: seed, speculation: speculation)
+            // A share can be empty, and then has no form.
+            return tokens.isEmpty ? ([], [0]) : try sampler.clock.measure(.render) { try rendering(tokens) }
+        }
+        pixels = try share.gather(pixels)
+        guard ranks.isFirst else { return }
+        shape[0] = chosen.count * perLabel
+        let set = SampleSet(
+            pixels: pixels, shape: shape, labels: chosen, perLabel: perLabel, configuration: saved.configuration,
+            rendering: rendering.kind,
+            settings: [
+                ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
+                ("driftgpu.weights", weights),
+            ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
+                + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
+        let images = chosen.count * perLabel
+        guard set.notFinite < images else {
+            throw ConfigurationError(
+                "\(checkpoint): none of \(images) images is finite, the run has diverged; take an earlier checkpoint, or train again with a smaller --lr")
+        }
+        let leftovers = try sampler.clock.measure(.write) { try set.write(to: output, arrays: format == .npy) }
+        let result = SamplingReport(sampler, images: images, cfg: cfg, speculation: speculation)
+        // Before anything is printed: a reader that leaves ends the program.
+        if let report { try AtomicFile.write([UInt8](result.json()), to: report) }
+        Output.line("\(images) images in \(output), all of them in \(output)/grid.png")
+        leftovers.lines(in: output).forEach(Output.line)
+        if set.notFinite > 0 {
+            Output.line("\(set.notFinite) of \(images) images are not finite and show as black: take an earlier checkpoint")
+        }
+        if let note = rendering.note { Output.line(note) }
+        result.lines.forEach(Output.line)
     }
 }
 

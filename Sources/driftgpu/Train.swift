@@ -70,8 +70,8 @@ struct Train: ParsableCommand {
         try hyperparameters.applyData(to: &settings, imageCount: data.count)
         try settings.validate()
         let vae = try vaeOptions.weights()
-        let chosen = try (ranks as? Communicator).map { try RankDevice.choose(deviceOptions.device, $0, sharing: rankOptions.shareDevice) }
-        let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision, taking: chosen)
+        let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision, 
+            taking: rankOptions.device(deviceOptions.device, ranks))
         if printPlan {
             try plan(settings, data: data, device: device)
             return nil
@@ -82,7 +82,7 @@ struct Train: ParsableCommand {
         }
         let run = try TrainingRun(
             settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
-            weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks)
+            weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks, wire: rankOptions.wire)
         let places = try RankDevice.places(ranks, device.about)
         if ranks.isFirst {
             if let taken = run.initialWeights { Output.remark(taken.description) }

@@ -109,10 +109,12 @@ import Testing
 
         func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes { wishes }
 
-        func sum(_ storages: [Storage], in memory: DeviceMemory) throws {
-            calls.append(storages.map(\.name))
+        func buckets(_ storages: [Storage]) -> [ExchangeBucket] { storages.map { ExchangeBucket(storage: $0, range: 0..<$0.count) } }
+
+        func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws {
+            calls.append(buckets.map(\.storage.name))
             guard calls.count > 1 else { return }
-            try memory.write([Float](repeating: .nan, count: storages[0].count), to: storages[0])
+            try memory.write([Float](repeating: .nan, count: buckets[0].storage.count), to: buckets[0].storage)
         }
     }
 

@@ -17,7 +17,7 @@ import Testing
     ) throws {
         var cache = try LatentCache(settings, autoencoder: Autoencoder(TinyVAE.weights(seed: seed), device: device), folder: folder)
         var count = 0
-        while count < shards, try cache.writeShard() { count += 1 }
+        while count < shards, try cache.writeShards() { count += 1 }
     }
 
     @Test("what is written is what the encoder gives, and the reader reads it")

@@ -138,7 +138,9 @@ import Testing
                 let sums = ThreadRanks.run(count) { group in
                     let memory = DeviceMemory(device)
                     for (storage, values) in zip(storages, values[group.rank]) { try memory.write(values, to: storage) }
-                    try RankExchange(group, shardLimit: limit).sum(storages, in: memory)
+                    let exchange = RankExchange(group, shardLimit: limit)
+                    let buckets = exchange.buckets(storages)
+                    try exchange.sum(buckets, ready: buckets.map { _ in nil }, in: memory)
                     return try storages.map { try memory.read(Float.self, from: $0) }
                 }
                 for (index, storage) in storages.enumerated() {
@@ -148,6 +150,75 @@ import Testing
                         #expect(made == wanted, "\(storage.name) of \(count)")
                     }
                 }
+            }
+        }
+    }
+
+    @Test("buckets that go while the backward pass still runs have the bits of one process", arguments: [TinyRun.pixels, .dit])
+    func overlap(_ kind: TinyRun) throws {
+        try TestDevice.with(.cpu16) { device in
+            let single = try kind.trainer(device) { $0.run.accumulate = 2 }
+            for _ in 0..<6 { try single.advance() }
+            let wanted = try single.snapshot()
+            let results = ThreadRanks.run(2) { group in
+                let exchange = RankExchange(group, shardLimit: 500)
+                let trainer = try kind.trainer(device, exchange: exchange) { $0.run.accumulate = 2 }
+                let layout = trainer.state.model.layout
+                let buckets = exchange.buckets([layout.storage("gradients")])
+                let schedule = try trainer.schedules()[0]
+                let turns = buckets.map { schedule.lastTurn(of: $0.range, in: $0.storage) }
+                for _ in 0..<6 { try trainer.advance() }
+                return (turns: turns, steps: schedule.steps.count, snapshot: try trainer.snapshot())
+            }
+            for result in results {
+                let made = try result.get()
+                #expect(isSame(made.snapshot, wanted))
+                // The last parameters' gradients come first, and most buckets do not wait for the end.
+                #expect(made.turns.count > 5 && (made.turns.first ?? 0) < (made.turns.last ?? 0))
+                #expect(made.turns.count { $0 < made.steps * 3 / 4 } > made.turns.count / 3)
+            }
+        }
+    }
+
+    @Test("gradients in bf16 are rounded by 2^-9 at most, and what is logged is not", arguments: [2, 3])
+    func bf16(_ count: Int) throws {
+        var random = TestRandom(5)
+        let values = (0..<count).map { _ in (0..<1001).map { _ in Float(random.normal()) } }
+        func sums(exactly: Bool) throws -> [[Float]] {
+            let sending = values
+            return try ThreadRanks.run(count) { group in
+                let messages = RankMessages(group, wire: .bf16, shard: 400 * 2)
+                var room = sending[group.rank] + [Float](repeating: 0, count: 2000)
+                try room.withUnsafeMutableBufferPointer { try messages.sum($0, count: 1001, exactly: exactly) }
+                return Array(room[..<1001])
+            }.map { try $0.get() }
+        }
+        let (rounded, exact) = (try sums(exactly: false), try sums(exactly: true))
+        #expect(exact.allSatisfy { $0 == Self.paired(values) } && rounded.allSatisfy { $0 == rounded[0] } && rounded != exact)
+        for i in 0..<1001 {
+            let size = values.reduce(0) { $0 + abs($1[i]) }
+            #expect(abs(rounded[0][i] - exact[0][i]) <= 2 * size / 512)
+        }
+        var results = [UInt16](repeating: 0, count: 6)
+        BrainFloat.narrow([1, -0.0, .infinity, .nan, 1.00390625, Float.greatestFiniteMagnitude], &results, 6)
+        #expect(results[0] == 0x3F80 && results[1] == 0x8000 && results[2] == 0x7F80 && results[4] == 0x3F80 && results[5] == 0x7F80)
+        #expect(results[3] & 0x7FFF > 0x7F80)
+    }
+
+    @Test("images that processes draw together come in the order of one", arguments: [(1, 1), (3, 7), (5, 2), (2, 3)])
+    func drawing(_ labels: Int, _ perLabel: Int) throws {
+        let chosen = (0..<labels).map { 2 * $0 }
+        func values(_ labels: [Int], _ images: Range<Int>) -> [Float] {
+            labels.flatMap { label in images.flatMap { [Float(label), Float($0), 0.5] } }
+        }
+        for count in 1...4 {
+            let results = ThreadRanks.run(count) { group in
+                let share = DrawingShare(labels: chosen, perLabel: perLabel, ranks: group)
+                return try share.gather(values(share.labels, share.images))
+            }
+            for result in results {
+                let made = try result.get()
+                #expect(made == values(chosen, 0..<perLabel), "\(count) ranks")
             }
         }
     }

@@ -1,8 +1,10 @@
 import DriftData
 import DriftFormats
+import DriftMPI
 import Foundation
 
-/// Writes the moments of a data set's images to a folder that `LatentFolder` reads: once, shard by shard.
+/// Writes the moments of a data set's images to a folder that `LatentFolder` reads: once, shard by shard. Several processes can share
+/// the work: each writes every so manieth shard, the first the manifest.
 ///
 /// While it is being written the manifest is called `latents.partial.json`; every shard is complete before the manifest
 /// names it. A second run with the same settings goes on after the last such shard; with others it is refused.
@@ -26,6 +28,7 @@ public struct LatentCache {
     private let folder: String
     private let settings: Settings
     private let autoencoder: Autoencoder
+    private let ranks: any RankGroup
     /// Everything of the manifest but what grows.
     private let head: [JSON.Member]
     private var shards: [(file: String, count: Int)] = []
@@ -40,7 +43,7 @@ public struct LatentCache {
     private var path: String { Files.join(folder, LatentFolder.manifestName) }
 
     /// Opens the folder, which need not exist. Throws where it holds latents of other settings.
-    public init(_ settings: Settings, autoencoder: Autoencoder, folder: String) throws {
+    public init(_ settings: Settings, autoencoder: Autoencoder, folder: String, ranks: any RankGroup = SingleRank()) throws {
         let (images, shape) = (settings.images, autoencoder.vae.shape)
         guard settings.scale > 0, settings.scale.isFinite, settings.scale < 1e6 else {
             throw ConfigurationError("scale \(settings.scale): must be a number above 0")
@@ -55,6 +58,7 @@ public struct LatentCache {
         self.folder = folder
         self.settings = settings
         self.autoencoder = autoencoder
+        self.ranks = ranks
         head = [
             JSON.Member("format", .integer(1)), JSON.Member("channels", .integer(shape.latentChannels)),
             JSON.Member("height", .integer(images.height / shape.factor)),
@@ -70,6 +74,8 @@ public struct LatentCache {
             try resume(path)
             break
         }
+        // None writes before all have read.
+        try ranks.together {}
     }
 
     /// Takes up what the manifest says is written, if it is of the same settings.
@@ -105,26 +111,37 @@ public struct LatentCache {
         return "latents-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".safetensors"
     }
 
-    /// Encodes and writes the next shard; false when all are written. The last one gives the manifest its name.
-    public mutating func writeShard() throws -> Bool {
+    /// Encodes and writes the next shard, one for each process that there is one for; false when all are written. The last gives the
+    /// manifest its name.
+    public mutating func writeShards() throws -> Bool {
         if done < total {
-            let range = done..<min(done + settings.shard, total)
-            let name = Self.name(ofShard: shards.count)
-            let labels = range.map { settings.images.index.labels[$0] }
-            var tensors = ["labels": try NamedTensor(shape: [range.count], ints: labels)]
-            tensors["moments"] = try moments(range, flipped: false)
-            if settings.flip { tensors["moments_flipped"] = try moments(range, flipped: true) }
-            try SafeTensors.write(tensors, to: Files.join(folder, name))
-            shards.append((name, range.count))
-            done = range.upperBound
-            try writeManifest(to: partialPath)
+            let begun = shards.count
+            let ranges = (0..<ranks.count).map { done + $0 * settings.shard }.filter { $0 < total }
+                .map { $0..<min($0 + settings.shard, total) }
+            try ranks.together {
+                if ranks.rank < ranges.count { try write(ranges[ranks.rank], to: Self.name(ofShard: begun + ranks.rank)) }
+            }
+            for range in ranges {
+                shards.append((Self.name(ofShard: shards.count), range.count))
+                done = range.upperBound
+            }
+            try ranks.together { if ranks.isFirst { try writeManifest(to: partialPath) } }
         }
         guard done == total else { return true }
-        if !Files.exists(path) {
+        try ranks.together {
+            guard ranks.isFirst, !Files.exists(path) else { return }
             try writeManifest(to: path)
             try Files.removeTree(partialPath)
         }
         return false
+    }
+
+    private func write(_ range: Range<Int>, to name: String) throws {
+        let labels = range.map { settings.images.index.labels[$0] }
+        var tensors = ["labels": try NamedTensor(shape: [range.count], ints: labels)]
+        tensors["moments"] = try moments(range, flipped: false)
+        if settings.flip { tensors["moments_flipped"] = try moments(range, flipped: true) }
+        try SafeTensors.write(tensors, to: Files.join(folder, name))
     }
 
     private func moments(_ range: Range<Int>, flipped: Bool) throws -> NamedTensor {

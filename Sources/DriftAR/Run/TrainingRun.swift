@@ -34,14 +34,15 @@ public struct TrainingRun {
     /// device offers, unless that is what it says itself; a run that needs more is refused before anything is allocated or
     /// written. `ranks`: the processes that share the run. All make it at once, with the same arguments but the device; where one of
     /// them throws, `RankGroup.together` around it has all throw.
+    /// `wire`: what they send gradients as.
     public init(
         _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device,
         autoencoder: Autoencoder? = nil, weights: SafeTensorsFile? = nil, limits: TrainingMemory.Limits? = nil,
-        ranks: any RankGroup = SingleRank()
+        ranks: any RankGroup = SingleRank(), wire: Wire = .fp32
     ) throws {
         try configuration.validate()
         self.ranks = ranks
-        let exchange: any GradientExchange = ranks.count > 1 ? RankExchange(ranks) : SingleProcess()
+        let exchange: any GradientExchange = ranks.count > 1 ? RankExchange(ranks, wire: wire) : SingleProcess()
         rendering = try Rendering(configuration, autoencoder: autoencoder)
         guard device.precision == configuration.run.precision else {
             throw ConfigurationError(

@@ -44,13 +44,13 @@ public final class Sampler {
     /// The speculative loop, where the model has a draft.
     package var loop: SpeculativeLoop? { generation.speculation }
 
-    /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C]. `cfg` 1 is no
+    /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C], or those that `images` numbers. `cfg` 1 is no
     /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. DiT takes `cfg` as an
     /// input, which means what its training made of it. With `speculation` the draft's accepted features take the place of z.
     public func tokens(
-        labels: [Int], perLabel: Int, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
+        labels: [Int], perLabel: Int, images: Range<Int>? = nil, cfg: Float = 1, seed: UInt64, speculation: Speculation? = nil
     ) throws -> [Float] {
-        try tokens(labels: labels, perLabel: perLabel, cfg: cfg, seed: seed, speculation: speculation) {
+        try tokens(labels: labels, perLabel: perLabel, images: images, cfg: cfg, seed: seed, speculation: speculation) {
             self.noise($0, images: $1, round: $2, seed: seed)
         }
     }
@@ -58,13 +58,14 @@ public final class Sampler {
     /// The same from the noise that `noise` gives for labels, the images of each, and the round: [labels * images, R, C]. `seed`
     /// is that of what the device draws.
     package func tokens(
-        labels: [Int], perLabel: Int, cfg: Float, seed: UInt64 = 0, speculation: Speculation? = nil,
+        labels: [Int], perLabel: Int, images: Range<Int>? = nil, cfg: Float, seed: UInt64 = 0, speculation: Speculation? = nil,
         noise: ([Int], Range<Int>, Int) -> [Float]
     ) throws -> [Float] {
         if let wrong = labels.first(where: { $0 < 0 || $0 >= model.classes }) {
             throw ConfigurationError("label \(wrong): the model has the classes 0 to \(model.classes - 1)")
         }
-        guard !labels.isEmpty, perLabel > 0 else { return [] }
+        let chosen = images ?? 0..<perLabel
+        guard !labels.isEmpty, !chosen.isEmpty else { return [] }
         guard cfg.isFinite else { throw ConfigurationError("cfg \(cfg): must be a number") }
         let values = Double(model.tokens) * Double(model.tokenWidth)
         guard Double(labels.count) * Double(perLabel) * values <= Double(Int32.max) else {
@@ -72,13 +73,13 @@ public final class Sampler {
                 "per-label \(perLabel): too many images to hold at once; draw fewer, several times with other seeds")
         }
         var result: [Float] = []
-        result.reserveCapacity(labels.count * perLabel * model.tokens * model.tokenWidth)
-        let labelsAtOnce = min(labels.count, max(1, batchLimit / perLabel))
+        result.reserveCapacity(labels.count * chosen.count * model.tokens * model.tokenWidth)
+        let labelsAtOnce = min(labels.count, max(1, batchLimit / chosen.count))
         for start in stride(from: 0, to: labels.count, by: labelsAtOnce) {
             let part = Array(labels[start..<min(start + labelsAtOnce, labels.count)])
             try generation.prepare(part, cfg: cfg, speculation: speculation)
-            for first in stride(from: 0, to: perLabel, by: batchLimit) {
-                let images = first..<(first + min(batchLimit, perLabel - first))
+            for first in stride(from: chosen.lowerBound, to: chosen.upperBound, by: batchLimit) {
+                let images = first..<min(first + batchLimit, chosen.upperBound)
                 result += try withoutActuallyEscaping(noise) { noise in
                     try generation.draw(
                         part, images: images, cfg: cfg, speculation: speculation,

@@ -20,9 +20,17 @@ package protocol GradientExchange: AnyObject {
 
     /// What any of the processes wishes. Every process comes here once a step, with an error where it failed: then all throw.
     func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes
-    /// Makes each sum that over all processes, the same bits in every one of them. The storages are of float32; what their sums are
-    /// divided by is the update's.
-    func sum(_ storages: [Storage], in memory: DeviceMemory) throws
+    /// The pieces that storages of float32 are summed in, in the order in which they go: the same in every process.
+    func buckets(_ storages: [Storage]) -> [ExchangeBucket]
+    /// Makes each bucket the sum of that over all processes, the same bits in every one of them. What sums are divided by is the
+    /// update's. `marks`: from where on a bucket's values are there; nil: behind all work issued so far.
+    func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws
+}
+
+/// A part of a storage that goes at once.
+package struct ExchangeBucket {
+    package let storage: Storage
+    package let range: Range<Int>
 }
 
 /// One process: there is nobody to exchange with.
@@ -36,5 +44,6 @@ package final class SingleProcess: GradientExchange {
         if let failure { throw failure }
         return wishes
     }
-    package func sum(_ storages: [Storage], in memory: DeviceMemory) {}
+    package func buckets(_ storages: [Storage]) -> [ExchangeBucket] { [] }
+    package func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) {}
 }

@@ -1,72 +1,92 @@
 import DriftGPU
 import DriftMPI
 
+/// What gradients are sent as.
+public enum Wire: String, Sendable, CaseIterable {
+    /// As they are.
+    case fp32
+    /// Rounded to 8 bits of precision: half the bytes. Each process's gradient is rounded once and the sum once more, by 2^-9 of
+    /// itself at most; what is added is added in fp32.
+    case bf16
+}
+
 /// The exchange of processes that can send each other bytes.
 ///
 /// A sum goes in two plain collectives: each process gets its shard of everybody's values and adds them in the order of the ranks, then
 /// everybody gets all shards. Nothing is left to how an MPI library adds, so the bits are the same with every one, and those of one
 /// process that takes all parts (`PartSums`). A process sends and receives 2 (R - 1) / R of the bytes of the sums, R being the number
 /// of processes.
+///
+/// Sums go in buckets. A bucket of gradients can go while the device still computes those before it: the buckets follow in the order of
+/// the backward pass, the last parameters first, and each waits only for its own values. One thread calls MPI, and blocks.
 package final class RankExchange: GradientExchange {
     package let ranks: any RankGroup
+    private let wire: Wire
     /// Most values of a message to one process, which bounds the memory for them.
     private let shardLimit: Int
-    private var rooms: Rooms?
+    private var transfers: Transfers?
 
-    /// Host memory of a bucket: what goes to the device and comes from it, and what the others sent.
-    private struct Rooms {
-        let own: TransferRoom
-        let others: UnsafeMutableBufferPointer<Float>
+    /// Host memory of two buckets, so that one is on its way from the device while another is exchanged.
+    private struct Transfers {
+        let memory: DeviceMemory
+        let stream: TransferStream
+        let rooms: [TransferRoom]
+        let messages: RankMessages
     }
 
     package var rank: Int { ranks.rank }
     package var processes: Int { ranks.count }
 
-    /// `shardLimit`: 4 Mi values, 16 MiB.
-    package init(_ ranks: any RankGroup, shardLimit: Int = 4 << 20) {
-        (self.ranks, self.shardLimit) = (ranks, shardLimit)
+    /// `shardLimit`: 1 Mi values, 4 MiB, to each process.
+    package init(_ ranks: any RankGroup, wire: Wire = .fp32, shardLimit: Int = 1 << 20) {
+        (self.ranks, self.wire, self.shardLimit) = (ranks, wire, shardLimit)
     }
-
-    deinit { rooms?.others.deallocate() }
 
     package func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes {
         try ranks.agree(on: failure)
         return try ranks.allgather(wishes.rawValue).reduce(into: RunWishes()) { $0.formUnion(RunWishes(rawValue: $1)) }
     }
 
-    package func sum(_ storages: [Storage], in memory: DeviceMemory) throws {
-        let largest = storages.map(\.count).max() ?? 0
-        let shard = min(shardLimit, (largest + processes - 1) / processes)
-        let rooms = rooms(shard, memory)
-        for storage in storages {
-            for start in stride(from: 0, to: storage.count, by: shard * processes) {
-                try sum(start..<min(start + shard * processes, storage.count), of: storage, rooms, memory)
-            }
+    package func buckets(_ storages: [Storage]) -> [ExchangeBucket] {
+        storages.flatMap { storage in
+            stride(from: 0, to: storage.count, by: shardLimit * processes).map { start in
+                ExchangeBucket(storage: storage, range: start..<min(start + shardLimit * processes, storage.count))
+            }.reversed()
         }
     }
 
-    private func rooms(_ shard: Int, _ memory: DeviceMemory) -> Rooms {
-        if let rooms, rooms.others.count >= shard * processes { return rooms }
-        rooms?.others.deallocate()
-        let made = Rooms(own: memory.room(shard * processes), others: .allocate(capacity: shard * processes))
-        made.others.initialize(repeating: 0)
-        rooms = made
-        return made
+    package func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws {
+        let transfers = try transfers(memory, largest: buckets.map(\.range.count).max() ?? 0)
+        let stream = transfers.stream
+        let end = try memory.mark()
+        var (arriving, leaving): ([DeviceEvent?], [DeviceEvent?]) = ([nil, nil], [nil, nil])
+        func fetch(_ index: Int) throws {
+            guard index < buckets.count else { return }
+            try leaving[index % 2]?.wait()
+            let bucket = buckets[index]
+            arriving[index % 2] = try stream.receive(
+                bucket.range, of: bucket.storage, into: transfers.rooms[index % 2], at: 0, after: marks[index] ?? end)
+        }
+        try fetch(0)
+        for (index, bucket) in buckets.enumerated() {
+            try fetch(index + 1)
+            try arriving[index % 2]?.wait()
+            let room = transfers.rooms[index % 2]
+            // What is logged comes behind the gradients, and is not rounded.
+            try transfers.messages.sum(
+                room.values, count: bucket.range.count, exactly: bucket.storage.name != buckets.first?.storage.name)
+            leaving[index % 2] = try stream.send(bucket.range, of: bucket.storage, from: room, at: 0)
+            try stream.join([leaving[index % 2]].compactMap { $0 })
+        }
     }
 
-    private func sum(_ range: Range<Int>, of storage: Storage, _ rooms: Rooms, _ memory: DeviceMemory) throws {
-        let shard = (range.count + processes - 1) / processes
-        try rooms.own.wait(0)
-        try memory.receive(range, of: storage, into: rooms.own)
-        let (own, others) = (rooms.own.values, rooms.others)
-        guard let ours = own.baseAddress, let theirs = others.baseAddress else { return }
-        // The last shard may be shorter; what stands behind it is summed with it, and not sent back.
-        let bytes = shard * processes * MemoryLayout<Float>.stride
-        try ranks.alltoall(UnsafeRawBufferPointer(start: ours, count: bytes), into: UnsafeMutableRawBufferPointer(start: theirs, count: bytes))
-        PartSums.sum((0..<processes).map { theirs + $0 * shard }, count: shard)
-        try ranks.allgather(
-            UnsafeRawBufferPointer(start: theirs, count: shard * MemoryLayout<Float>.stride),
-            into: UnsafeMutableRawBufferPointer(start: ours, count: bytes))
-        try memory.send(0..<range.count, of: rooms.own, to: storage, at: range.lowerBound)
+    private func transfers(_ memory: DeviceMemory, largest: Int) throws -> Transfers {
+        let shard = (largest + processes - 1) / processes
+        if let transfers, transfers.memory === memory, transfers.messages.shard >= shard { return transfers }
+        let made = Transfers(
+            memory: memory, stream: try TransferStream(memory), rooms: (0..<2).map { _ in memory.room(shard * processes) },
+            messages: RankMessages(ranks, wire: wire, shard: shard))
+        transfers = made
+        return made
     }
 }

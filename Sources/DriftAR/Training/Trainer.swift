@@ -20,17 +20,26 @@ public final class Trainer {
     package let exchange: any GradientExchange
     private let share: StepShare
     private let images: RealImages
-    private typealias Part = (graph: PartGraph, executor: Executor)
+    private struct Part {
+        let graph: PartGraph
+        let executor: Executor
+        /// The step after which each bucket of gradients is there, where buckets can go while later ones are computed.
+        let turns: [Int]
+    }
     private struct Phase {
         let isSecond: Bool
         let update: (graph: UpdateGraph, executor: Executor)
         let sums: PartSums
+        /// What the processes exchange.
+        let buckets: [ExchangeBucket]
         /// By the number of tokens that the part hides; all compute in one arena.
         var parts: [Int?: Part] = [:]
         /// What ran last.
         var last: PartGraph
     }
     private var phase: Phase?
+    /// From where on each bucket of the step's gradients is there.
+    private var marks: [DeviceEvent?] = []
 
     private var memory: DeviceMemory { state.memory }
     private var device: Device { memory.device }
@@ -126,13 +135,16 @@ public final class Trainer {
         let graph = try PartGraph(
             state.model, configuration, imageCount: images.storedCount, form: data.form, isSecondPhase: isSecond, masked: masked,
             parts: share.parts)
-        let made = Part(graph, try executor(for: graph.graph))
+        let executor = try executor(for: graph.graph)
         if phase == nil {
             let update = try UpdateGraph(state.model, configuration, part: graph, share, isSecondPhase: isSecond)
             phase = Phase(
-                isSecond: isSecond, update: (update, try executor(for: update.graph)),
-                sums: try PartSums(update.summed, parts: share.parts, executor: executor), last: graph)
+                isSecond: isSecond, update: (update, try self.executor(for: update.graph)),
+                sums: try PartSums(update.summed, parts: share.parts, executor: self.executor),
+                buckets: exchange.buckets(update.exchanged), last: graph)
         }
+        let turns = share.parts == 1 ? phase?.buckets.map { executor.schedule.lastTurn(of: $0.range, in: $0.storage) } : nil
+        let made = Part(graph: graph, executor: executor, turns: turns ?? [])
         phase?.parts[masked] = made
         return made
     }
@@ -218,11 +230,12 @@ public final class Trainer {
         // The rate of the step's end: the first step of a warm-up would otherwise do nothing.
         let rate = Float(learningRate(Double(step) + 1))
         var failure: (any Error)?
+        marks = []
         do { try issueParts() } catch { failure = error }
         step += 1
         let agreed = try exchange.agree(failure == nil ? wishes() : [], failure: failure)
-        guard let update = phase?.update else { return agreed }
-        try exchange.sum(update.graph.exchanged, in: memory)
+        guard let update = phase?.update, let buckets = phase?.buckets else { return agreed }
+        try exchange.sum(buckets, ready: marks.isEmpty ? buckets.map { _ in nil } : marks, in: memory)
         try update.executor.write([rate], to: update.graph.learningRate)
         try update.executor.run()
         return agreed
@@ -265,8 +278,25 @@ public final class Trainer {
                 UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
             ], training.clock)
         try inputs.write(to: memory)
-        try part.executor.run()
+        try run(part)
         phase?.last = training
+    }
+
+    /// Issues a part's graph, with a mark behind the last step that touches each bucket of gradients.
+    private func run(_ part: Part) throws {
+        guard part.turns.count > 1 else {
+            return try part.executor.run()
+        }
+        let count = part.executor.schedule.steps.count
+        var made: [Int: DeviceEvent] = [:]
+        var begun = 0
+        for turn in Set(part.turns).sorted() where turn >= 0 && turn < count - 1 {
+            try part.executor.run(steps: begun..<(turn + 1))
+            made[turn] = try memory.mark()
+            begun = turn + 1
+        }
+        try part.executor.run(steps: begun..<count)
+        marks = part.turns.map { made[$0] }
     }
 
     /// Losses of the last step, by name, in the order they are shown; means over its parts where gradients are accumulated.

@@ -67,15 +67,4 @@ extension DeviceMemory {
         }
         try room.send(range, to: buffer(storage), at: guardBytes + offset * MemoryLayout<Float>.stride)
     }
-
-    /// Reads the elements of `range` in `storage` into the beginning of `room`, after the work issued so far.
-    public func receive(_ range: Range<Int>, of storage: Storage, into room: TransferRoom) throws {
-        guard storage.element == .float32, range.lowerBound >= 0, range.upperBound <= storage.count, range.count <= room.values.count
-        else {
-            throw GraphError("storage \(storage.name): elements \(range) of \(storage.count) do not fit \(room.values.count) values")
-        }
-        try device.read(
-            buffer(storage), at: guardBytes + range.lowerBound * MemoryLayout<Float>.stride,
-            into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: room.values[..<range.count])))
-    }
 }
