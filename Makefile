@@ -5,7 +5,7 @@
 # All install what is missing first; a second run neither installs nor builds anything again.
 
 PACKAGES = ocl-icd-opencl-dev opencl-headers libclblast-dev pocl-opencl-icd libpng-dev libjpeg-dev libwebp-dev zlib1g-dev liblapacke-dev
-TEST_PACKAGES = oclgrind mesa-opencl-icd
+TEST_PACKAGES = oclgrind mesa-opencl-icd openmpi-bin
 COMPILER_PACKAGES = clang-19 libclc-19 llvm-19
 BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.
