@@ -25,6 +25,10 @@ public final class Communicator: RankGroup {
         let version = Self.text { cmpi_library_version($0, $1) }
         let library = version.isEmpty ? file : "\(version) (\(file))"
         self.library = library
+        // Before it is started: some libraries end the process where they do not know the launcher.
+        if let isOpenMPI = launch.isOpenMPI, isOpenMPI != (cmpi_library_abi() == CMPI_OPEN_MPI || version.contains("Open MPI")) {
+            throw Self.mismatch(launch, "this process has loaded \(library)")
+        }
         var world: cmpi_comm = 0
         var serialized: Int32 = 0
         try Self.check(cmpi_start(&world, &serialized), "start")
@@ -37,8 +41,7 @@ public final class Communicator: RankGroup {
         try Self.check(cmpi_size(world, &size), "size")
         (self.rank, count) = (Int(rank), Int(size))
         guard count == launch.count else {
-            throw MPIError(
-                "MPI: \(launch.launcher) started \(launch.count) processes, but \(library) sees \(count); take the launcher of that library, or name the launcher's library with \(Self.fileVariable)=FILE")
+            throw Self.mismatch(launch, "\(library) sees \(count)")
         }
         var shared: cmpi_comm = 0
         try Self.check(cmpi_split_shared(world, &shared), "processes of this machine")
@@ -46,6 +49,11 @@ public final class Communicator: RankGroup {
         try Self.check(cmpi_rank(shared, &rank), "rank on this machine")
         try Self.check(cmpi_size(shared, &size), "processes of this machine")
         (localRank, localCount) = (Int(rank), Int(size))
+    }
+
+    private static func mismatch(_ launch: RankLaunch, _ what: String) -> MPIError {
+        MPIError(
+            "MPI: \(launch.launcher) started \(launch.count) processes, but \(what); take the launcher of that library, or name the launcher's library with \(fileVariable)=FILE")
     }
 
     /// Loads the first library that can be. Returns its file.

@@ -11,6 +11,11 @@ public struct RankLaunch: Sendable, Equatable {
     public let localCount: Int?
     /// MPI libraries that go with the launcher, the likeliest first.
     public let libraries: [String]
+    /// Whether its processes need Open MPI, or another MPI; nil where it serves both.
+    let isOpenMPI: Bool?
+
+    /// Whether this process says what all of them see alike.
+    public var isFirst: Bool { rank == 0 }
 
     private static let openMPI = ["libmpi.so.40", "libmpi_abi.so.1"]
     private static let mpich = ["libmpi.so.12", "libmpich.so.12", "libmpi_abi.so.1"]
@@ -19,16 +24,16 @@ public struct RankLaunch: Sendable, Equatable {
     public init?(_ environment: [String: String]) {
         func number(_ names: String...) -> Int? { names.lazy.compactMap { environment[$0].flatMap { Int($0) } }.first }
         if let count = number("OMPI_COMM_WORLD_SIZE"), let rank = number("OMPI_COMM_WORLD_RANK") {
-            (launcher, self.rank, self.count, libraries) = ("mpirun of Open MPI", rank, count, Self.openMPI)
+            (launcher, self.rank, self.count, libraries, isOpenMPI) = ("mpirun of Open MPI", rank, count, Self.openMPI, true)
             (localRank, localCount) = (number("OMPI_COMM_WORLD_LOCAL_RANK"), number("OMPI_COMM_WORLD_LOCAL_SIZE"))
         } else if let count = number("SLURM_STEP_NUM_TASKS"), let rank = number("SLURM_PROCID") {
             // Its own variables are in a batch script, too, which is one process: those of a step are not.
-            (launcher, self.rank, self.count, libraries) = ("srun of SLURM", rank, count, Self.openMPI + Self.mpich)
+            (launcher, self.rank, self.count, libraries, isOpenMPI) = ("srun of SLURM", rank, count, Self.openMPI + Self.mpich, nil)
             // Of the first machine: `4(x3)` are four on each of three.
             let tasks = environment["SLURM_STEP_TASKS_PER_NODE"].flatMap { Int($0.prefix { $0.isNumber }) }
             (localRank, localCount) = (number("SLURM_LOCALID"), tasks)
         } else if let count = number("PMI_SIZE"), let rank = number("PMI_RANK") {
-            (launcher, self.rank, self.count, libraries) = ("mpiexec of MPICH", rank, count, Self.mpich)
+            (launcher, self.rank, self.count, libraries, isOpenMPI) = ("mpiexec of MPICH", rank, count, Self.mpich, false)
             (localRank, localCount) = (
                 number("MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK"), number("MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
             )

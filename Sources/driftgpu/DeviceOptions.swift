@@ -70,6 +70,7 @@ func reporting(_ body: () throws -> Void) throws {
 
 /// Says what went wrong, in one line.
 private func fail(_ text: String) {
+    guard Job.rank != nil || Job.speaks else { return }
     let rank = Job.rank.flatMap { $0 > 0 ? "rank \($0): " : nil } ?? ""
     Output.error(rank + text.split(whereSeparator: \.isNewline).joined(separator: " "))
 }

@@ -28,7 +28,7 @@ struct Driftgpu: ParsableCommand {
         if code == .success {
             Output.line(fullMessage(for: error))
             do { try Output.check() } catch { code = exitCode(for: error) }
-        } else if code == .validationFailure {
+        } else if code == .validationFailure, Job.speaks {
             Output.error(Usage.line(message(for: error), Array(CommandLine.arguments.dropFirst()), of: configuration.subcommands))
         }
         Foundation.exit(code.rawValue)

@@ -21,12 +21,16 @@ final class Interrupt: Sendable {
 
     private let stage = Atomic(Stage.preparing.rawValue)
     private let wantsSave = Atomic(false)
+    private let atOnce: @Sendable () -> Void
 
     /// Takes the signals from here on. To be made before a device is opened: threads made earlier would not have them blocked.
     ///
     /// A HUP that was ignored stays so: that is what nohup is for. Broken pipes become errors of a write: that nobody reads
     /// the log any more is no reason to stop.
-    init() {
+    ///
+    /// `atOnce`: what to do before this process is left without saving.
+    init(atOnce: @escaping @Sendable () -> Void = {}) {
+        self.atOnce = atOnce
         let ignoresHangup = Self.isIgnored(SIGHUP)
         signal(SIGPIPE, SIG_IGN)
         var signals = sigset_t()
@@ -64,7 +68,7 @@ final class Interrupt: Sendable {
         if number == SIGUSR2 {
             if stage.load(ordering: .sequentiallyConsistent) == Stage.working.rawValue {
                 wantsSave.store(true, ordering: .sequentiallyConsistent)
-                ProgressLine.remark("\(name): saving after this step")
+                remark("\(name): saving after this step")
             }
             return
         }
@@ -72,9 +76,9 @@ final class Interrupt: Sendable {
             expected: Stage.working.rawValue, desired: Stage.stopping.rawValue, ordering: .sequentiallyConsistent)
         if began {
             asked = .now
-            ProgressLine.remark("\(name): stopping after this step; Ctrl-C again stops at once, without saving")
+            remark("\(name): stopping after this step; Ctrl-C again stops at once, without saving")
         } else if before == Stage.preparing.rawValue {
-            ProgressLine.remark("\(name): stopped before there was anything to save")
+            remark("\(name): stopped before there was anything to save")
             _exit(ExitCode.stopped.rawValue)
         } else if number == SIGINT, let asked, .now - asked > .milliseconds(200) {
             // Wrappers (timeout, make) send a signal twice within moments; people take longer.
@@ -82,8 +86,14 @@ final class Interrupt: Sendable {
         }
     }
 
+    /// Of the processes of a job the first speaks: a launcher sends a signal to all of them.
+    private func remark(_ text: String) {
+        if Job.isFirst { ProgressLine.remark(text) }
+    }
+
     /// Ends the process as the signal would have.
     private func leave(by number: Int32) {
+        atOnce()
         signal(number, SIG_DFL)
         var set = sigset_t()
         sigemptyset(&set)

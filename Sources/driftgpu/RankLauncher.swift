@@ -2,6 +2,7 @@ import ArgumentParser
 import DriftAR
 import DriftFormats
 import Foundation
+import Synchronization
 
 /// Starts this program again as several processes, with the mpirun that is in the path, and waits for them.
 ///
@@ -13,39 +14,62 @@ struct RankLauncher {
 
     init(_ count: Int, folder: String?) { (self.count, self.folder) = (count, folder) }
 
+    /// The launcher's process, once there is one.
+    private static let launcher = Atomic<pid_t>(0)
+
     /// Ends this process with the code of the launcher. Throws a line where there is none.
     func run() throws -> Never {
+        // First: threads that are made later have the signals blocked.
+        let interrupt = Interrupt(atOnce: { Self.signal(SIGTERM) })
         guard let mpirun = ["mpirun", "mpiexec"].lazy.compactMap(Self.find).first else {
             throw ValidationError("--ranks \(count): there is no mpirun in the path; install an MPI (Debian: apt-get install openmpi-bin), or start the processes with a scheduler's launcher")
         }
         var words = [mpirun, "-np", "\(count)"]
-        if Self.output(of: [mpirun, "--version"]).contains("Open MPI") || Self.output(of: [mpirun, "--version"]).contains("OpenRTE") {
+        let version = Self.output(of: [mpirun, "--version"])
+        if version.contains("Open MPI") || version.contains("OpenRTE") {
             // The processes choose their cores by themselves, and may be more than there are cores.
-            words += ["--bind-to", "none", "--oversubscribe"]
+            words += ["--quiet", "--bind-to", "none", "--oversubscribe"]
             if getuid() == 0 { words.append("--allow-run-as-root") }
         }
         words += [Bundle.main.executablePath ?? CommandLine.arguments[0]] + Self.withoutRanks(Array(CommandLine.arguments.dropFirst()))
-        let process = try Self.spawn(words)
-        let interrupt = Interrupt()
+        Self.launcher.store(try Self.spawn(words), ordering: .sequentiallyConsistent)
         interrupt.begin()
-        var isAsked = false
+        wait(interrupt)
+    }
+
+    private func wait(_ interrupt: Interrupt) -> Never {
+        let process = Self.launcher.load(ordering: .sequentiallyConsistent)
+        let files = folder.map { RunFolder($0) }
+        var isTold = false
         while true {
             var status: Int32 = 0
             let ended = waitpid(process, &status, WNOHANG)
-            if ended == process || ended < 0 && errno == ECHILD { exit(Self.code(status)) }
-            if interrupt.isRequested, !isAsked {
-                isAsked = true
-                leaveFile { $0.stopPath }
-                if folder == nil { kill(-process, SIGTERM) }
+            if ended == process || ended < 0 && errno == ECHILD {
+                if isTold, let files { try? Files.removeTree(files.stopPath) }
+                exit(Self.code(status))
             }
-            if interrupt.takeSave() { leaveFile { $0.savePath } }
+            if interrupt.isRequested {
+                // Again and again: a run that is only being prepared takes away what it finds in its folder, or has none yet.
+                if let files {
+                    if Files.isFolder(files.path), !Files.exists(files.stopPath) { leave(files.stopPath) }
+                } else if !isTold {
+                    Self.signal(SIGTERM)
+                }
+                isTold = true
+            }
+            if interrupt.takeSave(), let files { leave(files.savePath) }
             usleep(50_000)
         }
     }
 
-    private func leaveFile(_ path: (RunFolder) -> String) {
-        guard let folder else { return }
-        do { try AtomicFile.write([], to: path(RunFolder(folder))) } catch { Output.error("\(error)") }
+    private func leave(_ path: String) {
+        do { try AtomicFile.write([], to: path) } catch { Output.error("\(error)") }
+    }
+
+    /// Sends a signal to the launcher and what it has started in its session.
+    private static func signal(_ number: Int32) {
+        let process = launcher.load(ordering: .sequentiallyConsistent)
+        if process > 0 { kill(-process, number) }
     }
 
     /// The exit code that a shell would show.

@@ -50,6 +50,20 @@ enum Job {
 
     static func begin(_ communicator: Communicator) { current.withLock { $0 = communicator } }
 
+    /// What has started this process; nil where it works alone.
+    private static let launch: RankLaunch? = {
+        let arguments = CommandLine.arguments
+        let isAlone = arguments.contains("--ranks=1") || zip(arguments, arguments.dropFirst()).contains { $0 == ("--ranks", "1") }
+        return isAlone ? nil : RankLaunch(ProcessInfo.processInfo.environment)
+    }()
+
+    /// Whether this is the first process of its job, or works alone.
+    static let isFirst = launch?.isFirst ?? true
+
+    /// Whether this process says what it and the others see alike, before they can talk to each other: the first of them, and the
+    /// first on each other machine, where something may be missing.
+    static let speaks = launch.map { $0.isFirst || $0.localRank == 0 } ?? true
+
     /// This process's number; nil where it works alone.
     static var rank: Int? { current.withLock { $0?.rank } }
 

@@ -173,14 +173,14 @@ import Testing
             for result in results {
                 let made = try result.get()
                 #expect(isSame(made.snapshot, wanted))
-                // The last parameters' gradients come first, and most buckets do not wait for the end.
+                // The last parameters' gradients come first. A DiT of one block has most of its parameters in that.
                 #expect(made.turns.count > 5 && (made.turns.first ?? 0) < (made.turns.last ?? 0))
-                #expect(made.turns.count { $0 < made.steps * 3 / 4 } > made.turns.count / 3)
+                if kind == .pixels { #expect(made.turns.count { $0 < made.steps * 3 / 4 } > made.turns.count / 3) }
             }
         }
     }
 
-    @Test("gradients in bf16 are rounded by 2^-9 at most, and what is logged is not", arguments: [2, 3])
+    @Test("gradients in bf16 are rounded by 2^-8 of themselves at most, and what is logged is not", arguments: [2, 3])
     func bf16(_ count: Int) throws {
         var random = TestRandom(5)
         let values = (0..<count).map { _ in (0..<1001).map { _ in Float(random.normal()) } }
@@ -197,7 +197,8 @@ import Testing
         #expect(exact.allSatisfy { $0 == Self.paired(values) } && rounded.allSatisfy { $0 == rounded[0] } && rounded != exact)
         for i in 0..<1001 {
             let size = values.reduce(0) { $0 + abs($1[i]) }
-            #expect(abs(rounded[0][i] - exact[0][i]) <= 2 * size / 512)
+            // Each value once, and the sum.
+            #expect(abs(rounded[0][i] - exact[0][i]) <= 2.01 * size / 256)
         }
         var results = [UInt16](repeating: 0, count: 6)
         BrainFloat.narrow([1, -0.0, .infinity, .nan, 1.00390625, Float.greatestFiniteMagnitude], &results, 6)

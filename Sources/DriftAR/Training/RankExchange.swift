@@ -5,7 +5,7 @@ import DriftMPI
 public enum Wire: String, Sendable, CaseIterable {
     /// As they are.
     case fp32
-    /// Rounded to 8 bits of precision: half the bytes. Each process's gradient is rounded once and the sum once more, by 2^-9 of
+    /// Rounded to 8 bits of precision: half the bytes. Each process's gradient is rounded once and the sum once more, by 2^-8 of
     /// itself at most; what is added is added in fp32.
     case bf16
 }
