@@ -36,7 +36,7 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", .product(name: "Logging", package: "swift-log")]),
-        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftFormats", "DriftGPU"]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftFormats", "DriftGPU", "DriftMPI"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",

@@ -12,6 +12,8 @@ public struct BenchmarkReport: Codable, Sendable {
     public var kernels: [KernelBenchmark] = []
     public var step: [StepBenchmark] = []
     public var sample: [SampleBenchmark] = []
+    /// Between processes; a report may lack it.
+    public var exchange: [ExchangeBenchmark]?
     /// What a driver does that nobody says; a report may lack it.
     public var probes: ProbeReport?
     /// What its compiler made of the programs; a report may lack it.

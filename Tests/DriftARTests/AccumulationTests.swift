@@ -104,7 +104,7 @@ import Testing
 
     /// An exchange that spoils what it is given, from the second time on.
     private final class Spoiling: GradientExchange {
-        let (rank, processes) = (0, 1)
+        let (rank, processes, overlaps) = (0, 1, false)
         var calls: [[String]] = []
 
         func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes { wishes }

@@ -138,7 +138,7 @@ import Testing
                 let sums = ThreadRanks.run(count) { group in
                     let memory = DeviceMemory(device)
                     for (storage, values) in zip(storages, values[group.rank]) { try memory.write(values, to: storage) }
-                    let exchange = RankExchange(group, shardLimit: limit)
+                    let exchange = RankExchange(group, overlaps: false, shardLimit: limit)
                     let buckets = exchange.buckets(storages)
                     try exchange.sum(buckets, ready: buckets.map { _ in nil }, in: memory)
                     return try storages.map { try memory.read(Float.self, from: $0) }
@@ -161,7 +161,7 @@ import Testing
             for _ in 0..<6 { try single.advance() }
             let wanted = try single.snapshot()
             let results = ThreadRanks.run(2) { group in
-                let exchange = RankExchange(group, shardLimit: 500)
+                let exchange = RankExchange(group, overlaps: true, shardLimit: 500)
                 let trainer = try kind.trainer(device, exchange: exchange) { $0.run.accumulate = 2 }
                 let layout = trainer.state.model.layout
                 let buckets = exchange.buckets([layout.storage("gradients")])

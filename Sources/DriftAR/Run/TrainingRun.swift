@@ -42,7 +42,7 @@ public struct TrainingRun {
     ) throws {
         try configuration.validate()
         self.ranks = ranks
-        let exchange: any GradientExchange = ranks.count > 1 ? RankExchange(ranks, wire: wire) : SingleProcess()
+        let exchange: any GradientExchange = ranks.count > 1 ? RankExchange(ranks, wire: wire, overlaps: device.about.kind != .cpu) : SingleProcess()
         rendering = try Rendering(configuration, autoencoder: autoencoder)
         guard device.precision == configuration.run.precision else {
             throw ConfigurationError(

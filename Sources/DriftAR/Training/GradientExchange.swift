@@ -17,6 +17,8 @@ package protocol GradientExchange: AnyObject {
     /// This process's number, and how many there are.
     var rank: Int { get }
     var processes: Int { get }
+    /// Whether buckets go while the device still computes others.
+    var overlaps: Bool { get }
 
     /// What any of the processes wishes. Every process comes here once a step, with an error where it failed: then all throw.
     func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes
@@ -37,6 +39,7 @@ package struct ExchangeBucket {
 package final class SingleProcess: GradientExchange {
     package let rank = 0
     package let processes = 1
+    package let overlaps = false
 
     package init() {}
 

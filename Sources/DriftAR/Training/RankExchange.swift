@@ -22,6 +22,7 @@ public enum Wire: String, Sendable, CaseIterable {
 package final class RankExchange: GradientExchange {
     package let ranks: any RankGroup
     private let wire: Wire
+    package let overlaps: Bool
     /// Most values of a message to one process, which bounds the memory for them.
     private let shardLimit: Int
     private var transfers: Transfers?
@@ -37,9 +38,10 @@ package final class RankExchange: GradientExchange {
     package var rank: Int { ranks.rank }
     package var processes: Int { ranks.count }
 
-    /// `shardLimit`: 1 Mi values, 4 MiB, to each process.
-    package init(_ ranks: any RankGroup, wire: Wire = .fp32, shardLimit: Int = 1 << 20) {
-        (self.ranks, self.wire, self.shardLimit) = (ranks, wire, shardLimit)
+    /// `shardLimit`: 1 Mi values, 4 MiB, to each process. `overlaps`: not where the device is the CPU, whose cores a process that waits
+    /// for the others' messages would take away from those that compute.
+    package init(_ ranks: any RankGroup, wire: Wire = .fp32, overlaps: Bool, shardLimit: Int = 1 << 20) {
+        (self.ranks, self.wire, self.overlaps, self.shardLimit) = (ranks, wire, overlaps, shardLimit)
     }
 
     package func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes {

@@ -143,7 +143,7 @@ public final class Trainer {
                 sums: try PartSums(update.summed, parts: share.parts, executor: self.executor),
                 buckets: exchange.buckets(update.exchanged), last: graph)
         }
-        let turns = share.parts == 1 ? phase?.buckets.map { executor.schedule.lastTurn(of: $0.range, in: $0.storage) } : nil
+        let turns = share.parts == 1 && exchange.overlaps ? phase?.buckets.map { executor.schedule.lastTurn(of: $0.range, in: $0.storage) } : nil
         let made = Part(graph: graph, executor: executor, turns: turns ?? [])
         phase?.parts[masked] = made
         return made
