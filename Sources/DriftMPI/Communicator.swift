@@ -11,8 +11,8 @@ public final class Communicator: RankGroup {
     public let localCount: Int
     /// The library, in a line.
     public let library: String
-    private let handle: cmpi_comm
-    private let local: cmpi_comm
+    private let all: Channel
+    public let machines: RankMachines?
 
     /// Environment variable that names the MPI library's file.
     public static let fileVariable = "DRIFTGPU_MPI"
@@ -32,7 +32,6 @@ public final class Communicator: RankGroup {
         var world: cmpi_comm = 0
         var serialized: Int32 = 0
         try Self.check(cmpi_start(&world, &serialized), "start")
-        handle = world
         guard serialized != 0 else {
             throw MPIError("MPI: \(library) allows calls from one thread only; use a library built with thread support")
         }
@@ -40,15 +39,23 @@ public final class Communicator: RankGroup {
         try Self.check(cmpi_rank(world, &rank), "rank")
         try Self.check(cmpi_size(world, &size), "size")
         (self.rank, count) = (Int(rank), Int(size))
+        all = Channel(handle: world, rank: self.rank, count: count)
         guard count == launch.count else {
             throw Self.mismatch(launch, "\(library) sees \(count)")
         }
         var shared: cmpi_comm = 0
         try Self.check(cmpi_split_shared(world, &shared), "processes of this machine")
-        local = shared
         try Self.check(cmpi_rank(shared, &rank), "rank on this machine")
         try Self.check(cmpi_size(shared, &size), "processes of this machine")
         (localRank, localCount) = (Int(rank), Int(size))
+        let places = try all.allgather([Int32(localRank), Int32(localCount)])
+        let isRegular = RankMachines.areRegular((0..<count).map { (Int(places[2 * $0]), Int(places[2 * $0 + 1])) })
+        var across: cmpi_comm = 0
+        try Self.check(cmpi_split(world, Int32(localRank), Int32(self.rank), &across), "processes of other machines")
+        machines = isRegular
+            ? RankMachines(
+                local: Channel(handle: shared, rank: localRank, count: localCount),
+                across: Channel(handle: across, rank: self.rank / localCount, count: count / localCount)) : nil
     }
 
     private static func mismatch(_ launch: RankLaunch, _ what: String) -> MPIError {
@@ -81,29 +88,26 @@ public final class Communicator: RankGroup {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func check(_ code: Int32, _ subject: String) throws {
+    fileprivate static func check(_ code: Int32, _ subject: String) throws {
         if code == 0 { return }
         throw MPIError("MPI: \(subject): \(text { cmpi_error_text(code, $0, $1) })")
     }
 
     /// Messages have fewer bytes than MPI's counts can say.
-    private static func count(_ bytes: Int) throws -> Int32 {
+    fileprivate static func count(_ bytes: Int) throws -> Int32 {
         guard let count = Int32(exactly: bytes) else { throw MPIError("MPI: a message of \(bytes) bytes is too long") }
         return count
     }
 
     public func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
-        try Self.check(cmpi_allgather(mine.baseAddress, Self.count(mine.count), all.baseAddress, handle), "gathering \(mine.count) bytes")
+        try self.all.allgather(mine, into: all)
     }
 
     public func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws {
-        try Self.check(
-            cmpi_alltoall(mine.baseAddress, Self.count(mine.count / count), theirs.baseAddress, handle), "exchanging \(mine.count) bytes")
+        try all.alltoall(mine, into: theirs)
     }
 
-    public func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
-        try Self.check(cmpi_broadcast(data.baseAddress, Self.count(data.count), Int32(root), handle), "sending \(data.count) bytes")
-    }
+    public func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws { try all.broadcast(data, from: root) }
 
     /// Ends MPI. Every process must call it.
     public func finish() throws { try Self.check(cmpi_finish(), "end") }
@@ -112,5 +116,30 @@ public final class Communicator: RankGroup {
     public func abort(_ code: Int32) -> Never {
         cmpi_abort(code)
         fatalError("MPI did not end the process")
+    }
+}
+
+/// Some processes of the job, which MPI calls a communicator.
+private final class Channel: RankGroup {
+    let rank: Int
+    let count: Int
+    private let handle: cmpi_comm
+
+    init(handle: cmpi_comm, rank: Int, count: Int) { (self.handle, self.rank, self.count) = (handle, rank, count) }
+
+    func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+        try Communicator.check(
+            cmpi_allgather(mine.baseAddress, Communicator.count(mine.count), all.baseAddress, handle), "gathering \(mine.count) bytes")
+    }
+
+    func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws {
+        try Communicator.check(
+            cmpi_alltoall(mine.baseAddress, Communicator.count(mine.count / count), theirs.baseAddress, handle),
+            "exchanging \(mine.count) bytes")
+    }
+
+    func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
+        try Communicator.check(
+            cmpi_broadcast(data.baseAddress, Communicator.count(data.count), Int32(root), handle), "sending \(data.count) bytes")
     }
 }

@@ -5,6 +5,8 @@ public protocol RankGroup: AnyObject, Sendable {
     var rank: Int { get }
     /// Number of processes.
     var count: Int { get }
+    /// The processes by machines, where it pays to talk inside of one first; nil where it does not.
+    var machines: RankMachines? { get }
 
     /// The bytes of every process, in the order of their ranks. `all` has `count` times the bytes of `mine`.
     func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws
@@ -12,6 +14,26 @@ public protocol RankGroup: AnyObject, Sendable {
     func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws
     /// `data` becomes that of process `root`.
     func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws
+}
+
+/// The processes of a job on several machines that have equally many each, a power of two: those of this machine, and those that have
+/// this one's number on theirs. Ranks go machine by machine, so a sum over the first and then the second adds in the order of the ranks.
+public struct RankMachines: Sendable {
+    public let local: any RankGroup
+    public let across: any RankGroup
+
+    public init(local: any RankGroup, across: any RankGroup) { (self.local, self.across) = (local, across) }
+
+    /// Whether processes are spread so. `places`: the number of each among those of its machine, and how many that has, in the order of
+    /// the ranks.
+    public static func areRegular(_ places: [(number: Int, count: Int)]) -> Bool {
+        guard let count = places.first?.count, count > 1, count & (count - 1) == 0, places.count > count else { return false }
+        return places.enumerated().allSatisfy { $1.count == count && $1.number == $0 % count }
+    }
+}
+
+extension RankGroup {
+    public var machines: RankMachines? { nil }
 }
 
 /// This process alone.

@@ -133,9 +133,9 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             var random = TestRandom(11)
             let storages = [Storage("flat", count: 333), Storage("few", count: 3)]
-            for count in [2, 3, 5, 8] {
+            for (count, perMachine) in [(2, nil), (3, nil), (5, nil), (8, nil), (4, 2), (8, 4), (8, 2), (6, 2)] as [(Int, Int?)] {
                 let values = (0..<count).map { _ in storages.map { storage in (0..<storage.count).map { _ in Float(random.normal()) } } }
-                let sums = ThreadRanks.run(count) { group in
+                let sums = ThreadRanks.run(count, perMachine: perMachine) { group in
                     let memory = DeviceMemory(device)
                     for (storage, values) in zip(storages, values[group.rank]) { try memory.write(values, to: storage) }
                     let exchange = RankExchange(group, overlaps: false, shardLimit: limit)
@@ -147,7 +147,7 @@ import Testing
                     let wanted = Self.paired(values.map { $0[index] })
                     for sum in sums {
                         let made = try sum.get()[index]
-                        #expect(made == wanted, "\(storage.name) of \(count)")
+                        #expect(made == wanted, "\(storage.name) of \(count), \(perMachine ?? 0) on a machine")
                     }
                 }
             }
@@ -180,15 +180,15 @@ import Testing
         }
     }
 
-    @Test("gradients in bf16 are rounded by 2^-8 of themselves at most, and what is logged is not", arguments: [2, 3])
-    func bf16(_ count: Int) throws {
+    @Test("gradients in bf16 are rounded by 2^-8 of themselves at most, and what is logged is not", arguments: [(2, nil), (3, nil), (4, 2)] as [(Int, Int?)])
+    func bf16(_ count: Int, _ perMachine: Int?) throws {
         var random = TestRandom(5)
         let values = (0..<count).map { _ in (0..<1001).map { _ in Float(random.normal()) } }
         func sums(exactly: Bool) throws -> [[Float]] {
             let sending = values
-            return try ThreadRanks.run(count) { group in
-                let messages = RankMessages(group, wire: .bf16, shard: 400 * 2)
-                var room = sending[group.rank] + [Float](repeating: 0, count: 2000)
+            return try ThreadRanks.run(count, perMachine: perMachine) { group in
+                let messages = RankMessages(group, wire: .bf16, shard: 501)
+                var room = sending[group.rank] + [Float](repeating: 0, count: 1003)
                 try room.withUnsafeMutableBufferPointer { try messages.sum($0, count: 1001, exactly: exactly) }
                 return Array(room[..<1001])
             }.map { try $0.get() }

@@ -8,17 +8,22 @@ final class ThreadRanks: @unchecked Sendable {
 
     private let turn = NSCondition()
     private let count: Int
+    /// Ranks of a machine; nil where all are alike.
+    private let perMachine: Int?
     private var deposits: [Int: [UInt8]] = [:]
     private var results: [[UInt8]] = []
     private var meetings = 0
     private var left: Set<Int> = []
 
-    private init(_ count: Int) { self.count = count }
+    private init(_ count: Int, perMachine: Int?) { (self.count, self.perMachine) = (count, perMachine) }
 
     private final class Member: RankGroup {
         let rank: Int
         let group: ThreadRanks
         var count: Int { group.count }
+        var machines: RankMachines? {
+            group.perMachine.map { RankMachines(local: Part(self, { $0 / $1 }, $0), across: Part(self, { $0 % $1 }, $0)) }
+        }
 
         init(_ rank: Int, _ group: ThreadRanks) { (self.rank, self.group) = (rank, group) }
 
@@ -33,6 +38,38 @@ final class ThreadRanks: @unchecked Sendable {
 
         func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
             data.copyBytes(from: try group.meet(rank, Array(data))[root])
+        }
+    }
+
+    /// Those ranks of which `color` says the same. All parts meet at once.
+    private final class Part: RankGroup {
+        private let member: Member
+        private let members: [Int]
+        let rank: Int
+        var count: Int { members.count }
+
+        init(_ member: Member, _ color: (Int, Int) -> Int, _ perMachine: Int) {
+            self.member = member
+            members = (0..<member.count).filter { color($0, perMachine) == color(member.rank, perMachine) }
+            rank = members.firstIndex(of: member.rank) ?? 0
+        }
+
+        private func meet(_ bytes: [UInt8]) throws -> [[UInt8]] {
+            let all = try member.group.meet(member.rank, bytes)
+            return members.map { all[$0] }
+        }
+
+        func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+            all.copyBytes(from: try meet(Array(mine)).joined())
+        }
+
+        func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws {
+            let size = mine.count / count
+            theirs.copyBytes(from: try meet(Array(mine)).map { $0[(rank * size)..<((rank + 1) * size)] }.joined())
+        }
+
+        func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
+            data.copyBytes(from: try meet(Array(data))[root])
         }
     }
 
@@ -57,8 +94,8 @@ final class ThreadRanks: @unchecked Sendable {
     private struct Box<Value>: @unchecked Sendable { var value: Value }
 
     /// Runs `body` in each of `count` ranks and returns what it returns or throws, in their order.
-    static func run<Value>(_ count: Int, _ body: @escaping (any RankGroup) throws -> Value) -> [Result<Value, any Error>] {
-        let group = ThreadRanks(count)
+    static func run<Value>(_ count: Int, perMachine: Int? = nil, _ body: @escaping (any RankGroup) throws -> Value) -> [Result<Value, any Error>] {
+        let group = ThreadRanks(count, perMachine: perMachine)
         let ended = DispatchSemaphore(value: 0)
         let storage = UnsafeMutablePointer<Result<Value, any Error>?>.allocate(capacity: count)
         storage.initialize(repeating: nil, count: count)

@@ -38,6 +38,15 @@ import Testing
         }
     }
 
+    @Test("machines are taken one by one where they have equally many processes, a power of two, in the order of the ranks")
+    func machines() {
+        func places(_ numbers: [Int], _ counts: [Int]) -> Bool { RankMachines.areRegular(zip(numbers, counts).map { ($0, $1) }) }
+        #expect(places([0, 1, 0, 1], [2, 2, 2, 2]) && places([0, 1, 2, 3, 0, 1, 2, 3], [Int](repeating: 4, count: 8)))
+        // One machine; one process on each; three on each; other numbers; spread in turns.
+        #expect(!places([0, 1], [2, 2]) && !places([0, 0], [1, 1]) && !places([0, 1, 2, 0, 1, 2], [3, 3, 3, 3, 3, 3]))
+        #expect(!places([0, 1, 0], [2, 2, 1]) && !places([0, 0, 1, 1], [2, 2, 2, 2]) && !places([], []))
+    }
+
     @Test("one process alone is a group, and throws its own errors")
     func single() throws {
         let group = SingleRank()

@@ -6,7 +6,7 @@ public enum Wire: String, Sendable, CaseIterable {
     /// As they are.
     case fp32
     /// Rounded to 8 bits of precision: half the bytes. Each process's gradient is rounded once and the sum once more, by 2^-8 of
-    /// itself at most; what is added is added in fp32.
+    /// itself at most; what is added is added in fp32. On several machines it is each machine's sum that is rounded.
     case bf16
 }
 
@@ -15,7 +15,8 @@ public enum Wire: String, Sendable, CaseIterable {
 /// A sum goes in two plain collectives: each process gets its shard of everybody's values and adds them in the order of the ranks, then
 /// everybody gets all shards. Nothing is left to how an MPI library adds, so the bits are the same with every one, and those of one
 /// process that takes all parts (`PartSums`). A process sends and receives 2 (R - 1) / R of the bytes of the sums, R being the number
-/// of processes.
+/// of processes. On several machines those of each sum among themselves first (`RankMachines`): a machine of any number of processes
+/// then sends and receives what one process would.
 ///
 /// Sums go in buckets. A bucket of gradients can go while the device still computes those before it: the buckets follow in the order of
 /// the backward pass, the last parameters first, and each waits only for its own values. One thread calls MPI, and blocks.

@@ -31,20 +31,36 @@ package final class RankMessages {
         guard shard <= self.shard, values.count >= shard * ranks.count, let own = values.baseAddress, let theirs = received.baseAddress
         else { throw RankFailure(rank: ranks.rank, reason: "\(count) values do not fit the room for messages") }
         let all = shard * ranks.count
-        guard wire == .bf16, !exactly, let sent = narrow.baseAddress else {
-            try ranks.alltoall(Self.bytes(own, all), into: Self.mutableBytes(theirs, all))
-            PartSums.sum((0..<ranks.count).map { theirs + $0 * shard }, count: shard)
-            try ranks.allgather(Self.bytes(theirs, shard), into: Self.mutableBytes(own, all))
-            return
+        guard let machines = ranks.machines else {
+            return try sum(own, all, theirs, over: ranks, wire: exactly ? .fp32 : wire)
         }
-        let received = sent + all
-        BrainFloat.narrow(own, sent, all)
-        try ranks.alltoall(Self.bytes(sent, all), into: Self.mutableBytes(received, all))
-        BrainFloat.widen(received, theirs, all)
-        PartSums.sum((0..<ranks.count).map { theirs + $0 * shard }, count: shard)
-        BrainFloat.narrow(theirs, sent, shard)
-        try ranks.allgather(Self.bytes(sent, shard), into: Self.mutableBytes(received, all))
-        BrainFloat.widen(received, own, all)
+        // Inside of the machine, then between machines, then back: a machine sends and receives what one process would.
+        let (local, part) = (machines.local, all / machines.local.count)
+        try local.alltoall(Self.bytes(own, all), into: Self.mutableBytes(theirs, all))
+        PartSums.sum((0..<local.count).map { theirs + $0 * part }, count: part)
+        try sum(theirs, part, own, over: machines.across, wire: exactly ? .fp32 : wire)
+        try local.allgather(Self.bytes(theirs, part), into: Self.mutableBytes(own, all))
+    }
+
+    /// The `count` values of `own`, a multiple of the number of processes, become their sums over `group`; `room` has room for as many.
+    private func sum(
+        _ own: UnsafeMutablePointer<Float>, _ count: Int, _ room: UnsafeMutablePointer<Float>, over group: any RankGroup, wire: Wire
+    ) throws {
+        let shard = count / group.count
+        let shards = (0..<group.count).map { room + $0 * shard }
+        guard wire == .bf16, let sent = narrow.baseAddress else {
+            try group.alltoall(Self.bytes(own, count), into: Self.mutableBytes(room, count))
+            PartSums.sum(shards, count: shard)
+            return try group.allgather(Self.bytes(room, shard), into: Self.mutableBytes(own, count))
+        }
+        let received = sent + count
+        BrainFloat.narrow(own, sent, count)
+        try group.alltoall(Self.bytes(sent, count), into: Self.mutableBytes(received, count))
+        BrainFloat.widen(received, room, count)
+        PartSums.sum(shards, count: shard)
+        BrainFloat.narrow(room, sent, shard)
+        try group.allgather(Self.bytes(sent, shard), into: Self.mutableBytes(received, count))
+        BrainFloat.widen(received, own, count)
     }
 
     private static func bytes<T>(_ start: UnsafeMutablePointer<T>, _ count: Int) -> UnsafeRawBufferPointer {
