@@ -34,13 +34,15 @@ public struct ExchangeBenchmark: Codable, Sendable {
 
     /// Times `repetitions` exchanges, and as many steps where `withSteps`, fewer where they take long. All processes make it at once.
     public init(
-        _ configuration: Configuration, ranks: any RankGroup, wire: Wire, overlaps: Bool, shardLimit: Int, withSteps: Bool,
+        _ configuration: Configuration, ranks: any RankGroup, wire: Wire, overlaps: Bool, shardLimit limit: Int?, withSteps: Bool,
         repetitions: Int, device: Device
     ) throws {
         self.overlaps = overlaps
         var configuration = configuration
         configuration.run.accumulate = ranks.count
-        (size, processes, self.wire, self.shardLimit) = (configuration.preset, ranks.count, wire.rawValue, shardLimit)
+        let exchange = RankExchange(ranks, wire: wire, overlaps: false, shardLimit: limit)
+        shardLimit = exchange.shardLimit
+        (size, processes, self.wire) = (configuration.preset, ranks.count, wire.rawValue)
         let model = try configuration.makeGenerator()
         let gradients = model.layout.storage("gradients")
         bytes = gradients.count * MemoryLayout<Float>.stride
@@ -57,7 +59,6 @@ public struct ExchangeBenchmark: Codable, Sendable {
         }
         let memory = DeviceMemory(device)
         try memory.reserve(gradients)
-        let exchange = RankExchange(ranks, wire: wire, overlaps: false, shardLimit: shardLimit)
         let buckets = exchange.buckets([gradients])
         self.exchange = try slowest(repetitions) {
             try exchange.sum(buckets, ready: buckets.map { _ in nil }, in: memory)
@@ -81,7 +82,7 @@ public struct ExchangeBenchmark: Codable, Sendable {
             }
         }
         stepAlone = try steps(WithoutExchange(ranks))
-        step = try steps(RankExchange(ranks, wire: wire, overlaps: overlaps, shardLimit: shardLimit))
+        step = try steps(RankExchange(ranks, wire: wire, overlaps: overlaps, shardLimit: limit))
     }
 
     /// Processes that take their parts of a step and keep what they have made.

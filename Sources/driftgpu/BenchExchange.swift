@@ -13,7 +13,7 @@ extension Bench {
             discussion: "GB/s is what each process sends, and as much what it receives. hidden is the part of the exchange that does not make a step longer.")
 
         @Option(help: ArgumentHelp("Models, separated by commas: \(BenchmarkSize.names).", valueName: "size,...")) var size: String = "digits"
-        @Option(help: ArgumentHelp("Values of a message to one process, separated by commas.", valueName: "n,...")) var bucket: String = "1048576"
+        @Option(help: ArgumentHelp("Values of a message to one process, separated by commas. Default: what training takes.", valueName: "n,...")) var bucket: String?
         @Option(help: ArgumentHelp("What gradients are sent as, separated by commas: fp32, bf16.", valueName: "wire,...")) var wires: String = "fp32,bf16"
         @Flag(inversion: .prefixedNo, help: "Send buckets while the backward pass still runs. Default: yes, but for CPUs.") var overlap: Bool?
         @Flag(help: "The exchange alone, without training steps.") var alone = false
@@ -29,8 +29,9 @@ extension Bench {
 
         private func sizes() throws -> [BenchmarkSize] { try Bench.list(size, "--size") }
         private func chosenWires() throws -> [Wire] { try Bench.list(wires, "--wires") }
-        private func buckets() throws -> [Int] {
-            try bucket.split(separator: ",").map { text in
+        private func buckets() throws -> [Int?] {
+            guard let bucket else { return [nil] }
+            return try bucket.split(separator: ",").map { text in
                 guard let count = Int(text), (1...(1 << 28)).contains(count) else {
                     throw ValidationError("--bucket \(text): take 1 to \(1 << 28)")
                 }

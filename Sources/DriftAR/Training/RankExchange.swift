@@ -25,7 +25,7 @@ package final class RankExchange: GradientExchange {
     private let wire: Wire
     package let overlaps: Bool
     /// Most values of a message to one process, which bounds the memory for them.
-    private let shardLimit: Int
+    package let shardLimit: Int
     private var transfers: Transfers?
 
     /// Host memory of two buckets, so that one is on its way from the device while another is exchanged.
@@ -39,10 +39,11 @@ package final class RankExchange: GradientExchange {
     package var rank: Int { ranks.rank }
     package var processes: Int { ranks.count }
 
-    /// `shardLimit`: 1 Mi values, 4 MiB, to each process. `overlaps`: not where the device is the CPU, whose cores a process that waits
+    /// `shardLimit`: by default buckets of 8 Mi values, 32 MiB, in messages of no fewer than 64 Ki. `overlaps`: not where the device is the CPU, whose cores a process that waits
     /// for the others' messages would take away from those that compute.
-    package init(_ ranks: any RankGroup, wire: Wire = .fp32, overlaps: Bool, shardLimit: Int = 1 << 20) {
-        (self.ranks, self.wire, self.overlaps, self.shardLimit) = (ranks, wire, overlaps, shardLimit)
+    package init(_ ranks: any RankGroup, wire: Wire = .fp32, overlaps: Bool, shardLimit: Int? = nil) {
+        (self.ranks, self.wire, self.overlaps) = (ranks, wire, overlaps)
+        self.shardLimit = shardLimit ?? max(1 << 16, (8 << 20) / ranks.count)
     }
 
     package func agree(_ wishes: RunWishes, failure: (any Error)?) throws -> RunWishes {
