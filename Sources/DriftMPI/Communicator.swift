@@ -1,4 +1,5 @@
 import CMPI
+import Foundation
 
 /// The processes of an MPI job. MPI is found and loaded when the program runs: one program serves every MPI library, and needs none
 /// where it runs alone.
@@ -21,6 +22,7 @@ public final class Communicator: RankGroup {
     /// or where MPI sees other processes than the launcher has started: each would train the same run alone.
     public init(_ launch: RankLaunch, environment: [String: String]) throws {
         let chosen = environment[Self.fileVariable].flatMap { $0.isEmpty ? nil : $0 }
+        let timeout = try MessageWatch.seconds(environment)
         let file = try Self.load(chosen.map { [$0] } ?? launch.libraries, isChosen: chosen != nil, launch)
         let version = Self.text { cmpi_library_version($0, $1) }
         let library = version.isEmpty ? file : "\(version) (\(file))"
@@ -39,7 +41,13 @@ public final class Communicator: RankGroup {
         try Self.check(cmpi_rank(world, &rank), "rank")
         try Self.check(cmpi_size(world, &size), "size")
         (self.rank, count) = (Int(rank), Int(size))
-        all = Channel(handle: world, rank: self.rank, count: count)
+        let own = self.rank
+        let watch = MessageWatch(seconds: timeout) { seconds in
+            let text = "error: rank \(own): MPI: nothing came from the others for \(seconds) s; look for a machine that is gone, and go on with --resume (\(MessageWatch.variable) changes the limit)\n"
+            FileHandle.standardError.write(Data(text.utf8))
+            _exit(1)
+        }
+        all = Channel(handle: world, rank: own, count: count, watch)
         guard count == launch.count else {
             throw Self.mismatch(launch, "\(library) sees \(count)")
         }
@@ -54,8 +62,8 @@ public final class Communicator: RankGroup {
         try Self.check(cmpi_split(world, Int32(localRank), Int32(self.rank), &across), "processes of other machines")
         machines = isRegular
             ? RankMachines(
-                local: Channel(handle: shared, rank: localRank, count: localCount),
-                across: Channel(handle: across, rank: self.rank / localCount, count: count / localCount)) : nil
+                local: Channel(handle: shared, rank: localRank, count: localCount, watch),
+                across: Channel(handle: across, rank: own / localCount, count: count / localCount, watch)) : nil
     }
 
     private static func mismatch(_ launch: RankLaunch, _ what: String) -> MPIError {
@@ -124,22 +132,28 @@ private final class Channel: RankGroup {
     let rank: Int
     let count: Int
     private let handle: cmpi_comm
+    private let watch: MessageWatch
 
-    init(handle: cmpi_comm, rank: Int, count: Int) { (self.handle, self.rank, self.count) = (handle, rank, count) }
+    init(handle: cmpi_comm, rank: Int, count: Int, _ watch: MessageWatch) {
+        (self.handle, self.rank, self.count, self.watch) = (handle, rank, count, watch)
+    }
 
     func allgather(_ mine: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer) throws {
+        let size = try Communicator.count(mine.count)
         try Communicator.check(
-            cmpi_allgather(mine.baseAddress, Communicator.count(mine.count), all.baseAddress, handle), "gathering \(mine.count) bytes")
+            watch.during { cmpi_allgather(mine.baseAddress, size, all.baseAddress, handle) }, "gathering \(mine.count) bytes")
     }
 
     func alltoall(_ mine: UnsafeRawBufferPointer, into theirs: UnsafeMutableRawBufferPointer) throws {
+        let size = try Communicator.count(mine.count / count)
         try Communicator.check(
-            cmpi_alltoall(mine.baseAddress, Communicator.count(mine.count / count), theirs.baseAddress, handle),
+            watch.during { cmpi_alltoall(mine.baseAddress, size, theirs.baseAddress, handle) },
             "exchanging \(mine.count) bytes")
     }
 
     func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws {
+        let size = try Communicator.count(data.count)
         try Communicator.check(
-            cmpi_broadcast(data.baseAddress, Communicator.count(data.count), Int32(root), handle), "sending \(data.count) bytes")
+            watch.during { cmpi_broadcast(data.baseAddress, size, Int32(root), handle) }, "sending \(data.count) bytes")
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+import Synchronization
 import Testing
 
 @testable import DriftMPI
@@ -45,6 +47,19 @@ import Testing
         // One machine; one process on each; three on each; other numbers; spread in turns.
         #expect(!places([0, 1], [2, 2]) && !places([0, 0], [1, 1]) && !places([0, 1, 2, 0, 1, 2], [3, 3, 3, 3, 3, 3]))
         #expect(!places([0, 1, 0], [2, 2, 1]) && !places([0, 0, 1, 1], [2, 2, 2, 2]) && !places([], []))
+    }
+
+    @Test("a message that takes too long is given up, one that does not is not")
+    func watch() throws {
+        let given = Atomic<Int>(0)
+        let watch = MessageWatch(seconds: 1) { given.store($0, ordering: .relaxed) }
+        watch.during { Thread.sleep(forTimeInterval: 0.2) }
+        Thread.sleep(forTimeInterval: 2.5)
+        #expect(given.load(ordering: .relaxed) == 0)
+        watch.during { Thread.sleep(forTimeInterval: 3.5) }
+        #expect(given.load(ordering: .relaxed) == 1)
+        #expect(try MessageWatch.seconds([:]) == 1800 && MessageWatch.seconds(["DRIFTGPU_MPI_TIMEOUT": "7"]) == 7)
+        #expect(throws: MPIError.self) { try MessageWatch.seconds(["DRIFTGPU_MPI_TIMEOUT": "soon"]) }
     }
 
     @Test("one process alone is a group, and throws its own errors")

@@ -13,7 +13,7 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -100,6 +100,18 @@ extension Configuration {
         mar.head.energy?.width = 96
         (mar.run.steps, mar.run.samplesPerLabel) = (2000, 20)
         (mar.optimizer.learningRate, mar.optimizer.clip) = (2e-3, 3)
+        return mar
+    }
+
+    /// MNIST by masked autoregression: 49 tokens of 16 values. A small network that sees many images: with a width of 96 and 128
+    /// in the head the same time is enough for half as many, and their Frechet distance was 2.0 in place of 1.2.
+    private static var mnistMAR: Configuration {
+        var mar = digitsMAR
+        mar.preset = "mnist-mar"
+        (mar.data.height, mar.data.width, mar.data.patch) = (28, 28, 4)
+        mar.head.energy?.noises = 1
+        (mar.run.steps, mar.run.samplesPerLabel) = (12000, 10)
+        (mar.run.sampleEvery, mar.run.checkpointEvery) = (1000, 1000)
         return mar
     }
 

@@ -34,7 +34,11 @@ final class FolderLock: Sendable {
         if ftruncate(descriptor, 0) == 0 { _ = pwrite(descriptor, text, text.count, 0) }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A process that is just being started has the descriptor, too, and would keep the lock until it runs its own program.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     private static func text(of descriptor: Int32) -> String? {
         var bytes = [UInt8](repeating: 0, count: 256)

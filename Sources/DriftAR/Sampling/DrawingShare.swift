@@ -18,7 +18,8 @@ public struct DrawingShare {
     }
 
     private static func part(_ count: Int, _ rank: Int, _ ranks: Int) -> Range<Int> {
-        (rank * count + ranks - 1) / ranks..<((rank + 1) * count + ranks - 1) / ranks
+        func begin(_ rank: Int) -> Int { count / ranks * rank + min(rank, count % ranks) }
+        return begin(rank)..<begin(rank + 1)
     }
 
     private static func images(_ all: (labels: Int, perLabel: Int), _ rank: Int, _ ranks: Int) -> Range<Int> {
