@@ -13,8 +13,8 @@ enum RankDevice {
         for variable in ["POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT"] { setenv(variable, "\(threads)", 0) }
     }
 
-    /// The device of this process: that of its number among its machine's processes, of those that are as the one that `choice` names. Throws
-    /// where two processes would have one GPU and may not share it. All processes call it.
+    /// The device of this process: that of its number among its machine's processes, of the devices that are as the one that `choice`
+    /// names. Throws where two processes would have one GPU and may not share it. All processes call it.
     static func choose(_ choice: String?, _ communicator: Communicator, sharing: Bool) throws -> DeviceDescription {
         let device = try communicator.together {
             let chosen = try DeviceDescription.choose(choice)

@@ -70,8 +70,8 @@ struct Train: ParsableCommand {
         try hyperparameters.applyData(to: &settings, imageCount: data.count)
         try settings.validate()
         let vae = try vaeOptions.weights()
-        let device = try deviceOptions.open(profiling: profile != nil, precision: settings.run.precision, 
-            taking: rankOptions.device(deviceOptions.device, ranks))
+        let device = try deviceOptions.open(
+            profiling: profile != nil, precision: settings.run.precision, taking: rankOptions.device(deviceOptions.device, ranks))
         if printPlan {
             try plan(settings, data: data, device: device)
             return nil

@@ -111,6 +111,22 @@ import Testing
         }
     }
 
+    @Test("what breaks in the middle of an exchange is not told by another: that would be taken for a part of it")
+    func brokenExchange() throws {
+        try TestDevice.with(.cpu16) { device in
+            let results = ThreadRanks.run(2) { group in
+                let exchange = RankExchange(group, overlaps: false)
+                let flat = Storage("flat", count: 8)
+                // One of them has other sizes, which its memory does not allow.
+                let memory = DeviceMemory(device)
+                try memory.reserve(group.rank == 0 ? Storage("flat", count: 4) : flat)
+                try exchange.sum(exchange.buckets([flat]), ready: [nil], in: memory)
+            }
+            #expect(throws: BrokenExchange.self) { try results[0].get() }
+            #expect(throws: BrokenExchange.self) { try results[1].get() }
+        }
+    }
+
     @Test("ranks whose weights differ are found, and named")
     func replicas() throws {
         try TestDevice.with(.cpu16) { device in

@@ -128,11 +128,9 @@ public struct TrainingRun {
             // None ends before the first has written all.
             try ranks.agree(on: nil)
             return ending
-        } catch let failure as RankFailure {
-            throw failure
         } catch {
-            // What MPI itself could not do cannot be told by it.
-            if !(error is MPIError) { try ranks.agree(on: error) }
+            // All know of the one; of the others none can be told by MPI.
+            if !(error is RankFailure || error is BrokenExchange || error is MPIError) { try ranks.agree(on: error) }
             throw error
         }
     }

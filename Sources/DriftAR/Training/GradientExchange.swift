@@ -29,6 +29,11 @@ package protocol GradientExchange: AnyObject {
     func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws
 }
 
+/// What went wrong in the middle of an exchange. The other processes are in it, and cannot be told: the job has to be ended.
+package struct BrokenExchange: Error, CustomStringConvertible {
+    package let description: String
+}
+
 /// A part of a storage that goes at once.
 package struct ExchangeBucket {
     package let storage: Storage

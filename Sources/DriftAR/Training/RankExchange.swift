@@ -60,6 +60,10 @@ package final class RankExchange: GradientExchange {
     }
 
     package func sum(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws {
+        do { try exchange(buckets, ready: marks, in: memory) } catch { throw BrokenExchange(description: "\(error)") }
+    }
+
+    private func exchange(_ buckets: [ExchangeBucket], ready marks: [DeviceEvent?], in memory: DeviceMemory) throws {
         let transfers = try transfers(memory, largest: buckets.map(\.range.count).max() ?? 0)
         let stream = transfers.stream
         let end = try memory.mark()

@@ -108,7 +108,8 @@ public final class Trainer {
     }
 
     /// The schedules of a step on a device that need not be there: that of its part, or of each of its parts, those that add up many
-    /// parts, and that of its update. Where tokens are hidden, a part that hides the fewest comes first, and one that hides all of them second.
+    /// parts, and that of its update. Where tokens are hidden, a part that hides the fewest comes first, and one that hides all of them
+    /// second.
     public static func plannedSchedules(
         _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
         processes: Int = 1, traits: DeviceTraits, gemm: any GEMMProvider
