@@ -20,7 +20,6 @@ static struct {
   int (*comm_split)(handle, int, int, handle *);
   int (*comm_split_type)(handle, int, int, handle, handle *);
   int (*comm_set_errhandler)(handle, handle);
-  int (*barrier)(handle);
   int (*bcast)(void *, int, handle, int, handle);
   int (*allgather)(const void *, int, handle, void *, int, handle, handle);
   int (*alltoall)(const void *, int, handle, void *, int, handle, handle);
@@ -62,7 +61,6 @@ int cmpi_open(const char *file, char *reason, size_t size) {
       {"MPI_Comm_split", (void **)&mpi.comm_split},
       {"MPI_Comm_split_type", (void **)&mpi.comm_split_type},
       {"MPI_Comm_set_errhandler", (void **)&mpi.comm_set_errhandler},
-      {"MPI_Barrier", (void **)&mpi.barrier},
       {"MPI_Bcast", (void **)&mpi.bcast},
       {"MPI_Allgather", (void **)&mpi.allgather},
       {"MPI_Alltoall", (void **)&mpi.alltoall},
@@ -148,8 +146,6 @@ int cmpi_split(cmpi_comm comm, int color, int key, cmpi_comm *out) {
   *out = made;
   return code;
 }
-
-int cmpi_barrier(cmpi_comm comm) { return mpi.barrier((handle)comm); }
 
 int cmpi_broadcast(void *data, int count, int root, cmpi_comm comm) {
   return mpi.bcast(data, count, mpi.byte, root, (handle)comm);

@@ -6,15 +6,11 @@ import DriftMPI
 import Foundation
 import Synchronization
 
-extension Wire: ExpressibleByArgument {}
-
 /// The processes that share a command's work.
 struct RankOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Processes that share the work on this machine, a device each: starts them with mpirun. 1: this process alone, whatever has started it. Default: those that mpirun or srun has started.", valueName: "n"))
     var ranks: Int?
     @Flag(help: "Let several processes share a GPU.") var shareDevice = false
-
-    @Option(help: "What processes send gradients as: fp32, or bf16, half the bytes, which rounds them.") var wire = Wire.fp32
 
     func validate() throws {
         if let ranks, !(1...100_000).contains(ranks) { throw ValidationError("--ranks \(ranks): take 1 to 100000") }

@@ -6,6 +6,8 @@ import DriftGPU
 import DriftMPI
 import Foundation
 
+extension Wire: ExpressibleByArgument {}
+
 struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
@@ -27,6 +29,7 @@ struct Train: ParsableCommand {
     @OptionGroup(title: "Autoencoder of the sample grids of latents") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
     @OptionGroup var rankOptions: RankOptions
+    @Option(help: "What processes send gradients as: fp32, or bf16, half the bytes, which rounds them.") var wire = Wire.fp32
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
     func validate() throws {
@@ -82,7 +85,7 @@ struct Train: ParsableCommand {
         }
         let run = try TrainingRun(
             settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
-            weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks, wire: rankOptions.wire)
+            weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks, wire: wire)
         let places = try RankDevice.places(ranks, device.about)
         if ranks.isFirst {
             if let taken = run.initialWeights { Output.remark(taken.description) }

@@ -26,8 +26,8 @@ void cmpi_error_text(int code, char *text, size_t size);
 // the library does not allow that.
 int cmpi_start(cmpi_comm *world, int *serialized);
 int cmpi_finish(void);
-// Ends all processes of the world. Does not return.
-void cmpi_abort(int code);
+// Ends all processes of the world.
+_Noreturn void cmpi_abort(int code);
 
 int cmpi_rank(cmpi_comm comm, int *rank);
 int cmpi_size(cmpi_comm comm, int *size);
@@ -37,7 +37,6 @@ int cmpi_split_shared(cmpi_comm comm, cmpi_comm *out);
 int cmpi_split(cmpi_comm comm, int color, int key, cmpi_comm *out);
 
 // Collectives over bytes; `count` is that of one process.
-int cmpi_barrier(cmpi_comm comm);
 int cmpi_broadcast(void *data, int count, int root, cmpi_comm comm);
 int cmpi_allgather(const void *mine, int count, void *all, cmpi_comm comm);
 int cmpi_alltoall(const void *mine, int count, void *theirs, cmpi_comm comm);

@@ -13,17 +13,12 @@ public struct TokenDriftHeadSettings: HeadKind {
     public var noises = 8
     /// Temperatures of the kernel, in units of the mean distance.
     public var radii: [Float] = [0.2, 1, 4]
-    /// What a temperature's force is scaled to unit size over: the samples of all tokens, those of each, or nothing.
-    public var normalization = Normalization.batch
     /// Standard deviation of the last layer's weights at the start; with 0 all samples of a token begin equal and stay together.
     public var lastLayerDeviation: Float = 0.1
     /// The prior's largest deviation.
     public var sigmaMax: Float = 0.5
     /// How steeply the deviation grows with the entropy.
     public var sigmaTau: Float = 2
-
-    /// See `normalization`.
-    public enum Normalization: String, Sendable, Codable, CaseIterable { case batch, token, none }
 
     public init() {}
 
@@ -70,7 +65,6 @@ package struct TokenDriftHead: TokenHead {
     /// Samples of a token in a step.
     package let noises: Int
     package let radii: [Float]
-    package let normalization: TokenDriftHeadSettings.Normalization
     /// G, images of a label in a step.
     package let imagesPerLabel: Int
     package let declarations: [ParameterDeclaration]
@@ -79,12 +73,8 @@ package struct TokenDriftHead: TokenHead {
     private static let prefix = "token_drift.net"
     private static let token = "token_drift.enc_to_token_proj"
 
-    package init(
-        _ shape: Shape, noises: Int = 8, radii: [Float] = [0.2, 1, 4], normalization: TokenDriftHeadSettings.Normalization = .batch,
-        imagesPerLabel: Int = 1
-    ) {
+    package init(_ shape: Shape, noises: Int = 8, radii: [Float] = [0.2, 1, 4], imagesPerLabel: Int = 1) {
         (self.shape, self.noises, self.radii, self.imagesPerLabel) = (shape, noises, radii, imagesPerLabel)
-        self.normalization = normalization
         let deviation = shape.lastLayerDeviation
         mlp = TokenMLP(
             width: shape.width, depth: shape.depth, outputs: shape.tokenWidth, lastLayer: deviation == 0 ? .zeros : .normal(deviation))
@@ -103,9 +93,7 @@ package struct TokenDriftHead: TokenHead {
             depth: settings.depth)
         shape.lastLayerDeviation = settings.lastLayerDeviation
         shape.prior = SigmaMap(maximum: settings.sigmaMax, tau: settings.sigmaTau)
-        self.init(
-            shape, noises: settings.noises, radii: settings.radii, normalization: settings.normalization,
-            imagesPerLabel: configuration.run.samplesPerLabel)
+        self.init(shape, noises: settings.noises, radii: settings.radii, imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     package var kind: String { TokenDriftHeadSettings.kind }
@@ -145,19 +133,8 @@ package struct TokenDriftHead: TokenHead {
         // A group is a context: with others of its class in it, the loss would match what is true of the class and pass over z.
         let loss = try graph.driftLoss(
             graph.reshape(generated, [rows, noises, size]),
-            targets: DriftTargets(positive: graph.reshape(targets, [rows, 1, size])), affinity: affinity)
+            targets: DriftTargets(positive: graph.reshape(targets, [rows, 1, size])), affinity: DriftAffinity(temperatures: radii))
         return HeadStep(losses: [LossTerm("drift", loss.loss)], watched: LossTerm.watching(loss, radii))
-    }
-
-    private var affinity: DriftAffinity {
-        var affinity = DriftAffinity(temperatures: radii)
-        switch normalization {
-        case .batch: break
-        case .token: affinity.normalization = .group
-        // A mean squared force is below 1 in units of the scale.
-        case .none: affinity.forceFloor = 1
-        }
-        return affinity
     }
 
     private static var needsEntropy: GraphError {
