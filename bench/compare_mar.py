@@ -2,6 +2,7 @@
 """Times a training step and sampling of masked autoregression in PyTorch and in driftgpu, in alternating rounds of one run.
 
     bench/compare_mar.py --driftgpu .build/release/driftgpu --size mar,mar-energy
+    bench/compare_mar.py --check Tests/Fixtures/golden
 
 bench/README.md says what is compared and how to read the table.
 """
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import torch
 
 from driftgpu import Driftgpu, DriftgpuError, Timing
+from golden_mar import check
 from mar import MAR, Schedule, Shape
 from stopwatch import OtherLoad, Stopwatch
 from workloads import Optimizer, compiled
@@ -39,6 +41,7 @@ class Step:
                 adam_epsilon=optimizer["adamEpsilon"],
             ),
             mode,
+            MAR.undecayed,
         )  # fmt: skip
 
     def __call__(self) -> None:
@@ -63,8 +66,11 @@ def main() -> int:
     parser.add_argument("--per-label", type=int, default=16)
     parser.add_argument("--mode", default="eager", help="eager or compiled")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--check", type=Path, metavar="FOLDER", help="only compare the model with recorded results of the references")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.check:
+        return 0 if check(options.check, torch.device("cpu"), options.mode) else 1
     program = Driftgpu(options.driftgpu, "cpu", options.threads, options.repetitions)
     stopwatch, others = Stopwatch(torch.device("cpu"), options.repetitions), OtherLoad()
     figures = []
@@ -105,5 +111,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except DriftgpuError as error:
+    except (DriftgpuError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")

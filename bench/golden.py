@@ -1,64 +1,19 @@
-"""Compares the model with recorded results of the reference: a folder with index.json and safetensors files.
+"""Compares Drift-AR with recorded results of the reference."""
 
-Every result must lie within the tolerance of the index, |got - want| <= atol for each element.
-"""
-
-import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from drift_ar import DriftAR, Shape
 from drift_loss import drift_loss
 from recipe import Recipe
+from recorded import Case, Recorded, judged
 from workloads import Optimizer, Sampling, TrainingStep, compiled
-
-
-@dataclass
-class Case:
-    """One case of the index with its tensors, and how near its results came to their tolerance."""
-
-    entry: dict[str, Any]
-    tensors: dict[str, Tensor]
-    worst: float = 0
-    compared: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return self.entry["id"]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return self.entry.get("config", {})
-
-    def has(self, role: str, name: str) -> bool:
-        return f"{self.id}/{role}/{name}" in self.tensors
-
-    def __getitem__(self, key: tuple[str, str]) -> Tensor:
-        return self.tensors[f"{self.id}/{key[0]}/{key[1]}"]
-
-    def role(self, role: str) -> dict[str, Tensor]:
-        prefix = f"{self.id}/{role}/"
-        return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
-
-    def compare(self, role: str, name: str, got: Tensor) -> None:
-        about = next(t for t in self.entry["tensors"] if (t["role"], t["name"]) == (role, name))
-        want = self[role, name]
-        self.judge(f"{role}/{name}", got, want, about["atol"])
-
-    def judge(self, name: str, got: Tensor, want: Tensor, tolerance: float) -> None:
-        error = (got.detach().reshape(want.shape).to(want.device) - want).abs().max().item()
-        self.compared += 1
-        if not error <= tolerance:
-            self.failures.append(f"{name} is off by {error:.2e}, allowed is {tolerance:.2e}")
-        self.worst = max(self.worst, math.inf if math.isnan(error) else error / tolerance)
 
 
 @dataclass(frozen=True)
@@ -78,23 +33,12 @@ class Forward:
 
 class Golden:
     def __init__(self, folder: Path, device: torch.device, mode: str) -> None:
-        self.folder, self.device, self.mode = folder, device, mode
-        self.index = json.loads((folder / "index.json").read_text())
-        self._files: dict[str, dict[str, Tensor]] = {}
+        self.recorded, self.device, self.mode = Recorded(folder), device, mode
+        self.cases = self.recorded.cases
         models = list(self.cases("model", lambda case: bool(case.role("param"))))
         if len(models) != 1:
             raise ValueError(f"{folder}: {len(models)} models in the index, one is needed")
         self.model_case = models[0]
-
-    def cases(self, family: str, wanted: Callable[[Case], bool]) -> Iterator[Case]:
-        for entry in self.index["cases"]:
-            if entry["id"].split("/")[0] == family:
-                file = entry["file"]
-                if file not in self._files:
-                    self._files[file] = load_file(self.folder / file)
-                case = Case(entry, self._files[file])
-                if wanted(case):
-                    yield case
 
     @property
     def shape(self) -> Shape:
@@ -289,18 +233,5 @@ def check(folder: Path, device: torch.device, mode: str) -> bool:
     """Prints a line for each case; true when every result lies within its tolerance."""
     golden = Golden(folder, device, mode)
     count = sum(value.numel() for value in golden.model_case.role("param").values())
-    print(f"{folder}, {mode}: the model of {count} parameters")
     families = (golden.drift, golden.phases, golden.label_drop, golden.steps, golden.sampling, golden.shared)
-    is_right = True
-    for family in families:
-        cases = list(family())
-        if not cases:
-            print(f"  {family.__name__}: no case in the index")
-            is_right = False
-        for case in cases:
-            is_right = is_right and case.compared > 0 and not case.failures
-            print(f"  {case.id}: {case.compared} results, the worst at {case.worst:.2f} of its tolerance")
-            for failure in case.failures:
-                print(f"    {failure}")
-    print("the same model" if is_right else "NOT the same model")
-    return is_right
+    return judged(f"{folder}, {mode}: the model of {count} parameters", {family.__name__: family() for family in families})

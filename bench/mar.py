@@ -4,6 +4,7 @@ Written from the paper's description and the names of its state_dict, for compar
 """
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drift_ar import AttentionBlock
+
+# The number of a draw of noise and the positions that are drawn [B, M] -> noise [B M, values of a token's noise].
+Noise = Callable[[int, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class Shape:
     head_depth: int
     head_width: int
     noises: int
+    noise_width: int = 64
+    repulsion: float = 1
+    limit: float = 5
 
     @property
     def hidden(self) -> int:
@@ -56,6 +63,8 @@ class Shape:
             head_depth=head["depth"],
             head_width=head["width"],
             noises=head["noises"],
+            repulsion=head.get("repulsion", 1),
+            limit=head.get("limit", 0),
         )
 
 
@@ -66,8 +75,10 @@ class TokenBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 3 * width))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, temperature: float = 1) -> Tensor:
         shift, scale, gate = self.adaLN_modulation(y).chunk(3, -1)
+        if temperature != 1:
+            shift = temperature * shift
         return x + gate * self.mlp(self.in_ln(x) * (1 + scale) + shift)
 
 
@@ -96,44 +107,6 @@ class TimeEmbed(nn.Module):
 
     def forward(self, times: Tensor) -> Tensor:
         return self.mlp(sinusoid(times))
-
-
-class DiffusionNet(nn.Module):
-    """Noisy tokens, times and conditions -> noise and the number of the variance [n, 2 C]."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        width = shape.head_width
-        self.time_embed = TimeEmbed(width)
-        self.cond_embed = nn.Linear(shape.embed, width)
-        self.input_proj = nn.Linear(shape.token_width, width)
-        self.res_blocks = nn.ModuleList(TokenBlock(width) for _ in range(shape.head_depth))
-        self.final_layer = FinalLayer(width, 2 * shape.token_width)
-
-    def forward(self, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        """`time` and `condition` are embedded already."""
-        x, y = self.input_proj(x), time + condition
-        for block in self.res_blocks:
-            x = block(x, y)
-        return self.final_layer(x, y)
-
-
-class EnergyNet(nn.Module):
-    """Conditions and noise -> tokens [n, C]."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        width = shape.head_width
-        self.noise_embed = nn.Linear(64, width)
-        self.input_proj = nn.Linear(shape.embed, width)
-        self.res_blocks = nn.ModuleList(TokenBlock(width) for _ in range(shape.head_depth))
-        self.final_layer = FinalLayer(width, shape.token_width)
-
-    def forward(self, z: Tensor, noise: Tensor) -> Tensor:
-        x, y = self.input_proj(z), self.noise_embed(noise)
-        for block in self.res_blocks:
-            x = block(x, y)
-        return self.final_layer(x, y)
 
 
 class Schedule:
@@ -166,7 +139,145 @@ class Schedule:
         return value[:, None] if value.ndim else value
 
 
+class DiffusionNet(nn.Module):
+    """MAR's head: noisy tokens, times and conditions -> noise and the number of the variance [n, 2 C]."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.head_width
+        self.limit = shape.limit
+        self.time_embed = TimeEmbed(width)
+        self.cond_embed = nn.Linear(shape.embed, width)
+        self.input_proj = nn.Linear(shape.token_width, width)
+        self.res_blocks = nn.ModuleList(TokenBlock(width) for _ in range(shape.head_depth))
+        self.final_layer = FinalLayer(width, 2 * shape.token_width)
+
+    def forward(self, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+        """`time` and `condition` are embedded already."""
+        x, y = self.input_proj(x), time + condition
+        for block in self.res_blocks:
+            x = block(x, y)
+        return self.final_layer(x, y)
+
+    def loss(self, z: Tensor, target: Tensor, schedule: Schedule) -> Tensor:
+        time = torch.randint(0, 1000, (len(z),), device=z.device)
+        _, error, bound = self.terms(z, target, time, torch.randn_like(target), schedule)
+        return (error + bound).mean()
+
+    def terms(self, z: Tensor, target: Tensor, time: Tensor, noise: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy tokens [n, C], and of each row the squared error [n] and the variational bound in bits [n]."""
+        x = schedule.at("root", time) * target + schedule.at("rest", time) * noise
+        output, v = self(x, self.time_embed(time), self.cond_embed(z)).chunk(2, -1)
+        error = (noise - output).square().mean(-1)
+        least, most = schedule.at("least", time), schedule.at("most", time)
+        log_variance = (v + 1) / 2 * (most - least) + least
+        guess = schedule.at("inverse", time) * x - schedule.at("inverse_rest", time) * output.detach()
+        difference = schedule.at("c1", time) * (target - guess)
+        bound = 0.5 * (log_variance - least - 1 + (least - log_variance).exp() + difference.square() * (-log_variance).exp())
+        scaled = 1 / 255 / (log_variance / 2).exp()
+        centre = (target - (schedule.at("c1", time) * guess + schedule.at("c2", time) * x)) / (log_variance / 2).exp()
+
+        def below(u: Tensor) -> Tensor:
+            return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+
+        upper, lower = below(centre + scaled), below(centre - scaled)
+        chance = torch.where(target < -0.999, upper, torch.where(target > 0.999, 1 - lower, upper - lower)).clamp(min=1e-12)
+        bound = torch.where(time[:, None] == 0, -chance.log(), bound).mean(-1) / math.log(2)
+        return x, error, bound
+
+    def random(self, number: int, wanted: Tensor) -> Tensor:
+        return torch.randn(wanted.numel(), self.input_proj.in_features, device=wanted.device)
+
+    def draws(
+        self, z: Tensor, wanted: Tensor, noise: Noise, schedule: Schedule, cfg: float | None = None, temperature: float = 1
+    ) -> Iterator[Tensor]:
+        """What there is after each step [n, C]. With guidance z has the conditional rows, then the others, for the same tokens."""
+        condition, times = self.cond_embed(z), self.time_embed(schedule.times)
+        x = noise(0, wanted)
+        for j in range(len(schedule.times) - 1, -1, -1):
+            output, v = self(x if cfg is None else x.repeat(2, 1), times[j], condition).chunk(2, -1)
+            if cfg is not None:
+                output, v = output[len(x) :] + cfg * (output[: len(x)] - output[len(x) :]), v[: len(x)]
+            log_variance = (v + 1) / 2 * (schedule.at("most", j) - schedule.at("least", j)) + schedule.at("least", j)
+            guess = schedule.at("inverse", j) * x - schedule.at("inverse_rest", j) * output
+            if self.limit:
+                guess = guess.clamp(-self.limit, self.limit)
+            x = schedule.at("c1", j) * guess + schedule.at("c2", j) * x
+            if j:
+                x = x + temperature * (log_variance / 2).exp() * noise(len(schedule.times) - j, wanted)
+            yield x
+
+
+class EnergyNet(nn.Module):
+    """EAR's head: conditions and noise -> tokens [n, C]."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.head_width
+        self.noises, self.repulsion = shape.noises, shape.repulsion
+        self.noise_embed = nn.Linear(shape.noise_width, width)
+        self.input_proj = nn.Linear(shape.embed, width)
+        self.res_blocks = nn.ModuleList(TokenBlock(width) for _ in range(shape.head_depth))
+        self.final_layer = FinalLayer(width, shape.token_width)
+
+    def forward(self, z: Tensor, noise: Tensor, temperature: float = 1) -> Tensor:
+        x, y = self.input_proj(z), self.noise_embed(noise)
+        for block in self.res_blocks:
+            x = block(x, y, temperature)
+        return self.final_layer(x, y)
+
+    def loss(self, z: Tensor, target: Tensor, schedule: Schedule) -> Tensor:
+        noise = torch.rand(2 * len(z), self.noise_embed.in_features, device=z.device) - 0.5
+        return self.terms(z, target, noise)[0].mean()
+
+    def terms(self, z: Tensor, target: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The score of each row [n], its distances (to the target twice, between the samples), and the samples [2 n, C]."""
+        samples = self(z.repeat(2, 1), noise)
+        first, second = samples.chunk(2)
+        one, two, between = (first - target).norm(dim=-1), (second - target).norm(dim=-1), (first - second).norm(dim=-1)
+        return one + two - self.repulsion * between, one, two, between, samples
+
+    def random(self, number: int, wanted: Tensor) -> Tensor:
+        return torch.rand(wanted.numel(), self.noise_embed.in_features, device=wanted.device) - 0.5
+
+    def draws(
+        self, z: Tensor, wanted: Tensor, noise: Noise, schedule: Schedule, cfg: float | None = None, temperature: float = 1
+    ) -> Iterator[Tensor]:
+        """The tokens [n, C], in one step; guidance acts on z, which has the conditional rows, then the others."""
+        if cfg is not None:
+            half = len(z) // 2
+            z = cfg * z[:half] + (1 - cfg) * z[half:]
+        yield self(z, noise(0, wanted), temperature)
+
+
+@dataclass(frozen=True)
+class Round:
+    """How many positions of an order are unknown before a round and after it, and how strong guidance is in it."""
+
+    unknown: int
+    left: int
+    cfg: float
+
+    @staticmethod
+    def plan(tokens: int, rounds: int, cfg: float, schedule: str) -> Iterator["Round"]:
+        unknown = tokens
+        for k in range(rounds):
+            aim = math.floor(tokens * math.cos(math.pi / 2 * (k + 1) / rounds))
+            left = max(1, min(unknown - 1, aim)) if k < rounds - 1 else 0
+            scale = 1 + (cfg - 1) * (tokens - max(1, left)) / tokens if schedule == "linear" else cfg
+            yield Round(unknown, left, scale)
+            unknown = left
+
+
+def at(x: Tensor, positions: Tensor) -> Tensor:
+    """x [B, R, C], positions [B, M] -> [B, M, C]."""
+    return x.gather(1, positions[..., None].expand(-1, -1, x.shape[-1]))
+
+
 class MAR(nn.Module):
+    # The reference decays nothing of its head.
+    undecayed = ("diffloss.",)
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -185,103 +296,73 @@ class MAR(nn.Module):
         self.decoder_embed = nn.Linear(width, width)
         self.decoder_blocks = nn.ModuleList(AttentionBlock(shape) for _ in range(shape.decoder_depth))
         self.decoder_norm = nn.LayerNorm(width, shape.epsilon)
-        net = DiffusionNet(shape) if shape.head == "diffusion" else EnergyNet(shape)
-        self.head = nn.ModuleDict({"net": net})
+        name, net = ("diffloss", DiffusionNet(shape)) if shape.head == "diffusion" else ("scoreloss", EnergyNet(shape))
+        self.head_name = name
+        self.add_module(name, nn.ModuleDict({"net": net}))
 
-    def conditions(self, embedding: Tensor, tokens: Tensor, known: Tensor, wanted: Tensor) -> Tensor:
-        """Class embeddings [B, D], tokens [B, R, C], positions that are known [B, k] and wanted [B, M] -> z [B, M, D]."""
-        shape, buffer = self.shape, self.shape.buffer
-        width = shape.embed
+    @property
+    def net(self) -> DiffusionNet | EnergyNet:
+        return getattr(self, self.head_name)["net"]
+
+    def embed(self, labels: Tensor, drop: Tensor) -> Tensor:
+        return torch.where(drop[:, None], self.fake_latent, self.class_emb(labels))
+
+    def encode(self, embedding: Tensor, tokens: Tensor, known: Tensor) -> Tensor:
+        """Class embeddings [B, D], tokens [B, R, C], positions that are known [B, k] -> [B, buffer + k, D]."""
+        buffer = self.shape.buffer
         x = embedding[:, None].expand(-1, buffer, -1) + self.encoder_pos_embed_learned[:, :buffer]
         if known.shape[1]:
-            content = self.z_proj(tokens.gather(1, known[..., None].expand(-1, -1, shape.token_width)))
+            content = self.z_proj(at(tokens, known))
             x = torch.cat([x, content + self.encoder_pos_embed_learned[0, buffer:][known]], 1)
         x = self.z_proj_ln(x)
         for block in self.encoder_blocks:
             x = block(x)
-        x = self.decoder_embed(self.encoder_norm(x))
-        content = self.mask_token.expand(len(x), shape.tokens, -1)
+        return self.encoder_norm(x)
+
+    def decode(self, encoded: Tensor, known: Tensor, wanted: Tensor) -> Tensor:
+        """What `encode` gave, positions that are known [B, k] and wanted [B, M] -> z [B, M, D]."""
+        buffer, x = self.shape.buffer, self.decoder_embed(encoded)
+        content = self.mask_token.expand(len(x), self.shape.tokens, -1)
         if known.shape[1]:
-            content = content.scatter(1, known[..., None].expand(-1, -1, width), x[:, buffer:])
+            content = content.scatter(1, known[..., None].expand(-1, -1, self.shape.embed), x[:, buffer:])
         x = torch.cat([x[:, :buffer], content], 1) + self.decoder_pos_embed_learned
         for block in self.decoder_blocks:
             x = block(x)
-        x = x[:, buffer:].gather(1, wanted[..., None].expand(-1, -1, width))
-        return self.decoder_norm(x) + self.diffusion_pos_embed_learned[0][wanted]
+        return self.decoder_norm(at(x[:, buffer:], wanted)) + self.diffusion_pos_embed_learned[0][wanted]
+
+    def conditions(self, embedding: Tensor, tokens: Tensor, known: Tensor, wanted: Tensor) -> Tensor:
+        return self.decode(self.encode(embedding, tokens, known), known, wanted)
+
+    def rows(self, labels: Tensor, drop: Tensor, tokens: Tensor, order: Tensor, masked: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the first `masked` positions of each order: z [n, D], the tokens there [n, C], and the positions [B, masked]."""
+        wanted = order[:, :masked].sort(1).values
+        z = self.conditions(self.embed(labels, drop), tokens, order[:, masked:].sort(1).values, wanted)
+        return z.flatten(0, 1), at(tokens, wanted).flatten(0, 1), wanted
 
     def loss(self, labels: Tensor, drop: Tensor, tokens: Tensor, order: Tensor, masked: int, schedule: Schedule) -> Tensor:
-        embedding = torch.where(drop[:, None], self.fake_latent, self.class_emb(labels))
-        wanted = order[:, :masked].sort(1).values
-        z = self.conditions(embedding, tokens, order[:, masked:].sort(1).values, wanted).flatten(0, 1)
-        target = tokens.gather(1, wanted[..., None].expand(-1, -1, self.shape.token_width)).flatten(0, 1)
-        z, target = z.repeat(self.shape.noises, 1), target.repeat(self.shape.noises, 1)
-        if self.shape.head == "diffusion":
-            return self.diffusion_loss(z, target, schedule)
-        net = self.head["net"]
-        noise = torch.rand(2 * len(z), 64, device=z.device) - 0.5
-        first, second = net(z.repeat(2, 1), noise).chunk(2)
-        return ((first - target).norm(dim=-1) + (second - target).norm(dim=-1) - (first - second).norm(dim=-1)).mean()
-
-    def diffusion_loss(self, z: Tensor, target: Tensor, schedule: Schedule) -> Tensor:
-        net = self.head["net"]
-        time = torch.randint(0, 1000, (len(z),), device=z.device)
-        noise = torch.randn_like(target)
-        x = schedule.at("root", time) * target + schedule.at("rest", time) * noise
-        output, v = net(x, net.time_embed(time), net.cond_embed(z)).chunk(2, -1)
-        mse = (noise - output).square().mean(-1)
-        least, most = schedule.at("least", time), schedule.at("most", time)
-        log_variance = (v + 1) / 2 * (most - least) + least
-        guess = schedule.at("inverse", time) * x - schedule.at("inverse_rest", time) * output.detach()
-        difference = schedule.at("c1", time) * (target - guess)
-        bound = 0.5 * (log_variance - least - 1 + (least - log_variance).exp() + difference.square() * (-log_variance).exp())
-        scaled = 1 / 255 / (log_variance / 2).exp()
-        centre = (target - (schedule.at("c1", time) * guess + schedule.at("c2", time) * x)) / (log_variance / 2).exp()
-
-        def below(u: Tensor) -> Tensor:
-            return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
-
-        upper, lower = below(centre + scaled), below(centre - scaled)
-        chance = torch.where(target < -0.999, upper, torch.where(target > 0.999, 1 - lower, upper - lower)).clamp(min=1e-12)
-        bound = torch.where(time[:, None] == 0, -chance.log(), bound).mean(-1) / math.log(2)
-        return (mse + bound).mean()
+        z, target, _ = self.rows(labels, drop, tokens, order, masked)
+        return self.net.loss(z.repeat(self.shape.noises, 1), target.repeat(self.shape.noises, 1), schedule)
 
     @torch.inference_mode()
     def sample(self, labels: Tensor, rounds: int, schedule: Schedule, cfg: float = 1) -> Tensor:
         """Tokens [B, R, C], in so many rounds; guidance grows over them."""
-        shape, count = self.shape, len(labels)
-        order = torch.rand(count, shape.tokens, device=labels.device).argsort(1)
-        tokens = torch.zeros(count, shape.tokens, shape.token_width, device=labels.device)
-        embedding = self.class_emb(labels)
-        if cfg != 1:
-            embedding = torch.cat([embedding, self.fake_latent.expand(count, -1)])
-        unknown = shape.tokens
-        for k in range(rounds):
-            aim = math.floor(shape.tokens * math.cos(math.pi / 2 * (k + 1) / rounds))
-            left = max(1, min(unknown - 1, aim)) if k < rounds - 1 else 0
-            known, wanted = order[:, unknown:].sort(1).values, order[:, left:unknown].sort(1).values
-            halves = 2 if cfg != 1 else 1
-            z = self.conditions(embedding, tokens.repeat(halves, 1, 1), known.repeat(halves, 1), wanted.repeat(halves, 1))
-            scale = 1 + (cfg - 1) * (shape.tokens - max(1, left)) / shape.tokens
-            drawn = self.draw(z.flatten(0, 1), scale, halves, schedule).view(count, unknown - left, -1)
-            tokens = tokens.scatter(1, wanted[..., None].expand(-1, -1, shape.token_width), drawn)
-            unknown = left
+        order = torch.rand(len(labels), self.shape.tokens, device=labels.device).argsort(1)
+        *_, tokens = self.after_rounds(labels, order, Round.plan(self.shape.tokens, rounds, cfg, "linear"), schedule, self.net.random, cfg != 1)
         return tokens
 
-    def draw(self, z: Tensor, scale: float, halves: int, schedule: Schedule) -> Tensor:
-        net, rows = self.head["net"], len(z) // halves
-        if self.shape.head != "diffusion":
-            if halves == 2:
-                z = scale * z[:rows] + (1 - scale) * z[rows:]
-            return net(z, torch.rand(rows, 64, device=z.device) - 0.5)
-        condition, times = net.cond_embed(z), net.time_embed(schedule.times)
-        x = torch.randn(rows, self.shape.token_width, device=z.device)
-        for j in range(len(schedule.times) - 1, -1, -1):
-            output, v = net(x.repeat(halves, 1), times[j], condition).chunk(2, -1)
-            if halves == 2:
-                output, v = output[rows:] + scale * (output[:rows] - output[rows:]), v[:rows]
-            log_variance = (v + 1) / 2 * (schedule.at("most", j) - schedule.at("least", j)) + schedule.at("least", j)
-            guess = (schedule.at("inverse", j) * x - schedule.at("inverse_rest", j) * output).clamp(-5, 5)
-            x = schedule.at("c1", j) * guess + schedule.at("c2", j) * x
-            if j:
-                x = x + (log_variance / 2).exp() * torch.randn_like(x)
-        return x
+    def after_rounds(
+        self, labels: Tensor, order: Tensor, plan: Iterator[Round], schedule: Schedule, noise: Noise, is_guided: bool, temperature: float = 1
+    ) -> Iterator[Tensor]:
+        """What is known after each round [B, R, C], 0 elsewhere. An order's last positions are drawn first."""
+        shape, count = self.shape, len(labels)
+        tokens = torch.zeros(count, shape.tokens, shape.token_width, device=labels.device)
+        embedding, halves = self.class_emb(labels), 2 if is_guided else 1
+        if is_guided:
+            embedding = torch.cat([embedding, self.fake_latent.expand(count, -1)])
+        for step in plan:
+            known, wanted = order[:, step.unknown :].sort(1).values, order[:, step.left : step.unknown].sort(1).values
+            z = self.conditions(embedding, tokens.repeat(halves, 1, 1), known.repeat(halves, 1), wanted.repeat(halves, 1))
+            cfg = step.cfg if is_guided else None
+            *_, drawn = self.net.draws(z.flatten(0, 1), wanted, noise, schedule, cfg, temperature)
+            tokens = tokens.scatter(1, wanted[..., None].expand(-1, -1, shape.token_width), drawn.view(count, wanted.shape[1], -1))
+            yield tokens

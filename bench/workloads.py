@@ -43,13 +43,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 
 
 class Optimizer:
-    """Clipping, AdamW and the weights' EMA."""
+    """Clipping, AdamW and the weights' EMA. Nothing decays whose name begins with one of `undecayed`."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, mode: str) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, mode: str, undecayed: tuple[str, ...] = ()) -> None:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         self.parameters = [p for _, p in named]
-        decay = [p for name, p in named if p.ndim > 1 and not name.endswith(".bias")]
-        plain = [p for name, p in named if p.ndim <= 1 or name.endswith(".bias")]
+        decays = [p.ndim > 1 and not name.endswith(".bias") and not name.startswith(undecayed) for name, p in named]
+        decay = [p for (_, p), does in zip(named, decays) if does]
+        plain = [p for (_, p), does in zip(named, decays) if not does]
         self.average = [p.detach().clone() for p in self.parameters]
         self.clip, self.ema = recipe.clip, recipe.ema
         self.adamw = torch.optim.AdamW(

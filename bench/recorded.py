@@ -1,0 +1,100 @@
+"""Recorded results of the reference: a folder with index.json, index-NAME.json if there are more, and safetensors files.
+
+Every result must lie within the tolerance of the index, |got - want| <= atol for each element.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+@dataclass
+class Case:
+    """One case of the index with its tensors, and how near its results came to their tolerance."""
+
+    entry: dict[str, Any]
+    tensors: dict[str, Tensor]
+    worst: float = 0
+    compared: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.entry["id"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.entry.get("config", {})
+
+    def has(self, role: str, name: str) -> bool:
+        return f"{self.id}/{role}/{name}" in self.tensors
+
+    def __getitem__(self, key: tuple[str, str]) -> Tensor:
+        return self.tensors[f"{self.id}/{key[0]}/{key[1]}"]
+
+    def role(self, role: str) -> dict[str, Tensor]:
+        prefix = f"{self.id}/{role}/"
+        return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+    def compare(self, role: str, name: str, got: Tensor) -> None:
+        about = next(t for t in self.entry["tensors"] if (t["role"], t["name"]) == (role, name))
+        # Whole numbers have no tolerance: they are equal or wrong.
+        self.judge(f"{role}/{name}", got, self[role, name], about.get("atol", 0))
+
+    def judge(self, name: str, got: Tensor, want: Tensor, tolerance: float) -> None:
+        error = (got.detach().reshape(want.shape).to(want.device) - want).abs().max().item()
+        self.compared += 1
+        if not error <= tolerance:
+            self.failures.append(f"{name} is off by {error:.2e}, allowed is {tolerance:.2e}")
+        self.worst = max(self.worst, 0 if error == 0 else error / tolerance if tolerance and not math.isnan(error) else math.inf)
+
+
+class Recorded:
+    """The cases of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Other indices add to the first, as DRIFTGPU_GOLDEN has it.
+        indices = [folder / "index.json", *sorted(folder.glob("index-*.json"))]
+        self.entries = [entry for index in indices for entry in json.loads(index.read_text())["cases"]]
+        self._files: dict[str, dict[str, Tensor]] = {}
+
+    def cases(self, family: str, wanted: Callable[[Case], bool] = lambda case: True) -> Iterator[Case]:
+        """The cases whose id begins with `family` and a slash or is it."""
+        for entry in self.entries:
+            if entry["id"].split("/")[0] == family:
+                file = entry["file"]
+                if file not in self._files:
+                    self._files[file] = load_file(self.folder / file)
+                case = Case(entry, self._files[file])
+                if wanted(case):
+                    yield case
+
+    def case(self, id: str) -> Case:
+        for case in self.cases(id.split("/")[0], lambda case: case.id == id):
+            return case
+        raise ValueError(f"{self.folder}: no case {id} in the index")
+
+
+def judged(title: str, families: dict[str, Iterator[Case]]) -> bool:
+    """Prints a line for each case; true when every result lies within its tolerance."""
+    print(title)
+    is_right = True
+    for name, family in families.items():
+        count = 0
+        for count, case in enumerate(family, 1):
+            is_right = is_right and case.compared > 0 and not case.failures
+            print(f"  {case.id}: {case.compared} results, the worst at {case.worst:.2f} of its tolerance")
+            for failure in case.failures:
+                print(f"    {failure}")
+        if count == 0:
+            print(f"  {name}: no case in the index")
+            is_right = False
+    print("the same model" if is_right else "NOT the same model")
+    return is_right
