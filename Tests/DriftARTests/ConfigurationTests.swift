@@ -195,6 +195,24 @@ import Testing
         }
     }
 
+    @Test("sizes of a token head that no device holds", arguments: [Configuration.Model.mar, .marEnergy, .marDrift])
+    func tokenHeadSizes(_ model: Configuration.Model) throws {
+        var base = Configuration.digitsMAR
+        base.adopt(model)
+        base.run.samplesPerLabel = 4096
+        try base.validate()
+        func refuses(_ what: String, _ settings: [String: String]) throws {
+            let changed = try settings.reduce(base) { try $0.setting("head.\($1.key)", to: $1.value, from: "x") }
+            let message = errorText { try changed.validate() }
+            #expect(message?.hasPrefix("settings: \(what): about") == true, "\(model), \(settings): \(message ?? "")")
+        }
+        try refuses("parameters of the head", ["width": "16384", "depth": "256"])
+        try refuses("activations of the head", ["noises": "256", "width": "512"])
+        if model == .marDrift {
+            try refuses("distances of a step", ["noises": "256", "width": "8", "radii": "[1]"])
+        }
+    }
+
     @Test func notFinite() throws {
         let floats: [WritableKeyPath<Configuration, Float>] = [
             \.network.mlpRatio, \.network.layerNormEpsilon, \.network.dropout, \.run.labelDrop,

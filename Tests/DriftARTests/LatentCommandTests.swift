@@ -43,6 +43,13 @@ import Testing
         try run("sample --checkpoint run --per-label 2 --output coloured", says: "6 images")
         #expect(try PNG.read(folder.file("coloured/0000-00000.png")).picture.width == 4)
         try run("sample --checkpoint run --vae random --vae-channels 7", 1, says: "latents of 7 channels")
+
+        // Masked autoregression on the same latents; what its diagnostics hide are tokens of latents.
+        try run(
+            "train --latents latents --model mar-energy --hold-out 0 --steps 2 --labels-per-step 2 --samples-per-label 2 --output rounds --embed 16 --heads 2 --mlp-ratio 2 --buffer 2 --encoder-depth 2 --decoder-depth 2 --patch 1",
+            says: "done")
+        try run("analyze rounds --vae vae.safetensors", says: "hidden tokens")
+        try run("analyze rounds --data data --output pictures", 1, says: "data: ")
         try run("train --latents data --output none", 1, says: "no latents.json")
         try run("train --latents latents --online-eval 1 --output none" + small, 1, says: "online-eval 1")
 

@@ -23,6 +23,17 @@ extension Configuration {
             ),
             ("activations of a step", images * (tokens + Double(max(buffer, stage.mar?.buffer ?? 0))) * max(hidden, tokenWidth)),
         ]
+        if let own = head.own as? any TokenHeadKind {
+            let (width, rows) = (Double(own.width), images * tokens)
+            sizes.append(("parameters of the head", (5 * Double(own.depth) + 5) * width * width + (2 * embed + 3 * tokenWidth) * width))
+            let activations = max(Double(own.made) * max(width, tokenWidth), Double(own.modulated) * 3 * width)
+            sizes.append(("activations of the head", rows * activations))
+        }
+        if let drift = head.drift {
+            let samples = images * tokens * Double(drift.noises)
+            sizes.append(("forces of a step", samples * Double(drift.radii.count) * tokenWidth))
+            sizes.append(("distances of a step", samples * (Double(drift.noises) + 1)))
+        }
         if stage.mar != nil {
             sizes.append(("real images of a step", images * tokens * tokenWidth))
         } else if loss.groups == .samples {

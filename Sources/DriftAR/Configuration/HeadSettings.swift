@@ -26,6 +26,16 @@ public struct HeadSettings: KindedSettings, Sendable, Equatable {
     public static func == (a: HeadSettings, b: HeadSettings) -> Bool { a.own.isSame(b.own) }
 }
 
+/// Settings of a head of single tokens, as far as they say how large a training step is.
+package protocol TokenHeadKind: HeadKind {
+    /// Width of the blocks.
+    var width: Int { get }
+    /// Tokens that a step makes in the place of each that it trains.
+    var made: Int { get }
+    /// How many of these have a modulation of their own.
+    var modulated: Int { get }
+}
+
 /// Settings of a kind of head. `Scripts/tables` finds them: a file NameHead.swift in Heads declares NameHeadSettings.
 package protocol HeadKind: SettingGroup {
     /// The kinds of stage whose conditions it can draw from.

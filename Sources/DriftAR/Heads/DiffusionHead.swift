@@ -1,7 +1,7 @@
 import DriftGPU
 
 /// MAR's head: a small diffusion for each token.
-public struct DiffusionHeadSettings: HeadKind {
+public struct DiffusionHeadSettings: TokenHeadKind {
     package static let kind = "diffusion"
     package static let stages = ["mar"]
 
@@ -19,6 +19,8 @@ public struct DiffusionHeadSettings: HeadKind {
 
     public init() {}
 
+    package var made: Int { noises }
+    package var modulated: Int { noises }
     package func makeHead(_ configuration: Configuration) -> any Head { DiffusionHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {

@@ -1,7 +1,7 @@
 import DriftGPU
 
 /// EAR's head: a token in one step, trained by the energy score.
-public struct EnergyHeadSettings: HeadKind {
+public struct EnergyHeadSettings: TokenHeadKind {
     package static let kind = "energy"
     package static let stages = ["mar"]
 
@@ -16,6 +16,8 @@ public struct EnergyHeadSettings: HeadKind {
 
     public init() {}
 
+    package var made: Int { 2 * noises }
+    package var modulated: Int { 2 * noises }
     package func makeHead(_ configuration: Configuration) -> any Head { EnergyHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {

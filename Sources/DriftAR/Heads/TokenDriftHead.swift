@@ -1,7 +1,7 @@
 import DriftGPU
 
 /// Drift-AR's head for single tokens: a token in one step from a prior whose deviation the entropy sets, trained by the drift loss.
-public struct TokenDriftHeadSettings: HeadKind {
+public struct TokenDriftHeadSettings: TokenHeadKind {
     package static let kind = "drift"
     package static let stages = ["mar"]
 
@@ -22,6 +22,8 @@ public struct TokenDriftHeadSettings: HeadKind {
 
     public init() {}
 
+    package var made: Int { noises }
+    package var modulated: Int { 1 }
     package func makeHead(_ configuration: Configuration) -> any Head { TokenDriftHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
