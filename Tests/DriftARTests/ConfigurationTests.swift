@@ -206,6 +206,7 @@ import Testing
             let message = errorText { try changed.validate() }
             #expect(message?.hasPrefix("settings: \(what): about") == true, "\(model), \(settings): \(message ?? "")")
         }
+        #expect(base.head.drift.map { $0.noises == TokenDriftHeadSettings().noises && $0.width == 96 } ?? true)
         try refuses("parameters of the head", ["width": "16384", "depth": "256"])
         try refuses("activations of the head", ["noises": "256", "width": "512"])
         if model == .marDrift {

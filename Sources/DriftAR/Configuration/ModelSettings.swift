@@ -22,7 +22,8 @@ extension Configuration {
         }
     }
 
-    /// Makes stage and head those of a named pair; settings that another kind has by the same name keep their values.
+    /// Makes stage and head those of a named pair; settings that another kind has by the same name keep their values, but
+    /// what it calls its own.
     public mutating func adopt(_ model: Model) {
         _ = stage.choose(model.pair.stage)
         _ = head.choose(model.pair.head)

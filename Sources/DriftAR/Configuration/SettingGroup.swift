@@ -5,12 +5,15 @@ import Foundation
 package protocol SettingGroup: Codable, Sendable, Equatable {
     /// As it is called in files of settings.
     static var kind: String { get }
+    /// Settings that begin with this kind's defaults where another kind has some of the same name.
+    static var own: Set<String> { get }
     init()
     /// Throws a line that names the first setting out of range, beside those of the other groups.
     func validate(_ configuration: Configuration) throws
 }
 
 extension SettingGroup {
+    package static var own: Set<String> { [] }
     func isSame(_ other: any SettingGroup) -> Bool { (other as? Self) == self }
 }
 
@@ -44,7 +47,7 @@ extension KindedSettings {
         try container.encode(kind, forKey: .kind)
     }
 
-    /// Makes it one of another kind, with the values of settings that both have. False where there is no such kind.
+    /// Makes it one of another kind, with the values of settings that both have and it does not call its own. False where there is no such kind.
     mutating func choose(_ kind: String) -> Bool {
         guard let type = Self.types.first(where: { $0.kind == kind }) else { return false }
         guard kind != self.kind else { return true }
@@ -53,7 +56,7 @@ extension KindedSettings {
         }
         var merged = values(type.init())
         var other: any SettingGroup = type.init()
-        for (name, value) in values(group) where merged[name] != nil {
+        for (name, value) in values(group) where merged[name] != nil && !type.own.contains(name) {
             let trial = merged.merging([name: value]) { $1 }
             // A setting of the same name and another form keeps its default.
             guard let taken = try? JSONDecoder().decode(type, from: JSONSerialization.data(withJSONObject: trial)) else { continue }

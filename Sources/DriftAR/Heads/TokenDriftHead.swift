@@ -9,7 +9,7 @@ public struct TokenDriftHeadSettings: TokenHeadKind {
     public var depth = 3
     /// Width of the blocks.
     public var width = 128
-    /// Samples of a token in a step, which drift together.
+    /// Samples of a token in a step, which drift together. Two, as another head may have, say little of what they come from.
     public var noises = 8
     /// Temperatures of the kernel, in units of the mean distance.
     public var radii: [Float] = [0.2, 1, 4]
@@ -22,6 +22,7 @@ public struct TokenDriftHeadSettings: TokenHeadKind {
 
     public init() {}
 
+    package static var own: Set<String> { ["noises"] }
     package var made: Int { noises }
     package var modulated: Int { 1 }
     package func makeHead(_ configuration: Configuration) -> any Head { TokenDriftHead(self, configuration) }
