@@ -13,6 +13,8 @@ public struct RunFolder: Sendable {
 
     public var configurationPath: String { path + "/config.json" }
     public var metricsPath: String { path + "/metrics.jsonl" }
+    /// TensorBoard's event files.
+    public var tensorBoardPath: String { path + "/tensorboard" }
     public var samplesPath: String { path + "/samples" }
     /// A file that asks the run to save and stop.
     public var stopPath: String { path + "/stop" }

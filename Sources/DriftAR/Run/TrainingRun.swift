@@ -87,7 +87,7 @@ public struct TrainingRun {
             // Another process can have been faster where there was no folder to lock.
             if early == nil, existing != .overwrite { try folder.check(.refuse) }
             if existing == .overwrite {
-                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath] where Files.exists(part) {
+                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath, folder.tensorBoardPath] where Files.exists(part) {
                     try Files.removeTree(part)
                 }
             }
@@ -138,6 +138,7 @@ public struct TrainingRun {
     private func steps(progress: ProgressLine, shouldStop: () -> Bool, shouldSave: () -> Bool) throws -> Ending {
         let configuration = trainer.configuration
         let log = ranks.isFirst ? try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil) : nil
+        let board = ranks.isFirst && configuration.run.tensorboard ? try TensorBoardLog(folder.tensorBoardPath, after: trainer.step) : nil
         func wishes() -> RunWishes {
             var wishes: RunWishes = []
             if shouldStop() || isAsked(folder.stopPath) { wishes.insert(.stop) }
@@ -166,6 +167,7 @@ public struct TrainingRun {
                 if skipped.isDiverged(limit: limit, atEnd: isLast) {
                     progress.finish()
                     try log?.sync()
+                    try board?.sync()
                     throw diverged("its last \(skipped.inARow) steps were skipped, their loss was not finite", suspect: saving.unconfirmed)
                 }
             }
@@ -175,6 +177,7 @@ public struct TrainingRun {
                 let metrics = try sharedMetrics()
                 if isJudged, ranks.isFirst { judged = try evaluate() }
                 try log?.append(step: step, values: metrics + (isJudged ? judged : []))
+                try board?.append(step: step, training: metrics, judged: isJudged ? judged : [])
                 let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
                 shown = metrics.filter { wanted.contains($0.0) } + judged.filter { $0.0 != "nearest_distance" }
                 if let loss = metrics.first(where: { $0.0 == "loss" })?.1, !loss.isFinite {
@@ -182,11 +185,15 @@ public struct TrainingRun {
                 }
             }
             progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
-            if ranks.isFirst, isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) { try writeSamples() }
+            if ranks.isFirst, isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) {
+                let samples = try writeSamples()
+                try board?.append(step: step, samples: samples)
+            }
             if saving.isTurn(afterSkipped: skipped.inARow > 0) {
                 try checkReplicas()
                 if ranks.isFirst {
                     try log?.sync()
+                    try board?.sync()
                     guard try trainer.hasFiniteWeights() else {
                         progress.finish()
                         throw diverged("weights are not finite", suspect: saving.unconfirmed)
@@ -241,7 +248,8 @@ public struct TrainingRun {
     }
 
     /// A grid of samples, one row a label (of the first ten), as samples/step-N.png.
-    public func writeSamples(perLabel: Int = 10) throws {
+    @discardableResult
+    public func writeSamples(perLabel: Int = 10) throws -> Picture {
         let configuration = trainer.configuration
         try sampler.reset()
         let labels = Array(0..<min(10, configuration.data.classes))
@@ -256,5 +264,6 @@ public struct TrainingRun {
                 PNG.Text("Software", "driftgpu"), PNG.Text("driftgpu.step", digits),
                 PNG.Text("driftgpu.config", String(decoding: configuration.json(), as: UTF8.self)),
             ], to: folder.samplesPath + "/" + name)
+        return picture
     }
 }

@@ -1,0 +1,159 @@
+import TestSupport
+import Testing
+
+@testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+
+/// Reads event files as TensorBoard does, and checks every checksum.
+private struct EventFile {
+    struct Event {
+        var step = 0
+        var version: String?
+        var isStart = false
+        var scalars: [String: Float] = [:]
+        var pictures: [String: Picture] = [:]
+    }
+
+    enum Value { case number(UInt64), bytes([UInt8]) }
+
+    let events: [Event]
+
+    init(_ path: String) throws {
+        var cursor = ByteCursor(try Files.read(path))
+        var events: [Event] = []
+        while cursor.remaining > 0 {
+            let length = try Array(#require(cursor.take(8)))
+            #expect(try #require(cursor.integer(UInt32.self)) == CRC32C.masked(length))
+            let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }
+            let message = try Array(#require(cursor.take(count)))
+            #expect(try #require(cursor.integer(UInt32.self)) == CRC32C.masked(message))
+            events.append(try Self.event(message))
+        }
+        self.events = events
+    }
+
+    private static func event(_ message: [UInt8]) throws -> Event {
+        var event = Event()
+        for (field, value) in try fields(message) {
+            switch (field, value) {
+            case (2, .number(let step)): event.step = Int(step)
+            case (3, .bytes(let text)): event.version = String(decoding: text, as: UTF8.self)
+            case (5, .bytes(let summary)): try add(summary, to: &event)
+            case (7, .bytes(let session)): event.isStart = session == [8, 1]
+            default: break
+            }
+        }
+        return event
+    }
+
+    private static func add(_ summary: [UInt8], to event: inout Event) throws {
+        for case (1, .bytes(let part)) in try fields(summary) {
+            var tag = ""
+            for (field, value) in try fields(part) {
+                switch (field, value) {
+                case (1, .bytes(let text)): tag = String(decoding: text, as: UTF8.self)
+                case (2, .number(let bits)): event.scalars[tag] = Float(bitPattern: UInt32(bits))
+                case (4, .bytes(let image)):
+                    for case (4, .bytes(let png)) in try fields(image) { event.pictures[tag] = try PNG.decode(png) }
+                default: break
+                }
+            }
+        }
+    }
+
+    private static func fields(_ message: [UInt8]) throws -> [(Int, Value)] {
+        var cursor = ByteCursor(message)
+        var fields: [(Int, Value)] = []
+        func varint() throws -> UInt64 {
+            var (value, shift): (UInt64, UInt64) = (0, 0)
+            while true {
+                let byte = try #require(cursor.integer(UInt8.self))
+                value |= UInt64(byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80 { return value }
+            }
+        }
+        while cursor.remaining > 0 {
+            let head = try varint()
+            switch head & 7 {
+            case 0: fields.append((Int(head >> 3), .number(try varint())))
+            case 1: fields.append((Int(head >> 3), .number(try #require(cursor.integer(UInt64.self)))))
+            case 2:
+                let count = try Int(varint())
+                fields.append((Int(head >> 3), .bytes(try Array(#require(cursor.take(count))))))
+            default: fields.append((Int(head >> 3), .number(UInt64(try #require(cursor.integer(UInt32.self))))))
+            }
+        }
+        return fields
+    }
+}
+
+@Suite(.serialized) struct TensorBoardLogTests {
+    @Test("a run by the command line, resumed: one file for each start, and the figures of metrics.jsonl")
+    func run() throws {
+        let folder = try TestFolder()
+        let first = try folder.run("train --steps 3 --tensorboard --online-eval 3 --output run \(Program.tiny) --checkpoint-every 2")
+        #expect(first.code == 0, "\(first.errors)")
+        let names = try Files.names(in: folder.file("run/tensorboard"))
+        #expect(names.count == 1 && names.allSatisfy { $0.hasPrefix("events.out.tfevents.") })
+        let events = try EventFile(folder.file("run/tensorboard/\(names[0])")).events
+        #expect(events.map(\.step) == [0, 1, 1, 2, 3, 3])
+        #expect(events[0].version == "brain.Event:2" && events[1].isStart)
+        let lines = try folder.text("run/metrics.jsonl").split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }
+        for (event, line) in zip(events[2...4], lines) {
+            #expect(event.scalars["train/loss"] == line["loss"]?.double.map { Float($0) } && event.step == line["step"]?.integer)
+            #expect(event.scalars["train/lr"] == line["lr"]?.double.map { Float($0) })
+        }
+        let diversity = try #require(lines.last?["diversity"]?.double)
+        #expect(events[4].scalars["eval/diversity"] == Float(diversity) && events[4].scalars["train/diversity"] == nil)
+        #expect(events[5].pictures["samples"] == (try PNG.read(folder.file("run/samples/step-00000003.png")).picture))
+
+        // From the checkpoint before the last step; the setting is the run's.
+        try Files.removeTree(folder.file("run/checkpoints/step-00000003"))
+        #expect(try folder.run("train --resume --output run").code == 0)
+        let both = try Files.names(in: folder.file("run/tensorboard"))
+        #expect(both.count == 2 && both[0] == names[0])
+        let resumed = try EventFile(folder.file("run/tensorboard/\(both[1])")).events
+        #expect(resumed.map(\.step) == [0, 3, 3, 3] && resumed[1].isStart)
+        #expect(resumed[2].scalars["train/loss"] == events[4].scalars["train/loss"])
+
+        #expect(try folder.run("train --overwrite --steps 1 --output run \(Program.tiny)").code == 0)
+        #expect(!Files.exists(folder.file("run/tensorboard")))
+    }
+
+    @Test("files stand in the order they were begun in, whatever the clock does")
+    func order() throws {
+        let folder = try TestFolder()
+        let place = folder.file("board")
+        for step in 0..<4 { _ = try TensorBoardLog(place, after: step) }
+        let starts = try Files.names(in: place).map { try EventFile(Files.join(place, $0)).events.last?.step }
+        #expect(starts == [1, 2, 3, 4])
+        try folder.write("", to: "board/events.out.tfevents.9000000000.other.1")
+        try folder.write("", to: "board/notes.txt")
+        _ = try TensorBoardLog(place, after: 9)
+        let last = try #require(try Files.names(in: place).last { $0 != "notes.txt" })
+        #expect(last.hasPrefix("events.out.tfevents.9000000001."))
+    }
+
+    @Test("a place that cannot be written ends the run in one line")
+    func unwritable() throws {
+        let folder = try TestFolder()
+        try Files.makeFolder(folder.file("run"))
+        try folder.write("a file", to: "run/tensorboard")
+        try folder.expectError(
+            "train --steps 1 --tensorboard --auto-resume --output run \(Program.tiny)", says: "run/tensorboard")
+    }
+
+    @Test("a file that cannot grow ends the run in one line, with what was written whole")
+    func full() throws {
+        let folder = try TestFolder()
+        // Blocks of 512 bytes: two grids have room in the event file, and every other file is smaller.
+        let result = try folder.shell(
+            "trap '' XFSZ; ulimit -f 80; exec \"$driftgpu\" train --steps 9 --tensorboard --sample-every 1 --output run \(Program.tiny)")
+        let errors = result.errors.split(separator: "\n")
+        #expect(result.code == 1 && errors.last?.hasPrefix("error: ") == true, "\(result.errors)")
+        #expect(errors.last?.contains("run/tensorboard/events.out.tfevents.") == true, "\(result.errors)")
+        #expect(try Files.names(in: folder.file("run/samples")).count == 3)
+    }
+}
