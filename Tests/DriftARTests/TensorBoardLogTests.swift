@@ -20,17 +20,47 @@ private struct EventFile {
     let events: [Event]
 
     init(_ path: String) throws {
-        var cursor = ByteCursor(try Files.read(path))
+        var bytes = Bytes(rest: try Files.read(path)[...])
         var events: [Event] = []
-        while cursor.remaining > 0 {
-            let length = try Array(#require(cursor.take(8)))
-            #expect(try #require(cursor.integer(UInt32.self)) == CRC32C.masked(length))
-            let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }
-            let message = try Array(#require(cursor.take(count)))
-            #expect(try #require(cursor.integer(UInt32.self)) == CRC32C.masked(message))
+        while !bytes.rest.isEmpty {
+            let length = try bytes.take(8)
+            #expect(try bytes.number(4) == UInt64(CRC32C.masked(length)))
+            let message = try bytes.take(Bytes.number(length))
+            #expect(try bytes.number(4) == UInt64(CRC32C.masked(message)))
             events.append(try Self.event(message))
         }
         self.events = events
+    }
+
+    /// What is not yet read.
+    private struct Bytes {
+        var rest: ArraySlice<UInt8>
+
+        mutating func take(_ count: some BinaryInteger) throws -> [UInt8] {
+            guard count <= rest.count else { throw DataError("\(rest.count) bytes where \(count) should be", at: "event file", fix: "") }
+            defer { rest = rest.dropFirst(Int(count)) }
+            return Array(rest.prefix(Int(count)))
+        }
+
+        /// Little-endian.
+        mutating func number(_ count: Int) throws -> UInt64 { Self.number(try take(count)) }
+
+        static func number(_ bytes: [UInt8]) -> UInt64 { bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+
+        mutating func counted() throws -> [UInt8] {
+            let count = try varint()
+            return try take(count)
+        }
+
+        mutating func varint() throws -> UInt64 {
+            var (value, shift): (UInt64, UInt64) = (0, 0)
+            while true {
+                let byte = try number(1)
+                value |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80 { return value }
+            }
+        }
     }
 
     private static func event(_ message: [UInt8]) throws -> Event {
@@ -63,27 +93,17 @@ private struct EventFile {
     }
 
     private static func fields(_ message: [UInt8]) throws -> [(Int, Value)] {
-        var cursor = ByteCursor(message)
+        var bytes = Bytes(rest: message[...])
         var fields: [(Int, Value)] = []
-        func varint() throws -> UInt64 {
-            var (value, shift): (UInt64, UInt64) = (0, 0)
-            while true {
-                let byte = try #require(cursor.integer(UInt8.self))
-                value |= UInt64(byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80 { return value }
+        while !bytes.rest.isEmpty {
+            let head = try bytes.varint()
+            let value: Value = switch head & 7 {
+            case 0: .number(try bytes.varint())
+            case 1: .number(try bytes.number(8))
+            case 2: .bytes(try bytes.counted())
+            default: .number(try bytes.number(4))
             }
-        }
-        while cursor.remaining > 0 {
-            let head = try varint()
-            switch head & 7 {
-            case 0: fields.append((Int(head >> 3), .number(try varint())))
-            case 1: fields.append((Int(head >> 3), .number(try #require(cursor.integer(UInt64.self)))))
-            case 2:
-                let count = try Int(varint())
-                fields.append((Int(head >> 3), .bytes(try Array(#require(cursor.take(count))))))
-            default: fields.append((Int(head >> 3), .number(UInt64(try #require(cursor.integer(UInt32.self))))))
-            }
+            fields.append((Int(head >> 3), value))
         }
         return fields
     }
