@@ -19,10 +19,7 @@ public struct Peaks: Codable, Sendable {
         }
         copyBandwidth = Double(8 * copied) / (try copy.measure(repetitions: 15).minimum)
 
-        let multiplyAdds = try TimedGraph(device) { graph in
-            graph.output(try graph.apply(MultiplyAdd(rounds: 1 << 14), [])[0])
-        }
-        multiplyAdd = Double(multiplyAdds.traffic.flops) / (try multiplyAdds.measure(repetitions: 15).minimum)
+        multiplyAdd = try Self.multiplyAdd(device)
 
         let side = 1024
         let product = try TimedGraph(device) { graph in
@@ -33,5 +30,13 @@ public struct Peaks: Codable, Sendable {
 
         let empty = try TimedGraph(device) { graph in graph.output(try graph.copy(graph.input("peak_empty", [1]))) }
         launch = try empty.measure(repetitions: 200).median
+    }
+
+    /// The peak of multiply-adds alone: some milliseconds once its kernel is compiled.
+    public static func multiplyAdd(_ device: Device) throws -> Double {
+        let timed = try TimedGraph(device) { graph in
+            graph.output(try graph.apply(MultiplyAdd(rounds: 1 << 14), [])[0])
+        }
+        return Double(timed.traffic.flops) / (try timed.measure(repetitions: 15).minimum)
     }
 }

@@ -60,7 +60,7 @@ extension StepBenchmark {
         self.init(
             size: configuration.preset, encodeOnce: configuration.stage.label?.encodeOnce ?? true, batch: configuration.batch,
             launches: schedules.reduce(0) { $0 + $1.launches }, arenaBytes: schedules.map(\.plan.arenaBytes).max() ?? 0, timing: timing, inKernels: run.inKernels / Double(steps),
-            flops: schedules.reduce(0) { $0 + $1.traffic(of: $1.steps.indices).flops }, outsideKernels: run.outsideKernels,
+            flops: schedules.reduce(0) { $0 + $1.traffic.flops }, outsideKernels: run.outsideKernels,
             headShare: run.headShare)
     }
 }

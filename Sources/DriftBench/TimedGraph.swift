@@ -16,7 +16,7 @@ final class TimedGraph {
     }
 
     /// What its launches do.
-    var traffic: Traffic { executor.schedule.traffic(of: 0..<executor.schedule.steps.count) }
+    var traffic: Traffic { executor.schedule.traffic }
 
     func run() throws { try executor.run() }
 

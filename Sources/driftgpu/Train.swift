@@ -1,5 +1,6 @@
 import ArgumentParser
 import DriftAR
+import DriftBench
 import DriftData
 import DriftFormats
 import DriftGPU
@@ -128,8 +129,10 @@ struct Train: ParsableCommand {
         let progress = ProgressLine(
             from: run.trainer.step, total: steps, output: ranks.isFirst ? .standardError : .custom(columns: nil, { _ in }))
         interrupt.begin()
+        // Each time: milliseconds, and clocks and neighbours are those of this run. A run does not fail for this figure.
+        let peak = ranks.isFirst ? try? Peaks.multiplyAdd(device) : nil
         switch try run.train(
-            progress: progress, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
+            progress: progress, peak: peak, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
         {
         case .finished:
             // Latents are no images to judge.

@@ -33,6 +33,17 @@ import Testing
         #expect(screen.text.hasSuffix("\n"))
     }
 
+    @Test("the share of the peak comes last, in percent")
+    func share() {
+        let screen = Screen()
+        let progress = line(screen, columns: nil, total: 2)
+        screen.now += 10
+        progress.update(step: 1, losses: [], images: 10, share: 0.0423)
+        screen.now += 10
+        progress.update(step: 2, losses: [], images: 10, share: 1.234)
+        #expect(screen.text == "step 1/2  1.000 images/s  ETA 10s  4.2 % of peak\nstep 2/2  1.000 images/s  took 20s  123 % of peak\n")
+    }
+
     @Test func narrowTerminal() {
         let screen = Screen()
         let progress = line(screen, columns: 10, total: 100)

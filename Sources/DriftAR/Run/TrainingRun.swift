@@ -116,15 +116,18 @@ public struct TrainingRun {
     /// `stop` appears in the folder, a checkpoint is written and the run ends as interrupted. `shouldSave` or a file `save` has a
     /// checkpoint written and the run go on.
     ///
+    /// `peak`: multiply-adds of the device, operations a second; where it is known, the log has images a second and the share of the peak,
+    /// and the run ends with a line of both.
+    ///
     /// Processes that share the run stop, save and fail at the same step: where one fails, all throw a `RankFailure`.
     ///
     /// Throws where the run has diverged. Steps that are skipped leave the weights as they are, so checkpoints then would only
     /// take the place of good ones: none is written, and none is removed before training has been seen to go on from a newer.
     public func train(
-        progress: ProgressLine, shouldStop: () -> Bool = { false }, shouldSave: () -> Bool = { false }
+        progress: ProgressLine, peak: Double? = nil, shouldStop: () -> Bool = { false }, shouldSave: () -> Bool = { false }
     ) throws -> Ending {
         do {
-            let ending = try steps(progress: progress, shouldStop: shouldStop, shouldSave: shouldSave)
+            let ending = try steps(progress: progress, peak: peak, shouldStop: shouldStop, shouldSave: shouldSave)
             // None ends before the first has written all.
             try ranks.agree(on: nil)
             return ending
@@ -135,7 +138,9 @@ public struct TrainingRun {
         }
     }
 
-    private func steps(progress: ProgressLine, shouldStop: () -> Bool, shouldSave: () -> Bool) throws -> Ending {
+    private func steps(
+        progress: ProgressLine, peak: Double?, shouldStop: () -> Bool, shouldSave: () -> Bool
+    ) throws -> Ending {
         let configuration = trainer.configuration
         let log = ranks.isFirst ? try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil) : nil
         let board = ranks.isFirst && configuration.run.tensorboard ? try TensorBoardLog(folder.tensorBoardPath, after: trainer.step) : nil
@@ -147,6 +152,7 @@ public struct TrainingRun {
         }
         var shown: [(String, Double)] = []
         var judged: [(String, Double)] = []
+        var throughput = peak.map { Throughput(peak: $0) }
         var saving = CheckpointTurns(isSaved: trainer.step > 0)
         var skipped = SkippedSteps(step: trainer.step, counted: try trainer.countedSteps())
         // How often it is looked whether steps count: that waits for the device.
@@ -174,7 +180,9 @@ public struct TrainingRun {
             let isJudged = configuration.run.onlineEval > 0 && (step % configuration.run.onlineEval == 0 || isLast)
             if step == 1 || step % configuration.run.logEvery == 0 || isLast || isJudged {
                 // Before anything is drawn on the same memory: that overwrites what the step left.
-                let metrics = try sharedMetrics()
+                var metrics = try sharedMetrics()
+                // They have waited for the device.
+                metrics += throughput?.observe(images: step * configuration.effectiveBatch, flops: trainer.flops) ?? []
                 if isJudged, ranks.isFirst { judged = try evaluate() }
                 try log?.append(step: step, values: metrics + (isJudged ? judged : []))
                 try board?.append(step: step, training: metrics, judged: isJudged ? judged : [])
@@ -184,7 +192,7 @@ public struct TrainingRun {
                     progress.message("step \(step): the loss is not finite; the step was skipped")
                 }
             }
-            progress.update(step: step, losses: shown, images: configuration.effectiveBatch)
+            progress.update(step: step, losses: shown, images: configuration.effectiveBatch, share: throughput?.share)
             if ranks.isFirst, isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) {
                 let samples = try writeSamples()
                 try board?.append(step: step, samples: samples)
@@ -204,10 +212,12 @@ public struct TrainingRun {
             }
             if isStopped {
                 progress.finish()
+                if let summary = throughput?.summary { progress.message(summary) }
                 return .interrupted
             }
         }
         progress.finish()
+        if let summary = throughput?.summary { progress.message(summary) }
         return .finished
     }
 

@@ -13,6 +13,8 @@ public final class Trainer {
     public let data: ImageSet
     /// Steps done.
     public private(set) var step: Int
+    /// Operations on numbers that this trainer has issued, as the kernels count them; what is computed again for the backward pass counts.
+    package private(set) var flops = 0.0
     private let learningRate: LearningRate
     private let phases: PhaseSchedule
     private let options: Schedule.Options
@@ -25,10 +27,12 @@ public final class Trainer {
         let executor: Executor
         /// The step after which each bucket of gradients is there, where buckets can go while later ones are computed.
         let turns: [Int]
+        let flops: Double
     }
     private struct Phase {
         let isSecond: Bool
         let update: (graph: UpdateGraph, executor: Executor)
+        let updateFlops: Double
         let sums: PartSums
         /// What the processes exchange.
         let buckets: [ExchangeBucket]
@@ -139,13 +143,14 @@ public final class Trainer {
         let executor = try executor(for: graph.graph)
         if phase == nil {
             let update = try UpdateGraph(state.model, configuration, part: graph, share, isSecondPhase: isSecond)
+            let updating = try self.executor(for: update.graph)
             phase = Phase(
-                isSecond: isSecond, update: (update, try self.executor(for: update.graph)),
+                isSecond: isSecond, update: (update, updating), updateFlops: Double(updating.schedule.traffic.flops),
                 sums: try PartSums(update.summed, parts: share.parts, executor: self.executor),
                 buckets: exchange.buckets(update.exchanged), last: graph)
         }
         let turns = share.parts == 1 && exchange.overlaps ? phase?.buckets.map { executor.schedule.lastTurn(of: $0.range, in: $0.storage) } : nil
-        let made = Part(graph: graph, executor: executor, turns: turns ?? [])
+        let made = Part(graph: graph, executor: executor, turns: turns ?? [], flops: Double(executor.schedule.traffic.flops))
         phase?.parts[masked] = made
         return made
     }
@@ -239,6 +244,7 @@ public final class Trainer {
         try exchange.sum(buckets, ready: marks.isEmpty ? buckets.map { _ in nil } : marks, in: memory)
         try update.executor.write([rate], to: update.graph.learningRate)
         try update.executor.run()
+        flops += phase?.updateFlops ?? 0
         return agreed
     }
 
@@ -280,6 +286,7 @@ public final class Trainer {
             ], training.clock)
         try inputs.write(to: memory)
         try run(part)
+        flops += part.flops
         phase?.last = training
     }
 

@@ -81,8 +81,10 @@ public final class ProgressLine {
 
     /// Reports a finished step; shows it when it is time. Cheap enough to call every step.
     ///
-    /// - Parameter images: images this step (or the steps since the last call) took.
-    public func update(step: Int, losses: [(String, Double)], images: Int) {
+    /// - Parameters:
+    ///   - images: images this step (or the steps since the last call) took.
+    ///   - share: what part of the device's peak is reached. It comes last: a narrow terminal can do without it.
+    public func update(step: Int, losses: [(String, Double)], images: Int, share: Double? = nil) {
         imagesSinceRate += images
         let now = clock()
         let elapsed = now - timeAtRate
@@ -94,7 +96,7 @@ public final class ProgressLine {
             imagesPerSecond = (imagesPerSecond ?? 0) * (1 - weight) + images * weight
             (stepAtRate, timeAtRate, imagesSinceRate) = (step, now, 0)
         }
-        let line = text(step: step, losses: losses)
+        let line = text(step: step, losses: losses, share: share)
         if now - lastShown >= interval || step >= total {
             lastShown = now
             show(line)
@@ -136,7 +138,7 @@ public final class ProgressLine {
         pending = nil
     }
 
-    private func text(step: Int, losses: [(String, Double)]) -> String {
+    private func text(step: Int, losses: [(String, Double)], share: Double?) -> String {
         let width = String(total).count
         let number = String(repeating: " ", count: max(0, width - String(step).count)) + String(step)
         var parts = ["step \(number)/\(total)"]
@@ -147,6 +149,7 @@ public final class ProgressLine {
         } else if let stepsPerSecond, stepsPerSecond > 0 {
             parts.append("ETA \(NumberText.duration(Double(total - step) / stepsPerSecond))")
         }
+        if let share { parts.append("\(NumberText.percent(share)) % of peak") }
         return parts.joined(separator: "  ")
     }
 

@@ -150,6 +150,9 @@ public struct Schedule: Sendable {
         "\(nodeCount) nodes, \(launches) launches, arena \(plan.arenaBytes) bytes, \(plan.bytesWithoutReuse) without reuse"
     }
 
+    /// What all launches do, added up.
+    public var traffic: Traffic { traffic(of: steps.indices) }
+
     /// What the launches of some steps do, added up.
     public func traffic(of range: Range<Int>) -> Traffic {
         steps[range].reduce(into: Traffic()) { sum, step in
