@@ -36,7 +36,7 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", .product(name: "Logging", package: "swift-log")]),
-        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftFormats", "DriftGPU", "DriftMPI"]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",
@@ -51,7 +51,7 @@ let package = Package(
         .testTarget(name: "DriftMPITests", dependencies: ["DriftMPI"], swiftSettings: quick),
         .testTarget(name: "DriftReportTests", dependencies: ["DriftData", "DriftFormats", "DriftReport", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftGPUTests", dependencies: ["Checks", "DriftGPU", "TestSupport"], swiftSettings: quick),
-        .testTarget(name: "DriftBenchTests", dependencies: ["Checks", "DriftAR", "DriftBench", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
+        .testTarget(name: "DriftBenchTests", dependencies: ["Checks", "DriftAR", "DriftBench", "DriftData", "DriftFormats", "DriftGPU", "TestSupport"], swiftSettings: quick),
         .testTarget(name: "DriftARTests", dependencies: ["Checks", "DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", "TestSupport"], swiftSettings: quick),
     ],
     swiftLanguageModes: [.v6],

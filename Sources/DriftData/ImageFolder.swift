@@ -64,6 +64,8 @@ struct ImageFolder: ImageReader {
         try transform.write(Picture.read(path(row)), variant, to: buffer)
     }
 
+    func storedBytes(_ row: Int) throws -> Int { try InputFile(path(row)).byteCount }
+
     /// Channels of the set, by the headers of its pictures: 3 where one of them is in colour, 1 where all are gray. With a line
     /// that says why.
     func channels() throws -> (channels: Int, reason: String) {

@@ -12,7 +12,8 @@ struct Bench: ParsableCommand {
         abstract: "Time kernels, training steps and sampling against the device's own peaks.",
         discussion: "Every figure is wall clock around a finished queue. Peaks are measured first in the same run.",
         subcommands: [
-            Kernels.self, Step.self, Sample.self, Exchange.self, Peak.self, Probes.self, Programs.self, Builds.self, Summary.self,
+            Kernels.self, Step.self, Sample.self, Exchange.self, Peak.self, Probes.self, Programs.self, Builds.self, Data.self,
+            Summary.self,
         ])
 
     /// What all of them take.
