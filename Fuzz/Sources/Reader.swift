@@ -134,7 +134,7 @@ extension Reader {
             _ = try Picture.decode(input.array)
         },
         Reader("jpeg", seeds: { try $0.pictures("jpg") }) { input in
-            _ = try Picture.decode(input.array)
+            for halvings in [0, 2] { _ = try JPEG.decode(input.array) { _, _ in halvings } }
         },
         Reader("webp", seeds: { try $0.pictures("webp") }) { input in
             _ = try Picture.decode(input.array)

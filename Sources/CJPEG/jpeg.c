@@ -106,7 +106,8 @@ static void inks_to_rgb(const JSAMPLE *inks, uint8_t *rgb, uint32_t width) {
     }
 }
 
-int cjpeg_decode(const uint8_t *bytes, size_t count, const struct cjpeg_header *header, uint8_t *pixels, char *message) {
+int cjpeg_decode(
+    const uint8_t *bytes, size_t count, const struct cjpeg_header *header, uint32_t shrink, uint8_t *pixels, char *message) {
     struct decoder decoder;
     set_up(&decoder, message);
     if (setjmp(decoder.failed)) {
@@ -117,17 +118,23 @@ int cjpeg_decode(const uint8_t *bytes, size_t count, const struct cjpeg_header *
     j_decompress_ptr jpeg = &decoder.jpeg;
     if (jpeg->image_width != header->width || jpeg->image_height != header->height || channels_of(jpeg) != header->channels)
         fail((j_common_ptr)jpeg, "another picture than the header's");
+    jpeg->scale_num = 1;
+    jpeg->scale_denom = shrink;
     jpeg_start_decompress(jpeg);
-    size_t row_bytes = (size_t)header->width * header->channels;
+    uint32_t width = (header->width + shrink - 1) / shrink;
+    // The caller's memory is for this size.
+    if (jpeg->output_width != width || jpeg->output_height != (header->height + shrink - 1) / shrink)
+        fail((j_common_ptr)jpeg, "another size than was asked for");
+    size_t row_bytes = (size_t)width * header->channels;
     JSAMPARRAY inks = NULL;
     if (jpeg->out_color_space == JCS_CMYK)
-        inks = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, 4 * header->width, 1);
+        inks = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, 4 * width, 1);
     while (jpeg->output_scanline < jpeg->output_height) {
         JSAMPROW row = inks ? inks[0] : pixels + row_bytes * jpeg->output_scanline;
         uint8_t *target = pixels + row_bytes * jpeg->output_scanline;
         // From memory no call is suspended: each gives a row or fails.
         if (jpeg_read_scanlines(jpeg, &row, 1) != 1) fail((j_common_ptr)jpeg, "no more rows");
-        if (inks) inks_to_rgb(row, target, header->width);
+        if (inks) inks_to_rgb(row, target, width);
     }
     jpeg_finish_decompress(jpeg);
     jpeg_destroy_decompress(&decoder.jpeg);

@@ -61,7 +61,7 @@ struct ImageFolder: ImageReader {
     }
 
     func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
-        try transform.write(Picture.read(path(row)), variant, to: buffer)
+        try transform.write(file: path(row), variant, to: buffer)
     }
 
     func storedBytes(_ row: Int) throws -> Int { try InputFile(path(row)).byteCount }

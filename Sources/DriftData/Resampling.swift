@@ -25,22 +25,32 @@ extension Picture {
         }
     }
 
-    /// The part `x`, `y` of this picture resized to `size`. Only what the part needs is computed, so a narrow picture that is
-    /// to cover a wide one takes no more memory than any other.
+    /// The part `x`, `y` of this picture resized to `size`.
     package func resized(to size: (width: Int, height: Int), x: Range<Int>, y: Range<Int>, filter: ResampleFilter) throws -> Picture {
-        let columns = ResampleWeights(from: width, to: size.width, window: x, filter: filter)
-        let rows = ResampleWeights(from: height, to: size.height, window: y, filter: filter)
-        let first = rows.starts.min() ?? 0
-        let last = zip(rows.starts, rows.counts).map(+).max() ?? first
-        let strip = columns.resizedLines(
-            of: pixels[(first * width * channels)..<(last * width * channels)], length: width, channels: channels)
-        let result = rows.mixedLines(of: strip, length: x.count * channels, first: first)
-        return try Picture(width: x.count, height: y.count, channels: channels, pixels: result)
+        try ReducedPicture(self).resized(to: size, x: x, y: y, filter: filter)
     }
 
     /// This picture resized to `size`.
     package func resized(width: Int, height: Int, filter: ResampleFilter) throws -> Picture {
         try resized(to: (width, height), x: 0..<width, y: 0..<height, filter: filter)
+    }
+}
+
+extension ReducedPicture {
+    /// The part `x`, `y` of this picture resized to `size`. Only what the part needs is computed, so a narrow picture that is
+    /// to cover a wide one takes no more memory than any other.
+    func resized(
+        to size: (width: Int, height: Int), x: Range<Int>, y: Range<Int>, filter: Picture.ResampleFilter
+    ) throws -> Picture {
+        let columns = ResampleWeights(of: picture.width, extent: width, to: size.width, window: x, filter: filter)
+        let rows = ResampleWeights(of: picture.height, extent: height, to: size.height, window: y, filter: filter)
+        let first = rows.starts.min() ?? 0
+        let last = zip(rows.starts, rows.counts).map(+).max() ?? first
+        let (length, channels) = (picture.width, picture.channels)
+        let strip = columns.resizedLines(
+            of: picture.pixels[(first * length * channels)..<(last * length * channels)], length: length, channels: channels)
+        let result = rows.mixedLines(of: strip, length: x.count * channels, first: first)
+        return try Picture(width: x.count, height: y.count, channels: channels, pixels: result)
     }
 }
 
@@ -53,17 +63,17 @@ private struct ResampleWeights {
 
     private static let bits: Int32 = 22
 
-    /// Weights of the pixels `window` of a line resized from `old` to `new` pixels.
-    init(from old: Int, to new: Int, window: Range<Int>, filter: Picture.ResampleFilter) {
+    /// Weights of the pixels `window` of a line of `old` pixels whose first `extent` are resized to `new`.
+    init(of old: Int, extent: Double, to new: Int, window: Range<Int>, filter: Picture.ResampleFilter) {
         // An unchanged length is copied, as Pillow does, not filtered.
-        guard old != new else {
+        guard extent != Double(new) else {
             reach = 1
             starts = Array(window)
             counts = [Int](repeating: 1, count: window.count)
             weights = [Int32](repeating: 1 << Self.bits, count: window.count)
             return
         }
-        let scale = Double(old) / Double(new)
+        let scale = extent / Double(new)
         let filterScale = max(scale, 1)
         let support = filter.support * filterScale
         reach = Int(support.rounded(.up)) * 2 + 1

@@ -22,6 +22,11 @@ int cjpeg_read_header(const uint8_t *bytes, size_t count, struct cjpeg_header *h
 
 /// Decodes into `pixels` of width x height x channels bytes, rows from the top, channels interleaved. CMYK and YCCK become
 /// RGB; their inks are taken as inverted, as Adobe's programs write them and every reader takes them.
-int cjpeg_decode(const uint8_t *bytes, size_t count, const struct cjpeg_header *header, uint8_t *pixels, char *message);
+///
+/// `shrink`, 1, 2, 4 or 8: width and height are the header's over that, rounded up. Of a block of 8 x 8 pixels the inverse transform
+/// then computes 4 x 4, 2 x 2 or 1 from the lowest frequencies alone, which are about the means of what they stand for; the last
+/// column and row may stand for pixels beyond the edge.
+int cjpeg_decode(
+    const uint8_t *bytes, size_t count, const struct cjpeg_header *header, uint32_t shrink, uint8_t *pixels, char *message);
 
 #endif

@@ -5,7 +5,11 @@ import CJPEG
 /// An orientation in the file's EXIF data is not applied, as in Pillow.
 public enum JPEG {
     /// The picture of a JPEG file as gray or RGB. Throws for damaged files and for ones that end early.
-    public static func decode(_ bytes: [UInt8]) throws -> Picture {
+    public static func decode(_ bytes: [UInt8]) throws -> Picture { try decode(bytes) { _, _ in 0 }.picture }
+
+    /// The picture halved as often as `halvings` says of its size, three times at most, while it is decoded: most of the work of larger
+    /// pictures is left out. A value is about the mean of those it stands for, as by a box filter, with less aliasing.
+    package static func decode(_ bytes: [UInt8], _ halvings: ReducedPicture.Halvings) throws -> ReducedPicture {
         var message = [CChar](repeating: 0, count: Int(CJPEG_MESSAGE_BYTES))
         var header = try header(bytes)
         let (width, height, channels) = (Int(header.width), Int(header.height), Int(header.channels))
@@ -13,11 +17,15 @@ public enum JPEG {
         guard width > 0, height > 0, width * height <= 1 << 28, width * height / 1024 <= bytes.count else {
             throw DataError("\(width) x \(height) pixels in \(bytes.count) bytes", at: place, fix: remedy)
         }
-        var pixels = [UInt8](repeating: 0, count: width * height * channels)
-        guard cjpeg_decode(bytes, bytes.count, &header, &pixels, &message) == 0 else {
+        let shrink = 1 << min(3, max(0, halvings(width, height)))
+        let (columns, rows) = ((width + shrink - 1) / shrink, (height + shrink - 1) / shrink)
+        var pixels = [UInt8](repeating: 0, count: columns * rows * channels)
+        guard cjpeg_decode(bytes, bytes.count, &header, UInt32(shrink), &pixels, &message) == 0 else {
             throw DataError("damaged JPEG: \(text(message))", at: place, fix: remedy)
         }
-        return try Picture(width: width, height: height, channels: channels, pixels: pixels)
+        return ReducedPicture(
+            try Picture(width: columns, height: rows, channels: channels, pixels: pixels), width: Double(width) / Double(shrink),
+            height: Double(height) / Double(shrink))
     }
 
     /// Channels of the picture, 1 or 3, by the header alone.

@@ -1,6 +1,7 @@
 """Writes the pictures beside it and what Pillow makes of them: python3 make.py (Pillow 13.0.0, numpy).
 
-NAME.jpg, .png, .webp or .bmp is read by us; NAME.expected.png is Image.open(NAME).convert() of Pillow. photo.OPERATION.png is
+NAME.jpg, .png, .webp or .bmp is read by us; NAME.expected.png is Image.open(NAME).convert() of Pillow, NAME.reduced-N.png the same
+after Image.draft has set a scale of 1/N. photo.OPERATION.png is
 photo.png after Image.resize, or after the centre and random crop of guided-diffusion's image_datasets.py.
 """
 import math
@@ -25,6 +26,15 @@ def expect(name, mode):
 def jpeg(name, picture, mode, **settings):
     picture.save(name, "JPEG", quality=80, **settings)
     expect(name, mode)
+
+
+def reduced(name, mode):
+    for scale in [2, 4, 8]:
+        picture = Image.open(name)
+        size = tuple(-(-x // scale) for x in picture.size)
+        picture.draft(None, tuple(x // scale for x in picture.size))
+        assert picture.size == size
+        picture.convert(mode).save(f"{name.rsplit('.', 1)[0]}.reduced-{scale}.png", optimize=True)
 
 
 def centre_crop(picture, size):
@@ -55,6 +65,13 @@ jpeg("rgb.jpg", small, "RGB")
 jpeg("gray.jpg", small.convert("L"), "L")
 jpeg("progressive.jpg", small, "RGB", progressive=True)
 jpeg("cmyk.jpg", photo(20, 16).convert("CMYK"), "RGB")
+for name, mode in [("rgb.jpg", "RGB"), ("gray.jpg", "L"), ("progressive.jpg", "RGB"), ("cmyk.jpg", "RGB")]:
+    reduced(name, mode)
+y, x = np.mgrid[0:64, 0:96]
+smooth = [127 + 90 * np.sin(x / 17) + 30 * np.cos(y / 13), 127 + 100 * np.cos((x + y) / 19), 40 + 150 * ((x - 50) ** 2 + (y - 40) ** 2 < 900)]
+smooth = Image.fromarray(np.clip(np.stack(smooth, -1), 0, 255).astype(np.uint8))
+# Colours at full size: a decoder makes larger ones of less as it sees fit.
+smooth.save("smooth.jpg", quality=90, subsampling=0)
 exif = Image.Exif()
 exif[0x0112] = 6
 jpeg("rotated.jpg", small, "RGB", exif=exif)
