@@ -76,8 +76,6 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Skipped steps in a row (their loss not finite) after which the run ends as diverged; 0: never.", valueName: "n")) var stopAfterSkipped: Int?
     @Option(help: ArgumentHelp("Steps between evaluations of samples against the training data; 0: none.", valueName: "n")) var onlineEval: Int?
     @Option(help: ArgumentHelp("Images of each label in such an evaluation.", valueName: "n")) var onlineEvalImages: Int?
-    @Flag(inversion: .prefixedNo, help: "Write figures and sample grids as TensorBoard's event files too, to tensorboard/ in the output folder.")
-    var tensorboard: Bool?
     @Option(help: "Weights that samples and evaluations while training are drawn from: ema or model.") var evalWeights: RunSettings.Weights?
 
     func validate() throws {

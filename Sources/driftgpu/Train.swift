@@ -23,6 +23,8 @@ struct Train: ParsableCommand {
     @Flag(help: "Replace the run in the output folder.") var overwrite = false
     @Option(name: [.customLong("init")], help: ArgumentHelp("Weights a new run starts from: a .safetensors file, a run's folder (its EMA) or a checkpoint's. What fits is taken, the rest is named.", valueName: "path"))
     var initialWeights: String?
+    @Flag(help: "Write figures and sample grids as TensorBoard's event files too, to tensorboard/ in the output folder; a run that has them goes on with them.")
+    var tensorboard = false
     @Flag(help: "Print the schedule of a step and what the run needs of the device's memory, and stop.") var printPlan = false
     @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
     var profile: String?
@@ -132,7 +134,7 @@ struct Train: ParsableCommand {
         // Each time: milliseconds, and clocks and neighbours are those of this run. A run does not fail for this figure.
         let peak = ranks.isFirst ? try? Peaks.multiplyAdd(device) : nil
         switch try run.train(
-            progress: progress, peak: peak, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
+            progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
         {
         case .finished:
             // Latents are no images to judge.

@@ -30,8 +30,6 @@ public struct RunSettings: Codable, Sendable, Equatable {
     /// Images of each label in such an evaluation.
     public var onlineEvalImages = 10
     public var evalWeights = Weights.ema
-    /// Writes figures and grids of samples for TensorBoard, too.
-    public var tensorboard = false
 
     public init() {}
 

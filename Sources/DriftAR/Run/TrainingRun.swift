@@ -117,17 +117,19 @@ public struct TrainingRun {
     /// checkpoint written and the run go on.
     ///
     /// `peak`: multiply-adds of the device, operations a second; where it is known, the log has images a second and the share of the peak,
-    /// and the run ends with a line of both.
+    /// and the run ends with a line of both. `tensorboard`: writes TensorBoard's event files, too; a folder that has some gets more of them.
     ///
     /// Processes that share the run stop, save and fail at the same step: where one fails, all throw a `RankFailure`.
     ///
     /// Throws where the run has diverged. Steps that are skipped leave the weights as they are, so checkpoints then would only
     /// take the place of good ones: none is written, and none is removed before training has been seen to go on from a newer.
     public func train(
-        progress: ProgressLine, peak: Double? = nil, shouldStop: () -> Bool = { false }, shouldSave: () -> Bool = { false }
+        progress: ProgressLine, peak: Double? = nil, tensorboard: Bool = false, shouldStop: () -> Bool = { false },
+        shouldSave: () -> Bool = { false }
     ) throws -> Ending {
         do {
-            let ending = try steps(progress: progress, peak: peak, shouldStop: shouldStop, shouldSave: shouldSave)
+            let ending = try steps(
+                progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: shouldStop, shouldSave: shouldSave)
             // None ends before the first has written all.
             try ranks.agree(on: nil)
             return ending
@@ -139,11 +141,12 @@ public struct TrainingRun {
     }
 
     private func steps(
-        progress: ProgressLine, peak: Double?, shouldStop: () -> Bool, shouldSave: () -> Bool
+        progress: ProgressLine, peak: Double?, tensorboard: Bool, shouldStop: () -> Bool, shouldSave: () -> Bool
     ) throws -> Ending {
         let configuration = trainer.configuration
         let log = ranks.isFirst ? try MetricsLog(folder.metricsPath, resumedAt: trainer.step > 0 ? trainer.step : nil) : nil
-        let board = ranks.isFirst && configuration.run.tensorboard ? try TensorBoardLog(folder.tensorBoardPath, after: trainer.step) : nil
+        let hasBoard = ranks.isFirst && (tensorboard || Files.isFolder(folder.tensorBoardPath))
+        let board = hasBoard ? try TensorBoardLog(folder.tensorBoardPath, after: trainer.step) : nil
         func wishes() -> RunWishes {
             var wishes: RunWishes = []
             if shouldStop() || isAsked(folder.stopPath) { wishes.insert(.stop) }

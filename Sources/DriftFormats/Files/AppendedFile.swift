@@ -14,9 +14,9 @@ package final class AppendedFile {
     /// Opens the file, creating it and its folder, and cuts it to its first `keep` bytes.
     package init(_ path: String, keep: Int) throws {
         try Files.makeFolder(Files.parent(of: path))
-        let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0o666)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | (keep == 0 ? O_TRUNC : 0), 0o666)
         guard descriptor >= 0 else { throw Files.failure("open it", path) }
-        guard ftruncate(descriptor, off_t(keep)) == 0 else {
+        guard keep == 0 || ftruncate(descriptor, off_t(keep)) == 0 else {
             let error = Files.failure("cut it to \(keep) bytes", path)
             close(descriptor)
             throw error

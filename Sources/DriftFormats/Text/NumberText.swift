@@ -37,8 +37,8 @@ package enum NumberText {
         return fixed(value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.1 ? 3 : 5)
     }
 
-    /// A part of 1 in hundredths, below ten of them with a digit after the point.
-    package static func percent(_ part: Double) -> String { fixed(100 * part, 100 * part < 10 ? 1 : 0) }
+    /// A part of 1 in hundredths; below ten of them with a digit after the point, below one with two.
+    package static func percent(_ part: Double) -> String { fixed(100 * part, part < 0.01 ? 2 : part < 0.1 ? 1 : 0) }
 
     /// Bytes as 812 bytes, 3.1 MB or 12 GB (powers of ten).
     package static func bytes(_ count: Int) -> String {
