@@ -131,7 +131,7 @@ struct Train: ParsableCommand {
         let progress = ProgressLine(
             from: run.trainer.step, total: steps, output: ranks.isFirst ? .standardError : .custom(columns: nil, { _ in }))
         interrupt.begin()
-        // Each time: milliseconds, and clocks and neighbours are those of this run. A run does not fail for this figure.
+        // Each time: hundredths of a second, and clocks and neighbours are those of this run. A run does not fail for this figure.
         let peak = ranks.isFirst ? try? Peaks.multiplyAdd(device) : nil
         switch try run.train(
             progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
