@@ -167,11 +167,17 @@ static const char diffusion_loss_text[] = {
 static const char energy_score_text[] = {
 #embed "loss/energy_score.cl"
 };
+static const char gaussian_divergence_text[] = {
+#embed "loss/gaussian_divergence.cl"
+};
 static const char reduce_text[] = {
 #embed "loss/reduce.cl"
 };
 static const char smooth_l1_text[] = {
 #embed "loss/smooth_l1.cl"
+};
+static const char total_variation_text[] = {
+#embed "loss/total_variation.cl"
 };
 static const char group_norm_text[] = {
 #embed "norm/group_norm.cl"
@@ -317,8 +323,10 @@ static const struct driftgpu_kernel_source sources[] = {
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
     {"diffusion_loss.cl", diffusion_loss_text, sizeof diffusion_loss_text},
     {"energy_score.cl", energy_score_text, sizeof energy_score_text},
+    {"gaussian_divergence.cl", gaussian_divergence_text, sizeof gaussian_divergence_text},
     {"reduce.cl", reduce_text, sizeof reduce_text},
     {"smooth_l1.cl", smooth_l1_text, sizeof smooth_l1_text},
+    {"total_variation.cl", total_variation_text, sizeof total_variation_text},
     {"group_norm.cl", group_norm_text, sizeof group_norm_text},
     {"layer_norm.cl", layer_norm_text, sizeof layer_norm_text},
     {"modulate.cl", modulate_text, sizeof modulate_text},

@@ -6,12 +6,12 @@ enum PosteriorCases: OperationCases {
     static let families = [OperationFamily("posterior", all, untimed: "training on latents, which no size of the benchmark has")]
 
     /// Every case.
-    static let all: [OperationCase] = [(1, 1, 1.0), (2, 5, 0.2325), (3, 64, 1), (2, 1037, 0.5)].map {
-        batch, count, factor in
+    static let all: [OperationCase] = [(1, 1, 12.0, 1.0), (2, 5, 12, 0.2325), (3, 64, 12, 1), (2, 1037, 2, 0.5)].map {
+        batch, count, deviation, factor in
         OperationCase(
-            name: "\(batch) x \(count)",
+            name: "\(batch) x \(count), deviation \(deviation)",
             inputs: [
-                .init(shape: [batch, 2, count], values: .normal(12), isDifferentiable: false),
+                .init(shape: [batch, 2, count], values: .normal(deviation)),
                 .init(shape: [batch, count], isDifferentiable: false),
             ],
             build: { graph, x in [try graph.posterior(moments: x[0], eps: x[1], factor: Float(factor))] },

@@ -3,9 +3,7 @@ import DriftGPU
 /// Nearest upsampling.
 enum UpsampleCases: OperationCases {
     static let families = [
-        OperationFamily(
-            "upsample", all,
-            untimed: "a convolution takes it up; gradients: no model is trained through an autoencoder")
+        OperationFamily("upsample", all + sums, untimed: "a convolution takes it up; an autoencoder's training, which no size of the benchmark has")
     ]
 
     /// Every case.
@@ -22,6 +20,25 @@ enum UpsampleCases: OperationCases {
                         for ox in 0..<(width * factor) {
                             let from = ((b * height + oy / factor) * width + ox / factor) * channels
                             y += x[0][from..<(from + channels)]
+                        }
+                    }
+                }
+                return [y]
+            })
+    }
+
+    /// Sums of squares of pixels.
+    private static let sums: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3)].map { batch, height, width, channels, factor in
+        OperationCase(
+            name: "sums of \(batch) x \(height) x \(width) x \(channels) by \(factor)",
+            inputs: [.init(shape: [batch, height * factor, width * factor, channels])],
+            build: { graph, x in [try graph.sumPixels(x[0], factor: factor)] },
+            reference: { x in
+                var y = [Double](repeating: 0, count: batch * height * width * channels)
+                for row in 0..<(batch * height * factor) {
+                    for column in 0..<(width * factor) {
+                        for channel in 0..<channels {
+                            y[(row / factor * width + column / factor) * channels + channel] += x[0][(row * width * factor + column) * channels + channel]
                         }
                     }
                 }

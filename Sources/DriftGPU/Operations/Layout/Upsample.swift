@@ -41,6 +41,9 @@ struct UpsampleGradient: Operation {
         }
         return [TensorType([shape[0], shape[1] / factor, shape[2] / factor, shape[3]])]
     }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        [try gradients[0].map { try graph.upsample($0, factor: factor) }]
+    }
     func commands(_ context: LaunchContext) -> [Command] {
         [context.upsample("upsample_backward", small: context.outputs[0].shape, factor: factor)]
     }
@@ -61,5 +64,13 @@ extension Graph {
     /// Every pixel of [B, H, W, C] `factor` x `factor` times (nearest): [B, H factor, W factor, C].
     public func upsample(_ x: Tensor, factor: Int = 2) throws -> Tensor {
         try apply(Upsample(factor: factor), x)[0]
+    }
+
+    /// The sum of each square of `factor` x `factor` pixels: [B, H, W, C] -> [B, H / factor, W / factor, C].
+    public func sumPixels(_ x: Tensor, factor: Int = 2) throws -> Tensor {
+        guard x.shape.count == 4, factor > 0, factor <= 64 else {
+            throw GraphError("sum_pixels: \(x.type) by \(factor); [B, H, W, C] and a factor of 1 to 64 are needed")
+        }
+        return try apply(UpsampleGradient(factor: factor), x)[0]
     }
 }

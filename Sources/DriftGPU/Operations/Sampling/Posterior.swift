@@ -11,6 +11,10 @@ struct Posterior: Operation {
         }
         return [eps]
     }
+    func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
+        guard let dz = gradients[0] else { return [nil, nil] }
+        return [try graph.apply(PosteriorGradient(factor: factor), node.inputs[0], node.inputs[1], dz)[0], nil]
+    }
     func commands(_ context: LaunchContext) -> [Command] {
         let eps = context.inputs[1]
         let (batch, count) = (eps.shape[0], eps.count / eps.shape[0])
@@ -23,9 +27,27 @@ struct Posterior: Operation {
     }
 }
 
+/// dmoments. Inputs: moments [B, 2 C, ...], eps, dz [B, C, ...].
+struct PosteriorGradient: Operation {
+    let factor: Float
+
+    var name: String { "posterior_backward" }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [inputs[0]] }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let eps = context.inputs[1]
+        let (batch, count) = (eps.shape[0], eps.count / eps.shape[0])
+        return [
+            context.shareLaunch(
+                "posterior_backward", family: "posterior", rows: batch, columns: 2 * count,
+                arguments: [.input(0), .input(1), .input(2), .output(0), .int(batch), .int(count), .float(factor)],
+                traffic: Traffic(bytes: 24 * eps.count, flops: 28 * eps.count))
+        ]
+    }
+}
+
 extension Graph {
     /// A draw from an autoencoder's posterior, times `factor`: moments [B, 2 C, ...] hold the means, then the log-variances
-    /// (clamped to [-30, 20]); eps [B, C, ...] is standard normal. No gradient flows.
+    /// (clamped to [-30, 20]); eps [B, C, ...] is standard normal, and gets no gradient.
     public func posterior(moments: Tensor, eps: Tensor, factor: Float = 1) throws -> Tensor {
         try apply(Posterior(factor: factor), moments, eps)[0]
     }
