@@ -6,7 +6,21 @@ import Foundation
 
 struct Autoencode: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "vae", abstract: "Look at what an autoencoder keeps of pictures.", subcommands: [Reconstruct.self])
+        commandName: "vae", abstract: "Train an autoencoder, and look at what it keeps of pictures.", subcommands: [TrainAutoencoder.self, Reconstruct.self])
+}
+
+struct TrainAutoencoder: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Train a KL autoencoder on your own pictures.",
+        discussion: "As driftgpu train with the preset autoencoder: samples/ has pictures that are held out, each beside its reconstruction, metrics.jsonl their peak signal-to-noise ratio (psnr, in decibels). At its end the run writes autoencoder.safetensors, with the scale of its latents; --vae takes that file, or the run's folder. Sizes are settings of the head: --set head.width=64 --set head.multipliers=[1,2,4] --set head.latentChannels=4.")
+
+    @OptionGroup var train: Train
+
+    func run() throws {
+        var train = train
+        train.preset = train.preset ?? "autoencoder"
+        try train.run()
+    }
 }
 
 struct Reconstruct: ParsableCommand {

@@ -17,7 +17,8 @@ struct Cache: ParsableCommand {
     @Option(name: [.short, .long], help: "Folder to write to.") var output: String
     @Flag(help: "Write the moments of the mirrored images too.") var flip = false
     @Flag(help: "Take the part of the data that is held out, instead of that to train on.") var heldOut = false
-    @Option(help: ArgumentHelp("Factor from latents to what a model is trained on.", valueName: "x")) var scale: Float = 0.2325
+    @Option(help: ArgumentHelp("Factor from latents to what a model is trained on. Default: the autoencoder's own, which vae train writes; else 0.2325 for kl16, and measured on the images for others.", valueName: "x"))
+    var scale: Float?
     @Option(help: "Seed of --vae random.") var seed: UInt64 = 0
     @Option(help: ArgumentHelp("Images of a shard.", valueName: "n")) var shard: Int = 256
     @Option(help: ArgumentHelp("Images encoded at once. Default: as many as take little memory.", valueName: "n")) var batch: Int?
@@ -49,6 +50,8 @@ struct Cache: ParsableCommand {
             throw ConfigurationError("\(data): holds nothing out; leave out --held-out")
         }
         let autoencoder = Autoencoder(weights, device: try deviceOptions.open(taking: rankOptions.device(deviceOptions.device, ranks)), batchLimit: batch)
+        let scale = try scale ?? weights.latentScale
+            ?? (weights.vae.shape == VAE.Shape() || vaeOptions.vae == "random" ? LatentScale.kl16 : LatentScale.measured(autoencoder, on: images))
         var cache = try LatentCache(
             LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard), autoencoder: autoencoder,
             folder: output, ranks: ranks)

@@ -14,7 +14,7 @@ struct Train: ParsableCommand {
         abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
         discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves, says how to resume and ends with exit code 75; so do SIGTERM, SIGHUP, SIGUSR1 and a file named stop in the output folder. SIGUSR2, or a file named save, saves and goes on. Started by mpirun or srun, or with --ranks, several processes share each step.")
 
-    @Option(help: "Settings to start from.") var preset: String = "digits"
+    @Option(help: "Settings to start from. Default: digits.") var preset: String?
     @Option(help: "JSON file with settings (the form of a run's config.json); flags go before it, it goes before the preset.")
     var config: String?
     @Option(name: [.short, .long], help: "Folder of the run. Default: out/PRESET.") var output: String?
@@ -35,6 +35,8 @@ struct Train: ParsableCommand {
     @Option(help: "What processes send gradients as: fp32, or bf16, half the bytes, which rounds them.") var wire = Wire.fp32
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
+    private static let ownPreset = "digits"
+
     func validate() throws {
         let given = [("--resume", resume), ("--auto-resume", autoResume), ("--overwrite", overwrite)].filter(\.1)
         if given.count > 1 { throw ValidationError("\(given[0].0) and \(given[1].0) exclude each other") }
@@ -43,7 +45,7 @@ struct Train: ParsableCommand {
     func run() throws {
         try reporting {
             let isLooking = printPlan || profile != nil
-            let path = output ?? "out/" + preset
+            let path = output ?? "out/" + (preset ?? Self.ownPreset)
             let isStarted = RankLaunch(ProcessInfo.processInfo.environment).map { $0.count > 1 } ?? false
             // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
             let interrupt = isLooking || rankOptions.ranks ?? 1 > 1 && !isStarted ? nil : Interrupt()
@@ -55,7 +57,7 @@ struct Train: ParsableCommand {
 
     /// The run, ready to begin; nil where its plan or its profile was asked for.
     private func prepare(_ path: String, _ ranks: any RankGroup) throws -> TrainingRun? {
-        var settings = try Configuration.preset(preset)
+        var settings = try Configuration.preset(preset ?? Self.ownPreset)
         // Before anything is read: a mistyped folder shows at once.
         if !printPlan, profile == nil, ranks.isFirst { try RunFolder(path).check(existing) }
         let isResumed = (resume || autoResume) && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
@@ -68,9 +70,10 @@ struct Train: ParsableCommand {
         try hyperparameters.apply(to: &settings)
         share(&settings, among: ranks.count, isResumed: isResumed)
         if let precision = deviceOptions.precision { settings.run.precision = precision }
-        let data = try dataOptions.open(
-            &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed
-        ).training
+        let source = try dataOptions.open(
+            &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed)
+        let data = source.training
+        if !isResumed, config == nil, settings.head.autoencoder != nil { hyperparameters.fitBatch(of: &settings, to: data.index) }
         // What follows from the data is calculated from settings that are in range, and checked in its turn.
         try settings.validate()
         try hyperparameters.applyData(to: &settings, imageCount: data.count)
@@ -87,7 +90,7 @@ struct Train: ParsableCommand {
             return nil
         }
         let run = try TrainingRun(
-            settings, data: data, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
+            settings, data: data, heldOut: source.heldOut, path: path, existing: existing, device: device, autoencoder: vae.map { Autoencoder($0, device: device) },
             weights: try initialWeights.map { try SavedModel.file($0) }, ranks: ranks, wire: wire)
         let places = try RankDevice.places(ranks, device.about)
         if ranks.isFirst {
@@ -137,9 +140,14 @@ struct Train: ParsableCommand {
             progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
         {
         case .finished:
-            // Latents are no images to judge.
-            let next = run.trainer.data.form == .pixels ? "eval" : "sample"
-            remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next) --checkpoint \(path.shellQuoted)")
+            let next: String
+            if run.trainer.configuration.head.autoencoder != nil {
+                next = "cache --vae \(path.shellQuoted) --data \(run.trainer.configuration.data.path.shellQuoted) --size \(run.trainer.configuration.data.height) --output LATENTS"
+            } else {
+                // Latents are no images to judge.
+                next = (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
+            }
+            remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next)")
         case .interrupted:
             remark("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path.shellQuoted)")
             throw ExitCode.stopped

@@ -5,7 +5,7 @@ import DriftGPU
 /// The autoencoder of a command.
 struct VAEOptions: ParsableArguments {
     @Option(help: ArgumentHelp(
-        "Weights of a KL autoencoder: a safetensors file with the names of latent diffusion's checkpoints (MAR's kl16), or random, to try things without weights: nothing is reconstructed then.",
+        "Weights of a KL autoencoder: a run of driftgpu vae train, a safetensors file with the names of latent diffusion's checkpoints (MAR's kl16), or random, to try things without weights: nothing is reconstructed then.",
         valueName: "file|random"))
     var vae: String?
     @Option(help: ArgumentHelp("Seed of --vae random.", valueName: "n")) var vaeSeed: UInt64?

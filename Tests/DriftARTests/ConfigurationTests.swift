@@ -48,7 +48,7 @@ import Testing
             (#"{"version": 3, "run": 5}"#, "file.json: run 5: take an object with the group's settings"),
             (#"{"version": 3, "steps": 5}"#, "file.json: unknown setting steps; there is preset, data, head, loss, network,"),
             (#"{"head": {"rope": true}}"#, "file.json: unknown setting head.rope; the head decoder has depth, kind, "),
-            (#"{"head": {"kind": "flow"}}"#, #"file.json: head.kind "flow": take decoder, dit"#),
+            (#"{"head": {"kind": "flow"}}"#, #"file.json: head.kind "flow": take autoencoder, decoder"#),
             (#"{"loss": {"radius": 1}}"#, "file.json: unknown setting loss.radius; in loss there is bankContents, "),
             (#"{"precision": "fp8"}"#, #"file.json: precision "fp8": take fp32, tf32, bf16"#),
             (#"{"steps": 5,}"#, "file.json: not a JSON object: expected '\"' at byte 12"),
@@ -71,7 +71,7 @@ import Testing
         // Presets on latents of 256x256 images in MAR's sizes have none: no run here wrote one.
         let presets = Configuration.presets.filter { !["mar-base", "mar-large", "mar-huge"].contains($0.key) }
         for (name, preset) in presets {
-            let version = name.hasSuffix("-mar") ? 3 : 1
+            let version = name.hasSuffix("-mar") || name == "autoencoder" ? 3 : 1
             #expect(names.contains("\(version)-\(name).json"))
             let path = Files.join(folder, "\(version)-\(name).json")
             let stored = try Configuration().merging(json: Data(Files.read(path)), from: path)
@@ -81,6 +81,11 @@ import Testing
             if name.hasPrefix("digits") { (expected.run.steps, expected.run.sampleEvery) = (1, 0) }
             if name == "digits-mar" { expected.run.samplesPerLabel = 10 }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
+            if name == "autoencoder" {
+                (expected.data.path, expected.data.form) = ("/data/clothing", .folder)
+                expected.data.classNames = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]
+                (expected.run.labelsPerStep, expected.run.samplesPerLabel) = (10, 1)
+            }
             #expect(stored == expected, "\(name)")
         }
         var opened = presets.count

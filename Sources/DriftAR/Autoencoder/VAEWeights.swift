@@ -6,6 +6,8 @@ public struct VAEWeights: Sendable {
     public let vae: VAE
     /// The file, or `random`.
     public let name: String
+    /// Factor from latents to what a model is trained on, where the file says it.
+    public let latentScale: Float?
     private let source: Source
 
     private enum Source: Sendable {
@@ -16,15 +18,17 @@ public struct VAEWeights: Sendable {
     /// Random weights: everything runs, but nothing is reconstructed.
     public init(random shape: VAE.Shape, seed: UInt64) throws {
         vae = try VAE(shape)
-        name = "random"
+        (name, latentScale) = ("random", nil)
         source = .random(seed: seed)
     }
 
     /// The weights of a file with the names of latent diffusion's checkpoints or of diffusers, all of them below one prefix or
-    /// none. Sizes are read off the tensors; tensors of other names (a discriminator's) are passed over.
+    /// none. Sizes are read off the tensors; tensors of other names (a discriminator's) are passed over. A run's folder stands for what
+    /// it has written at its end, or else for the EMA of its newest checkpoint.
     ///
     /// Throws a line that lists what is missing or has another shape than the rest implies.
     public init(_ path: String) throws {
+        let path = try Self.file(path)
         let file = try WeightFile.open(path)
         if let error = ShardedWeights.error(forShard: file.path) { throw error }
         let weights = DiffusersNames.translated(try WeightSearch(source: file, kind: .kl16).sets()[0].weights)
@@ -34,10 +38,20 @@ public struct VAEWeights: Sendable {
         }
         vae = try Self.named(path) { try VAE(Self.shape(weights)) }
         name = path
+        latentScale = try LatentScale.stored(in: file, at: path)
         source = .file(weights)
         let declarations = vae.encoderDeclarations + vae.decoderDeclarations
         try Self.check(weights, declarations)
         try file.verify(declarations.map { weights.storedName($0.name) })
+    }
+
+    private static func file(_ path: String) throws -> String {
+        let run = RunFolder(path)
+        if Files.exists(run.autoencoderPath) { return run.autoencoderPath }
+        let own = Files.join(path, RunFolder.File.ema)
+        if Files.exists(own) { return own }
+        guard Files.exists(run.checkpoints.path), let step = try run.checkpoints.latest() else { return path }
+        return Files.join(try run.checkpoints.open(step: step).folder, RunFolder.File.ema)
     }
 
     /// The error of sizes that are out of range says in which file they are.

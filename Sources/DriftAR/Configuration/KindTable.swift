@@ -10,6 +10,7 @@ extension StageSettings {
 
 extension HeadSettings {
     package static let kindTypes: [any HeadKind.Type] = [
+        AutoencoderHeadSettings.self,
         DecoderHeadSettings.self,
         DiTHeadSettings.self,
         DiffusionHeadSettings.self,

@@ -13,7 +13,7 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR, "mnist-mar": mnistMAR,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "autoencoder": autoencoder,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -28,7 +28,7 @@ extension Configuration {
     /// Throws where the preset is for data that the program does not carry and none is named.
     public func requireData() throws {
         guard data.path.isEmpty, !Self.carriesData(preset), let own = Self.presets[preset] else { return }
-        let kind = own.data.channels == 16 ? "a folder of latents (driftgpu cache)" : "its images"
+        let kind = own.data.areLatents ? "a folder of latents (driftgpu cache)" : "its images"
         throw ConfigurationError("preset \(preset): the program does not carry its data; name \(kind) with --data PATH")
     }
 
@@ -113,6 +113,19 @@ extension Configuration {
         (mar.run.steps, mar.run.samplesPerLabel) = (12000, 10)
         (mar.run.sampleEvery, mar.run.checkpointEvery) = (1000, 1000)
         return mar
+    }
+
+    /// An autoencoder of one's own pictures: 64x64 pixels to 16x16 latents of 4 channels.
+    private static var autoencoder: Configuration {
+        var vae = Configuration()
+        vae.preset = "autoencoder"
+        (vae.stage, vae.head) = (StageSettings(UnconditionedStageSettings()), HeadSettings(AutoencoderHeadSettings()))
+        (vae.data.channels, vae.data.height, vae.data.width, vae.data.patch) = (3, 64, 64, 1)
+        (vae.data.flip, vae.run.labelDrop, vae.run.samplesPerLabel) = (true, 0, 2)
+        (vae.optimizer.learningRate, vae.optimizer.decayFraction, vae.optimizer.warmupSteps) = (1e-3, 0.5, 100)
+        (vae.optimizer.weightDecay, vae.optimizer.clip, vae.optimizer.beta2) = (0.01, 1, 0.99)
+        vae.run.steps = 4000
+        return vae
     }
 
     /// MAR in its published sizes, on latents of 256x256 images.

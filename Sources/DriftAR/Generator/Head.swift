@@ -20,6 +20,11 @@ package protocol Head: Sendable {
     /// Whether a drawing with guidance needs the condition of no label.
     var guidesByCondition: Bool { get }
 
+    /// Real images [B, R, C] taken apart and put together again; nil where the head does nothing of the kind.
+    func reconstruct(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor?
+    /// Whether it does.
+    var reconstructs: Bool { get }
+
     /// What images are compared by, phi of each token: [B, R, C] -> [B, R, D]; nil where the head has nothing of the kind.
     func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor?
 }
@@ -28,6 +33,8 @@ extension Head {
     package var sigma: SigmaMap? { nil }
     package var ofTokens: (any TokenHead)? { nil }
     package var guidesByCondition: Bool { false }
+    package var reconstructs: Bool { false }
+    package func reconstruct(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { nil }
     package func features(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor? { nil }
 }
 

@@ -17,6 +17,8 @@ public struct TrainingRun {
     private let rendering: Rendering
     /// Real images that samples are judged by while training; nil where they are not.
     let judges: Dataset?
+    /// What is made of images that are held out, where the model takes images apart; then there are no samples.
+    private let reconstructions: HeldOutReconstructions?
     /// How the run ended.
     public enum Ending: Sendable, Equatable { case finished, interrupted }
 
@@ -33,10 +35,11 @@ public struct TrainingRun {
     /// latents are decoded by `autoencoder` where there is one. `weights`: what a new run starts from. `limits`: what the
     /// device offers, unless that is what it says itself; a run that needs more is refused before anything is allocated or
     /// written. `ranks`: the processes that share the run. All make it at once, with the same arguments but the device; where one of
-    /// them throws, `RankGroup.together` around it has all throw.
+    /// them throws, `RankGroup.together` around it has all throw. `heldOut`: images that a model which reconstructs is judged by; those
+    /// it trains on where there are none.
     /// `wire`: what they send gradients as.
     public init(
-        _ configuration: Configuration, data: ImageSet, path: String, existing: Existing, device: Device,
+        _ configuration: Configuration, data: ImageSet, heldOut: ImageSet? = nil, path: String, existing: Existing, device: Device,
         autoencoder: Autoencoder? = nil, weights: SafeTensorsFile? = nil, limits: TrainingMemory.Limits? = nil,
         ranks: any RankGroup = SingleRank(), wire: Wire = .fp32
     ) throws {
@@ -52,6 +55,7 @@ public struct TrainingRun {
         // Before the folder is looked at: what another process is about to write must not be missed.
         let early = ranks.isFirst && Files.isFolder(path) ? try FolderLock(path) : nil
         let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+        reconstructions = ranks.isFirst ? HeldOutReconstructions(state, configuration, heldOut: heldOut, training: data) : nil
         let found = ranks.isFirst ? try folder.checkpoints.latest() : nil
         if ranks.isFirst { try folder.check(existing) }
         let known = limits ?? TrainingMemory.Limits(device)
@@ -87,7 +91,7 @@ public struct TrainingRun {
             // Another process can have been faster where there was no folder to lock.
             if early == nil, existing != .overwrite { try folder.check(.refuse) }
             if existing == .overwrite {
-                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath, folder.tensorBoardPath] where Files.exists(part) {
+                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath, folder.tensorBoardPath, folder.autoencoderPath] where Files.exists(part) {
                     try Files.removeTree(part)
                 }
             }
@@ -130,6 +134,7 @@ public struct TrainingRun {
         do {
             let ending = try steps(
                 progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: shouldStop, shouldSave: shouldSave)
+            if ending == .finished, reconstructions != nil { try writeAutoencoder() }
             // None ends before the first has written all.
             try ranks.agree(on: nil)
             return ending
@@ -180,13 +185,15 @@ public struct TrainingRun {
                     throw diverged("its last \(skipped.inARow) steps were skipped, their loss was not finite", suspect: saving.unconfirmed)
                 }
             }
-            let isJudged = configuration.run.onlineEval > 0 && (step % configuration.run.onlineEval == 0 || isLast)
+            let isPictured = isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0)
+            let isJudged = reconstructions != nil && isPictured
+                || configuration.run.onlineEval > 0 && (step % configuration.run.onlineEval == 0 || isLast)
             if step == 1 || step % configuration.run.logEvery == 0 || isLast || isJudged {
                 // Before anything is drawn on the same memory: that overwrites what the step left.
                 var metrics = try sharedMetrics()
                 // They have waited for the device.
                 metrics += throughput?.observe(images: step * configuration.effectiveBatch, flops: trainer.flops) ?? []
-                if isJudged, ranks.isFirst { judged = try evaluate() }
+                if isJudged, ranks.isFirst { judged = try reconstructions.map { [("psnr", try $0.signalToNoise())] } ?? evaluate() }
                 try log?.append(step: step, values: metrics + (isJudged ? judged : []))
                 try board?.append(step: step, training: metrics, judged: isJudged ? judged : [])
                 let wanted = ["loss", "scale", "entropy", "gradient_norm", "data_wait"]
@@ -196,7 +203,7 @@ public struct TrainingRun {
                 }
             }
             progress.update(step: step, losses: shown, images: configuration.effectiveBatch, share: throughput?.share)
-            if ranks.isFirst, isLast || (configuration.run.sampleEvery > 0 && step % configuration.run.sampleEvery == 0) {
+            if ranks.isFirst, isPictured {
                 let samples = try writeSamples()
                 try board?.append(step: step, samples: samples)
             }
@@ -260,15 +267,29 @@ public struct TrainingRun {
         return DataError("diverged at step \(trainer.step): \(reason)", at: folder.path, fix: remedy)
     }
 
-    /// A grid of samples, one row a label (of the first ten), as samples/step-N.png.
+    /// The EMA of a finished autoencoder as one file, with the scale of its latents.
+    private func writeAutoencoder() throws {
+        let saved = try SavedModel(folder.path)
+        let autoencoder = Autoencoder(try VAEWeights(saved.file.path), device: trainer.state.memory.device)
+        let scale = try LatentScale.measured(autoencoder, on: trainer.data)
+        try WeightExport.write(saved, metadata: [LatentScale.key: "\(scale)"], to: folder.autoencoderPath, overwrite: true)
+    }
+
+    /// A grid of samples, one row a label (of the first ten), as samples/step-N.png; of a model that reconstructs, images with what it
+    /// makes of each on their right.
     @discardableResult
     public func writeSamples(perLabel: Int = 10) throws -> Picture {
         let configuration = trainer.configuration
-        try sampler.reset()
-        let labels = Array(0..<min(10, configuration.data.classes))
-        let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.run.seed)
-        let (pixels, shape) = try rendering(tokens)
-        let picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / shape[2]))
+        let picture: Picture
+        if let reconstructions {
+            picture = try reconstructions.picture()
+        } else {
+            try sampler.reset()
+            let labels = Array(0..<min(10, configuration.data.classes))
+            let tokens = try sampler.tokens(labels: labels, perLabel: perLabel, seed: configuration.run.seed)
+            let (pixels, shape) = try rendering(tokens)
+            picture = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: max(1, 48 / shape[2]))
+        }
         let digits = String(trainer.step)
         let name = "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits + ".png"
         try PNG.write(

@@ -6,11 +6,11 @@ public enum WeightExport {
     public enum ElementType: String, Sendable, CaseIterable { case f32, f16, bf16 }
 
     /// Writes every parameter under the name and in the shape of the reference's state_dict, rounded to nearest, with the
-    /// configuration in the metadata. Gives the names that the reference does not have. Throws where something stands at
+    /// configuration in the metadata beside `metadata`. Gives the names that the reference does not have. Throws where something stands at
     /// `path` already, unless `overwrite`, and for a value that a half cannot hold.
     @discardableResult
     public static func write(
-        _ saved: SavedModel, as type: ElementType = .f32, to path: String, overwrite: Bool = false
+        _ saved: SavedModel, as type: ElementType = .f32, metadata: [String: String] = [:], to path: String, overwrite: Bool = false
     ) throws -> [String] {
         guard path.hasSuffix(".safetensors") else {
             throw DataError("weights are written as safetensors", at: path, fix: "choose an --output that ends in .safetensors")
@@ -39,10 +39,10 @@ public enum WeightExport {
         }
         try Files.makeFolder(Files.parent(of: path))
         let file = try AtomicFile(path)
-        let metadata = try [
+        let own = try [
             "format": "pt", RunFolder.configurationKey: String(decoding: saved.configuration.json(), as: UTF8.self),
         ]
-        try SafeTensors.write(parts, metadata: metadata, to: file)
+        try SafeTensors.write(parts, metadata: own.merging(metadata) { $1 }, to: file)
         try file.commit()
         return model.declarations.map(\.name).filter { $0.hasPrefix("feature_encoder.proj.") }
     }

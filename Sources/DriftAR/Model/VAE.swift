@@ -63,6 +63,11 @@ public struct VAE: Sendable {
     /// Throws when a size is out of range.
     public init(_ shape: Shape = Shape()) throws {
         try shape.validate()
+        self.init(checked: shape)
+    }
+
+    /// For sizes that were looked at before.
+    init(checked shape: Shape) {
         self.shape = shape
         encoder = VAEEncoder(shape)
         decoder = VAEDecoder(shape)
@@ -82,23 +87,31 @@ public struct VAE: Sendable {
 
     /// Images [B, C, H, W] in [-1, 1] -> moments [B, 2 z, H / f, W / f]: means, then log-variances.
     public func encode(_ images: Tensor, _ scope: ParameterScope) throws -> Tensor {
-        let graph = scope.graph
         guard images.shape.count == 4, images.shape[1] == shape.imageChannels else {
             throw GraphError("VAE: images \(images.type) are not [B, \(shape.imageChannels), H, W]")
         }
-        try shape.check(height: images.shape[2], width: images.shape[3])
-        let hidden = try encoder(graph.pixels(images), scope.scope("encoder"))
-        return try graph.planes(scope.convolution(hidden, "quant_conv"))
+        return try moments(ofPixels: scope.graph.pixels(images), scope)
+    }
+
+    /// The same of pixels of channels [B, H, W, C].
+    func moments(ofPixels pixels: Tensor, _ scope: ParameterScope) throws -> Tensor {
+        try shape.check(height: pixels.shape[1], width: pixels.shape[2])
+        let hidden = try encoder(pixels, scope.scope("encoder"))
+        return try scope.graph.planes(scope.convolution(hidden, "quant_conv"))
     }
 
     /// Latents [B, z, h, w] -> images [B, C, h f, w f].
     public func decode(_ latents: Tensor, _ scope: ParameterScope) throws -> Tensor {
-        let graph = scope.graph
+        try scope.graph.planes(pixels(ofLatents: latents, scope))
+    }
+
+    /// The same as pixels of channels [B, h f, w f, C].
+    func pixels(ofLatents latents: Tensor, _ scope: ParameterScope) throws -> Tensor {
         guard latents.shape.count == 4, latents.shape[1] == shape.latentChannels else {
             throw GraphError("VAE: latents \(latents.type) are not [B, \(shape.latentChannels), h, w]")
         }
-        let hidden = try scope.convolution(graph.pixels(latents), "post_quant_conv")
-        return try graph.planes(decoder(hidden, scope.scope("decoder")))
+        let hidden = try scope.convolution(scope.graph.pixels(latents), "post_quant_conv")
+        return try decoder(hidden, scope.scope("decoder"))
     }
 
     /// KL divergence of each image's posterior from the standard normal, from moments [B, 2 z, h, w]:

@@ -42,7 +42,7 @@ struct VAEEncoder: Sendable {
         for level in shape.multipliers.indices {
             let down = scope.scope("down.\(level)")
             for index in 0..<shape.blocks {
-                x = try block(level, index)(x, down.scope("block.\(index)"))
+                x = try scope.graph.segment { try block(level, index)(x, down.scope("block.\(index)")) }
                 if shape.encoderAttention.contains(level) {
                     x = try shape.attention(level)(x, down.scope("attn.\(index)"))
                 }
@@ -97,7 +97,7 @@ struct VAEDecoder: Sendable {
         for level in shape.multipliers.indices.reversed() {
             let up = scope.scope("up.\(level)")
             for index in 0...shape.blocks {
-                x = try block(level, index)(x, up.scope("block.\(index)"))
+                x = try scope.graph.segment { try block(level, index)(x, up.scope("block.\(index)")) }
                 if shape.decoderAttention.contains(level) { x = try shape.attention(level)(x, up.scope("attn.\(index)")) }
             }
             if level > 0 { x = try up.convolution(scope.graph.upsample(x), "upsample.conv", padding: Padding(1)) }

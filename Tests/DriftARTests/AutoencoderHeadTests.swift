@@ -1,0 +1,147 @@
+import DriftGPU
+import Foundation
+import TestSupport
+import Testing
+
+@testable import DriftAR
+@testable import DriftData
+@testable import DriftFormats
+
+@Suite struct AutoencoderHeadTests {
+    /// The sizes of Tests/Fixtures/autoencoder/make.py.
+    private static var configuration: Configuration {
+        var settings = AutoencoderHeadSettings()
+        (settings.width, settings.multipliers, settings.depth, settings.latentChannels) = (4, [1, 2], 1, 2)
+        (settings.divergenceWeight, settings.gradientWeight, settings.gradientScales) = (0.01, 0.7, 2)
+        var configuration = Configuration()
+        configuration.stage = StageSettings(UnconditionedStageSettings())
+        configuration.head = HeadSettings(settings)
+        (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.patch) = (3, 8, 12, 1)
+        return configuration
+    }
+
+    /// Losses, reconstruction and every gradient against PyTorch in double precision.
+    @Test(arguments: TestDevice.teams) func agreesWithPyTorch(_ shape: TeamShape) throws {
+        let model = try Self.configuration.makeGenerator()
+        let head = try #require(model.head as? AutoencoderHead)
+        let file = try SafeTensorsFile(
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .appendingPathComponent("Fixtures/autoencoder/expected.safetensors").path)
+        try TestDevice.with(shape) { device in
+            let memory = DeviceMemory(device)
+            var values = [Float](repeating: 0, count: model.layout.count)
+            for entry in model.layout.entries {
+                let part = try file.floats("parameter/" + entry.name, shape: entry.shape)
+                values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: part)
+            }
+            try memory.write(values, to: model.layout.storage("parameters"))
+            let graph = Graph()
+            let scope = ParameterScope(graph, model.layout)
+            let images = try graph.input("images", [2, 3, 8, 12])
+            let eps = try graph.input("eps", [2, 2, 4, 6])
+            let real = try graph.patchify(images, patch: 1)
+            let step = try head.loss(of: graph.reshape(real, [2, 8, 12, 3]), eps: eps, scope)
+            let terms = (step.losses + step.watched).map(\.value)
+            let total = try step.losses.dropFirst().reduce(step.losses[0].value) { try graph.add($0, $1.value) }
+            let made = try #require(try head.reconstruct(real, scope))
+            let gradients = try graph.gradients(of: total, withRespectTo: model.layout.entries.map { try scope.parameter($0.name) })
+            (terms + [made] + gradients.compactMap { $0 }).forEach(graph.output)
+            let executor = try memory.executor(graph)
+            try executor.write(file.floats("images", shape: images.shape), to: images)
+            try executor.write(file.floats("eps", shape: eps.shape), to: eps)
+            try executor.run()
+            func compare(_ found: [Float], _ key: String, _ shape: [Int]) throws {
+                let want = try file.floats(key, shape: shape)
+                let largest = want.reduce(1e-3) { max($0, abs($1)) }
+                let worst = zip(found, want).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+                #expect(found.count == want.count && worst < 2e-5 * largest, "\(shape), \(key): \(worst) of \(largest)")
+            }
+            try compare(terms.flatMap { try executor.read($0) as [Float] }, "losses", [4])
+            try compare(planes(fromTokens: executor.read(made), Self.configuration), "reconstruction", [2, 3, 8, 12])
+            for (entry, gradient) in zip(model.layout.entries, gradients) {
+                try compare(executor.read(#require(gradient, "\(entry.name)")), "gradient/" + entry.name, entry.shape)
+            }
+        }
+    }
+
+    @Test func settingsAreChecked() throws {
+        func refused(_ part: String, _ change: (inout Configuration) -> Void) {
+            var configuration = Self.configuration
+            change(&configuration)
+            #expect(throws: (any Error).self, "\(part)") { try configuration.validate() }
+            do { try configuration.validate() } catch { #expect("\(error)".contains(part), "\(error)") }
+        }
+        try Self.configuration.validate()
+        refused("patch 2") { $0.data.patch = 2 }
+        refused("latents") { $0.data.channels = 16 }
+        refused("8x13") { $0.data.width = 13 }
+        refused("latentChannels 13") { $0.head.autoencoder?.latentChannels = 13 }
+        refused("0 blocks") { $0.head.depth = 0 }
+        refused("0 levels") { $0.head.autoencoder?.multipliers = [] }
+        refused("gradientScales 0") { $0.head.autoencoder?.gradientScales = 0 }
+        refused("divergenceWeight") { $0.head.autoencoder?.divergenceWeight = -1 }
+        refused("gradientWeight") { $0.head.autoencoder?.gradientWeight = .infinity }
+    }
+
+    /// A short run learns, writes an autoencoder that reads as one with a scale of its own, and goes on with the same bits.
+    @Test func trainsFromImagesToAFile() throws {
+        var configuration = Self.configuration
+        (configuration.data.channels, configuration.data.height, configuration.data.width, configuration.data.form) = (1, 8, 8, .digits)
+        configuration.head.autoencoder?.width = 8
+        configuration.head.autoencoder?.latentChannels = 3
+        (configuration.run.steps, configuration.run.samplesPerLabel, configuration.run.labelDrop) = (60, 2, 0)
+        (configuration.run.sampleEvery, configuration.run.checkpointEvery, configuration.run.logEvery) = (20, 30, 10)
+        (configuration.optimizer.learningRate, configuration.optimizer.warmupSteps) = (4e-3, 5)
+        (configuration.optimizer.ema, configuration.optimizer.schedule) = (0.9, .constant)
+        let data = try TinyVAE.images(120)
+        let folder = try TestFolder()
+        try TestDevice.with(.cpu16) { device in
+            func train(_ name: String, until steps: Int? = nil, _ existing: TrainingRun.Existing = .refuse) throws {
+                let run = try TrainingRun(
+                    configuration, data: data, heldOut: TinyVAE.images(140).subset(Array(120..<140)), path: folder.file(name), existing: existing,
+                    device: device)
+                var count = 0
+                let ending = try run.train(progress: ProgressLine(total: configuration.run.steps, output: .custom(columns: nil, { _ in }))) {
+                    count += 1
+                    return count == steps
+                }
+                #expect(ending == (steps == nil ? .finished : .interrupted))
+            }
+            try train("whole")
+            try train("parts", until: 31)
+            try train("parts", .resume)
+            let files = ["autoencoder.safetensors", "checkpoints/step-00000060/state.safetensors", "samples/step-00000060.png"]
+            for file in files { #expect(try Files.read(folder.file("whole/" + file)) == Files.read(folder.file("parts/" + file)), "\(file)") }
+
+            let ratios = try Files.read(folder.file("whole/metrics.jsonl")).split(separator: UInt8(ascii: "\n")).compactMap {
+                try JSON.parse(Array($0))["psnr"]?.double
+            }
+            #expect(ratios.count == 3 && ratios[2] > ratios[0] + 1.5, "\(ratios)")
+            let weights = try VAEWeights(folder.file("whole"))
+            #expect(weights.name == folder.file("whole/autoencoder.safetensors"))
+            #expect(try VAEWeights(folder.file("whole/checkpoints/step-00000060")).latentScale == nil)
+            // Draws by that scale have a deviation of 1.
+            let scale = try #require(weights.latentScale)
+            let autoencoder = Autoencoder(weights, device: device)
+            #expect(try abs(LatentScale.measured(autoencoder, on: data) / scale - 1) < 1e-6)
+            // What the run has measured is what its file does.
+            let heldOut = try TinyVAE.images(140).dataset().images[(120 * 64)...]
+            let moments = try autoencoder.moments(Array(heldOut), height: 8, width: 8)
+            let (latent, pixels) = (3 * 16, 64)
+            var means: [Float] = []
+            for image in 0..<20 { means += moments[(image * 2 * latent)..<(image * 2 * latent + latent)] }
+            let made = try autoencoder.images(means, height: 4, width: 4)
+            var ratio = 0.0
+            for image in 0..<20 {
+                var error = 0.0
+                for index in 0..<pixels {
+                    let real = Double(heldOut[heldOut.startIndex + image * pixels + index])
+                    let difference = real - Double(clampedPixel(made[image * pixels + index]))
+                    error += difference * difference
+                }
+                ratio += 10 * log10(4 * Double(pixels) / error) / 20
+            }
+            #expect(abs(ratio - ratios[2]) < 1e-3, "\(ratio), \(ratios)")
+        }
+    }
+}
