@@ -81,6 +81,7 @@ import Testing
             if name.hasPrefix("digits") { (expected.run.steps, expected.run.sampleEvery) = (1, 0) }
             if name == "digits-mar" { expected.run.samplesPerLabel = 10 }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
+            if name == "photos-mar" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
             if name == "autoencoder" {
                 (expected.data.path, expected.data.form) = ("/data/clothing", .folder)
                 expected.data.classNames = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]

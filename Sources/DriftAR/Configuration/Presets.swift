@@ -13,7 +13,7 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "autoencoder": autoencoder,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "autoencoder": autoencoder, "photos-mar": photosMAR,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -126,6 +126,18 @@ extension Configuration {
         (vae.optimizer.weightDecay, vae.optimizer.clip, vae.optimizer.beta2) = (0.01, 1, 0.99)
         vae.run.steps = 4000
         return vae
+    }
+
+    /// Photographs of 64x64 pixels by masked autoregression on the latents of `autoencoder`: 64 tokens of 16 values.
+    private static var photosMAR: Configuration {
+        var mar = mnistMAR
+        mar.preset = "photos-mar"
+        (mar.data.channels, mar.data.height, mar.data.width, mar.data.patch) = (4, 16, 16, 2)
+        mar.data.flip = true
+        mar.network.embed = 96
+        mar.head.energy?.width = 128
+        mar.run.steps = 8000
+        return mar
     }
 
     /// MAR in its published sizes, on latents of 256x256 images.
