@@ -36,6 +36,8 @@ struct Train: ParsableCommand {
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
     private static let ownPreset = "digits"
+    /// Pictures that are too few for an autoencoder to be of use for others.
+    private static let fewPictures = 500
 
     func validate() throws {
         let given = [("--resume", resume), ("--auto-resume", autoResume), ("--overwrite", overwrite)].filter(\.1)
@@ -74,6 +76,9 @@ struct Train: ParsableCommand {
             &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed)
         let data = source.training
         if !isResumed, config == nil, settings.head.autoencoder != nil { hyperparameters.fitBatch(of: &settings, to: data.index) }
+        if settings.head.autoencoder != nil, data.count < Self.fewPictures, ranks.isFirst {
+            Output.remark("\(data.count) pictures to train on: an autoencoder learns so few by heart; psnr, of those held out, will show it")
+        }
         // What follows from the data is calculated from settings that are in range, and checked in its turn.
         try settings.validate()
         try hyperparameters.applyData(to: &settings, imageCount: data.count)
