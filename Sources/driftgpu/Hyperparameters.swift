@@ -1,6 +1,5 @@
 import ArgumentParser
 import DriftAR
-import DriftData
 import DriftFormats
 
 extension Configuration.DiTSize: ExpressibleByArgument {}
@@ -153,13 +152,8 @@ struct Hyperparameters: ParsableArguments {
         configuration.run.samplesPerLabel = batch / labels
     }
 
-    /// Images of an autoencoder's step: about as many of each class, 16 in all unless flags say how many.
-    func fitBatch(of configuration: inout Configuration, to index: LabelIndex) {
-        guard labelsPerStep == nil, samplesPerLabel == nil, batch == nil else { return }
-        let images = 16
-        let labels = min(images, index.members.count { !$0.isEmpty })
-        (configuration.run.labelsPerStep, configuration.run.samplesPerLabel) = (labels, max(1, images / max(1, labels)))
-    }
+    /// Whether a flag says how many images a step has.
+    var hasBatch: Bool { labelsPerStep != nil || samplesPerLabel != nil || batch != nil }
 
     /// What depends on the data: turns the batch into images of each label, epochs into steps and a rate for 256 images into
     /// the learning rate, where they were asked for, once images and classes are known.

@@ -31,22 +31,20 @@ struct RankLauncher {
             words += ["--quiet", "--bind-to", "none", "--oversubscribe"]
             if getuid() == 0 { words.append("--allow-run-as-root") }
         }
-        words += [Bundle.main.executablePath ?? CommandLine.arguments[0]] + Self.withoutRanks(Array(CommandLine.arguments.dropFirst()))
-        Self.launcher.store(try Self.spawn(words), ordering: .sequentiallyConsistent)
+        words += [ChildProgram.ownPath] + Self.withoutRanks(Array(CommandLine.arguments.dropFirst()))
+        let child = try ChildProgram(words, inOwnSession: true)
+        Self.launcher.store(child.process, ordering: .sequentiallyConsistent)
         interrupt.begin()
-        wait(interrupt)
+        wait(child, interrupt)
     }
 
-    private func wait(_ interrupt: Interrupt) -> Never {
-        let process = Self.launcher.load(ordering: .sequentiallyConsistent)
+    private func wait(_ child: ChildProgram, _ interrupt: Interrupt) -> Never {
         let files = folder.map { RunFolder($0) }
         var isTold = false
         while true {
-            var status: Int32 = 0
-            let ended = waitpid(process, &status, WNOHANG)
-            if ended == process || ended < 0 && errno == ECHILD {
+            if let code = child.ended() {
                 if isTold, let files { try? Files.removeTree(files.stopPath) }
-                exit(Self.code(status))
+                exit(code)
             }
             if interrupt.isRequested {
                 // Again and again: a run that is only being prepared takes away what it finds in its folder, or has none yet.
@@ -71,9 +69,6 @@ struct RankLauncher {
         let process = launcher.load(ordering: .sequentiallyConsistent)
         if process > 0 { kill(-process, number) }
     }
-
-    /// The exit code that a shell would show.
-    private static func code(_ status: Int32) -> Int32 { status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F }
 
     /// The arguments without --ranks: the processes find their number in the environment.
     private static func withoutRanks(_ arguments: [String]) -> [String] {
@@ -105,25 +100,5 @@ struct RankLauncher {
         let data = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self)
-    }
-
-    /// POSIX_SPAWN_SETSID of spawn.h, which defines it for GNU's C alone.
-    private static let newSession: Int16 = 0x80
-
-    /// Starts a process in a session of its own, with no signal blocked. Returns its number.
-    private static func spawn(_ words: [String]) throws -> pid_t {
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | newSession)
-        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var process: pid_t = 0
-        let code = posix_spawn(&process, words[0], nil, &attributes, arguments, environ)
-        guard code == 0 else { throw ValidationError("--ranks: cannot start \(words[0]): \(String(cString: strerror(code)))") }
-        return process
     }
 }

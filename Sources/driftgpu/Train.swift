@@ -75,7 +75,7 @@ struct Train: ParsableCommand {
         let source = try dataOptions.open(
             &settings, hyperparameters, hasSize: !Configuration.carriesData(settings.preset) || config != nil, isFixed: isResumed)
         let data = source.training
-        if !isResumed, config == nil, settings.head.autoencoder != nil { hyperparameters.fitBatch(of: &settings, to: data.index) }
+        if !isResumed, config == nil, !hyperparameters.hasBatch { settings.fitBatch(to: data.index) }
         if settings.head.autoencoder != nil, data.count < Self.fewPictures, ranks.isFirst {
             Output.remark("\(data.count) pictures to train on: an autoencoder learns so few by heart; psnr, of those held out, will show it")
         }

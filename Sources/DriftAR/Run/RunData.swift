@@ -29,3 +29,15 @@ extension DataSource {
         return source
     }
 }
+
+extension Configuration {
+    /// Images in a step of the presets that take any number of classes; the others take all classes of their data.
+    private static let batches = ["autoencoder": 16, "photos-mar": 100]
+
+    /// Takes about as many images in a step as the preset has, as many of each class, however many classes there are.
+    public mutating func fitBatch(to index: LabelIndex) {
+        guard let images = Self.batches[preset] else { return }
+        let labels = min(images, max(1, index.members.count { !$0.isEmpty }))
+        (run.labelsPerStep, run.samplesPerLabel) = (labels, images / labels)
+    }
+}

@@ -50,7 +50,7 @@ package enum NumberText {
     }
 
     /// Seconds as 42s, 3m05s, 2h07m or 3d04h.
-    static func duration(_ seconds: Double) -> String {
+    package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "?" }
         let total = Int(max(0, seconds).rounded())
         func pair(_ a: Int, _ unitA: String, _ b: Int, _ unitB: String) -> String {

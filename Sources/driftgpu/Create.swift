@@ -1,0 +1,138 @@
+import ArgumentParser
+import DriftAR
+import DriftBench
+import DriftData
+import DriftFormats
+import DriftGPU
+import Foundation
+
+struct Create: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "From a folder of pictures to new ones: an autoencoder of them, their latents, a model, samples and figures.",
+        discussion: "Says what it will do and about how long that takes, then does it by commands of its own, which it prints. Stopped, the same command goes on where it was. Ends with samples/grid.png in the output folder.")
+
+    @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
+    @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
+    @Option(help: ArgumentHelp("Side of the pictures, a multiple of 8.", valueName: "n")) var size: Int = 64
+    @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters.") var flip = true
+    @Option(help: ArgumentHelp("About how long the training of both may take; sets their steps.", valueName: "h")) var hours: Double?
+    @Option(help: ArgumentHelp("Steps of the autoencoder.", valueName: "n")) var autoencoderSteps: Int?
+    @Option(help: ArgumentHelp("Steps of the model.", valueName: "n")) var steps: Int?
+    @Option(help: "Images of each class to draw at the end.") var perLabel: Int = 10
+    @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1.5
+    @Flag(help: "Say what would be done, and stop.") var plan = false
+    @OptionGroup var deviceOptions: DeviceOptions
+
+    func validate() throws {
+        if let hours, !(hours > 0 && hours < 10000) { throw ValidationError("--hours \(hours): take a number above 0") }
+        for (name, steps) in [("--autoencoder-steps", autoencoderSteps), ("--steps", steps)] {
+            if let steps, steps < 1 { throw ValidationError("\(name) \(steps): take 1 or more") }
+            if steps != nil, hours != nil { throw ValidationError("\(name) and --hours exclude each other") }
+        }
+        if perLabel < 2 { throw ValidationError("--per-label \(perLabel): take 2 or more") }
+    }
+
+    func run() throws {
+        try reporting {
+            let interrupt = Interrupt()
+            let path = URL(fileURLWithPath: data).standardizedFileURL.path
+            let folder = output ?? "out/" + URL(fileURLWithPath: path).lastPathComponent
+            let chosen = try prepare(path, folder)
+            if plan { return }
+            try AtomicFile.write(Array(JSONEncoder.sorted.encode(chosen)) + [UInt8(ascii: "\n")], to: Self.file(folder))
+            interrupt.begin()
+            for words in commands(chosen, folder) { try run(words, interrupt) }
+            Output.remark("done: \(folder)/samples/grid.png; more: driftgpu sample --checkpoint \((folder + "/model").shellQuoted) --vae \((folder + "/vae").shellQuoted)")
+        }
+    }
+
+    private static func file(_ folder: String) -> String { folder + "/create.json" }
+
+    /// The plan, said in lines: that of the folder where there is one, else a new one.
+    private func prepare(_ path: String, _ folder: String) throws -> CreationPlan {
+        var options = DataSource.Options()
+        (options.height, options.width) = (size, size)
+        let source = try DataSource.open(path, options)
+        source.announce()
+        var chosen = try CreationPlan(source, path: path, size: size, flip: flip)
+        let device = try deviceOptions.open()
+        let peak = try Peaks.multiplyAdd(device)
+        func seconds() throws -> [Double] { try chosen.seconds(source.training.index, peak: peak, traits: device.traits, gemm: device.gemm) }
+        if Files.exists(Self.file(folder)) {
+            chosen = try known(chosen, folder)
+        } else if let hours {
+            chosen = try chosen.lasting(hours: hours, seconds: seconds())
+        } else {
+            chosen.autoencoderSteps = autoencoderSteps ?? chosen.autoencoderSteps
+            chosen.modelSteps = steps ?? chosen.modelSteps
+        }
+        let times = try seconds()
+        Output.remark("\(counted(source.training.count, "picture")) of \(counted(source.training.classCount, "class", "classes")), \(source.heldOut.count) held out, at \(size)x\(size) pixels, on \(device.about.name)")
+        Output.remark("1. an autoencoder: \(chosen.autoencoderSteps) steps, about \(NumberText.duration(times[0]))")
+        Output.remark("2. every picture encoded once, mirrored too: minutes".replacing(flip ? "" : ", mirrored too", with: ""))
+        Output.remark("3. a model of the latents: \(chosen.modelSteps) steps, about \(NumberText.duration(times[1]))")
+        Output.remark("4. \(perLabel * source.training.classCount) samples, judged against the pictures")
+        if times.reduce(0, +) > Self.long {
+            Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
+        }
+        return chosen
+    }
+
+    /// Half a day.
+    private static let long = 12 * 3600.0
+
+    /// The plan that the folder was begun with. Throws where it is about something else.
+    private func known(_ asked: CreationPlan, _ folder: String) throws -> CreationPlan {
+        let path = Self.file(folder)
+        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))) else {
+            throw DataError("no plan of driftgpu create", at: path, fix: "choose another --output")
+        }
+        var same = asked
+        (same.autoencoderSteps, same.modelSteps) = (plan.autoencoderSteps, plan.modelSteps)
+        guard same == plan else {
+            throw DataError(
+                "was begun with \(plan.data) at \(plan.size) pixels\(plan.flip ? "" : ", --no-flip")", at: folder, fix: "give the same, or choose another --output")
+        }
+        guard hours == nil, autoencoderSteps == nil || autoencoderSteps == plan.autoencoderSteps, steps == nil || steps == plan.modelSteps else {
+            throw DataError(
+                "was begun with \(plan.autoencoderSteps) and \(plan.modelSteps) steps", at: folder,
+                fix: "leave out --hours and steps, or choose another --output")
+        }
+        return plan
+    }
+
+    /// What is done, as commands of this program.
+    private func commands(_ plan: CreationPlan, _ folder: String) -> [[String]] {
+        let device = deviceOptions.device.map { ["--device", $0] } ?? []
+        let training = device + (deviceOptions.precision.map { ["--precision", $0.rawValue] } ?? []) + ["--auto-resume"]
+        let (vae, latents, model, samples) = (folder + "/vae", folder + "/latents", folder + "/model", folder + "/samples")
+        func every(_ steps: Int) -> [String] { ["--steps", "\(steps)", "--sample-every", "\(max(1, steps / 10))"] }
+        let mirrored = plan.flip ? "--flip" : "--no-flip"
+        return [
+            ["vae", "train", "--data", plan.data, "--size", "\(plan.size)", mirrored, "--output", vae] + every(plan.autoencoderSteps) + training,
+            ["cache", "--data", plan.data, "--size", "\(plan.size)", "--vae", vae, "--output", latents] + (plan.flip ? ["--flip"] : []) + device,
+            ["train", "--preset", CreationPlan.presets.model, "--latents", latents, mirrored, "--vae", vae, "--output", model]
+                + every(plan.modelSteps) + training,
+            ["sample", "--checkpoint", model, "--vae", vae, "--per-label", "\(perLabel)", "--cfg", "\(cfg)", "--format", "npy", "--output", samples]
+                + device,
+            ["eval", "--images", samples, "--data", plan.data] + device,
+        ]
+    }
+
+    /// Runs one of them; ends as it does where it does not end well.
+    private func run(_ words: [String], _ interrupt: Interrupt) throws {
+        Output.remark("\n$ driftgpu " + words.map(\.shellQuoted).joined(separator: " "))
+        let code = try ChildProgram([ChildProgram.ownPath] + words).wait(interrupt)
+        if code == ExitCode.stopped.rawValue { Output.remark("stopped; the same driftgpu create goes on") }
+        guard code == 0 else { throw ExitCode(code) }
+    }
+}
+
+extension JSONEncoder {
+    /// Readable, the same bytes each time.
+    fileprivate static var sorted: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        return encoder
+    }
+}
