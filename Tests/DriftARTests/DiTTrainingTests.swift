@@ -110,7 +110,7 @@ import Testing
         #expect(message { $0.head.dit?.guidanceMax = 0.5 }?.contains("guidance-max") == true)
         #expect(message { ($0.network.embed, $0.network.heads) = (15, 5) }?.contains("rope") == true)
         #expect(message { $0.stage = StageSettings(LabelStageSettings()) }?.contains("take the stage none, or the head decoder") == true)
-        #expect(message { $0.head = HeadSettings(DecoderHeadSettings()) }?.contains("take the stage label, or the head dit") == true)
+        #expect(message { $0.head = HeadSettings(DecoderHeadSettings()) }?.contains("take the stage label, or the head autoencoder or dit") == true)
     }
 
     @Test(arguments: Configuration.DiTSize.allCases) func sizesAreDiTs(_ size: Configuration.DiTSize) throws {

@@ -25,6 +25,11 @@ import Testing
             json: Data(#"{"stage": {"kind": "\#(pair.stage)"}, "head": {"kind": "\#(pair.head)"}}"#.utf8), from: "x")
         // Each round has kernels of its own to compile.
         tiny.stage.mar?.rounds = 4
+        if tiny.head.autoencoder != nil {
+            tiny.data.patch = 1
+            tiny.head.autoencoder?.width = 8
+            tiny.head.autoencoder?.multipliers = [1, 2]
+        }
         return tiny
     }
 

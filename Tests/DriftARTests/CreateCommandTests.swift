@@ -1,0 +1,85 @@
+import DriftData
+import Foundation
+import TestSupport
+import Testing
+
+@testable import DriftAR
+@testable import DriftFormats
+
+@Suite(.serialized) struct CreateCommandTests {
+    /// A folder of gray pictures in two classes.
+    private static func pictures(_ perClass: Int, in folder: TestFolder, _ name: String = "data") throws {
+        for (number, label) in ["cats", "dogs"].enumerated() {
+            try Files.makeFolder(folder.file("\(name)/\(label)"))
+            for image in 0..<perClass {
+                let pixels = (0..<400).map { UInt8(truncatingIfNeeded: $0 % 20 * (image + 3) * (2 - number) + $0 / 20 * number * image) }
+                try PNG.write(Picture(width: 20, height: 20, channels: 1, pixels: pixels), to: folder.file("\(name)/\(label)/\(image).png"))
+            }
+        }
+    }
+
+    @Test("a folder of pictures becomes samples, a stopped or repeated command goes on, and another plan is refused")
+    func wholeRun() throws {
+        let folder = try TestFolder()
+        try Self.pictures(12, in: folder)
+        let create = "create --data data --size 16 --autoencoder-steps 3 --steps 2 --per-label 2 --output made"
+        let plan = try folder.run(create + " --plan")
+        #expect(plan.code == 0 && plan.output.contains("3 steps, about") && !Files.exists(folder.file("made")), "\(plan)")
+
+        let first = try folder.run(create)
+        #expect(first.code == 0 && first.output.contains("done: made/samples/grid.png"), "\(first)")
+        for part in ["vae train", "cache", "train --preset photos-mar", "sample", "eval"] { #expect(first.output.contains("$ driftgpu " + part)) }
+        #expect(try PNG.read(folder.file("made/samples/0003-00001.png")).picture.width == 16)
+        let model = try SavedModel(folder.file("made/model")).configuration
+        #expect(model.run.steps == 2 && model.data.classNames == ["cats", "dogs"] && model.data.height == 4 && model.labelsInStep == 2)
+        // Latents have a deviation of about 1 on the scale that the autoencoder's file says.
+        #expect(try VAEWeights(folder.file("made/vae")).latentScale == model.data.latentScale)
+
+        let second = try folder.run("create --data data --size 16 --per-label 2 --output made")
+        #expect(second.code == 0 && second.output.contains("finished at step 3 already") && second.output.contains("complete already"), "\(second)")
+        for (line, part) in [
+            ("--size 24", "was begun with"), ("--size 16 --no-flip", "was begun with"), ("--size 16 --steps 7", "3 and 2 steps"),
+            ("--size 16 --hours 1", "3 and 2 steps"),
+        ] {
+            let refused = try folder.run("create --data data --per-label 2 --output made \(line)")
+            #expect(refused.code == 1 && refused.errors.contains(part) && refused.errors.filter { $0 == "\n" }.count == 1, "\(line): \(refused)")
+        }
+    }
+
+    @Test("what cannot become a model is refused in a line before anything is written")
+    func refused() throws {
+        let folder = try TestFolder()
+        try Self.pictures(3, in: folder, "few")
+        try Self.pictures(12, in: folder)
+        for (line, code, part) in [
+            ("--data few", 1, "pictures to train on"), ("--data none", 1, "no such file or folder"), ("--data data --size 20", 1, "multiple of 8"),
+            ("--data data --size 16 --hours 0.00001", 1, "too few"), ("--data data --hours 1 --steps 3", 64, "exclude each other"),
+            ("--data data --per-label 1", 64, "take 2 or more"),
+        ] {
+            let result = try folder.run("create --output made " + line)
+            #expect(result.code == Int32(code) && result.errors.contains(part), "\(line): \(result)")
+            #expect(!Files.exists(folder.file("made")), "\(line)")
+        }
+    }
+
+    @Test("steps follow from hours, and the work from the size and the number of classes")
+    func planned() throws {
+        try TestDevice.with(.cpu16) { device in
+            func plan(_ count: Int, size: Int = 64) throws -> (plan: CreationPlan, index: LabelIndex, seconds: [Double]) {
+                let source = try DataSource.open("", DataSource.Options())
+                let index = try LabelIndex(labels: (0..<(4 * count)).map { Int32($0 % count) }, classNames: (0..<count).map(String.init))
+                let plan = try CreationPlan(source, path: "/data", size: size, flip: true)
+                return (plan, index, try plan.seconds(index, peak: 1e11, traits: device.traits, gemm: device.gemm))
+            }
+            let ten = try plan(10)
+            #expect(ten.seconds.allSatisfy { $0 > 60 })
+            let longer = try ten.plan.lasting(hours: ten.seconds.reduce(0, +) / 1800, seconds: ten.seconds)
+            #expect(longer.modelSteps == 2 * ten.plan.modelSteps && longer.autoencoderSteps == 2 * ten.plan.autoencoderSteps)
+            // A hundred classes make no larger step.
+            #expect(try zip(plan(100).seconds, ten.seconds).allSatisfy { $0 < 1.7 * $1 })
+            // A quarter of the pixels: nearly a quarter of the work of convolutions.
+            let small = try plan(10, size: 32).seconds[0] / ten.seconds[0]
+            #expect(small > 0.2 && small < 0.3, "\(small)")
+        }
+    }
+}
