@@ -39,6 +39,7 @@ struct Create: ParsableCommand {
             let folder = output ?? "out/" + URL(fileURLWithPath: path).lastPathComponent
             let chosen = try prepare(path, folder)
             if plan { return }
+            try Files.makeFolder(folder)
             try AtomicFile.write(Array(JSONEncoder.sorted.encode(chosen)) + [UInt8(ascii: "\n")], to: Self.file(folder))
             interrupt.begin()
             for words in commands(chosen, folder) { try run(words, interrupt) }
