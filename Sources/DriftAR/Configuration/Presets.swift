@@ -124,7 +124,7 @@ extension Configuration {
         (vae.data.flip, vae.run.labelDrop, vae.run.samplesPerLabel) = (true, 0, 2)
         (vae.optimizer.learningRate, vae.optimizer.decayFraction, vae.optimizer.warmupSteps) = (1e-3, 0.5, 100)
         (vae.optimizer.weightDecay, vae.optimizer.clip, vae.optimizer.beta2) = (0.01, 1, 0.99)
-        vae.run.steps = 4000
+        vae.run.steps = 2500
         return vae
     }
 
@@ -136,7 +136,7 @@ extension Configuration {
         mar.data.flip = true
         mar.network.embed = 96
         mar.head.energy?.width = 128
-        mar.run.steps = 8000
+        mar.run.steps = 4000
         return mar
     }
 
