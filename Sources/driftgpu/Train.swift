@@ -129,7 +129,7 @@ struct Train: ParsableCommand {
         let steps = run.trainer.configuration.run.steps
         guard run.trainer.step < steps else {
             remark(
-                "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu eval --checkpoint \(path.shellQuoted)")
+                "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu \(next(run, path))")
             return
         }
         let products = device.precision == .fp32 ? "" : ", \(device.precision.rawValue) products"
@@ -145,18 +145,21 @@ struct Train: ParsableCommand {
             progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: { interrupt.isRequested }, shouldSave: { interrupt.takeSave() })
         {
         case .finished:
-            let next: String
-            if run.trainer.configuration.head.autoencoder != nil {
-                next = "cache --vae \(path.shellQuoted) --data \(run.trainer.configuration.data.path.shellQuoted) --size \(run.trainer.configuration.data.height) --output LATENTS"
-            } else {
-                // Latents are no images to judge.
-                next = (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
-            }
-            remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next)")
+            remark("done: \(path)/samples, \(path)/checkpoints; next: driftgpu \(next(run, path))")
         case .interrupted:
             remark("stopped at step \(run.trainer.step); continue with: driftgpu train --resume --output \(path.shellQuoted)")
             throw ExitCode.stopped
         }
+    }
+
+    /// What to do with a finished run.
+    private func next(_ run: TrainingRun, _ path: String) -> String {
+        let data = run.trainer.configuration.data
+        if run.trainer.configuration.head.autoencoder != nil {
+            return "cache --vae \(path.shellQuoted) --data \(data.path.shellQuoted) --size \(data.height) --output LATENTS"
+        }
+        // Latents are no images to judge.
+        return (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
     }
 
     /// Prints what a step does and what the run needs. Allocates nothing: a device too small for the run can still say so.
