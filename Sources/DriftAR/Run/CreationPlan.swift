@@ -20,7 +20,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     /// The fewest steps that a time is divided into: below them nothing is learnt.
     private static let fewestSteps = 200
     /// Of the multiply-adds that a device reaches in registers, what training reached of a CPU's: a guess for others.
-    private static let reached = 0.5
+    private static let reached = 0.65
 
     /// For the pictures of `source`, with the steps of the presets. Throws a line where they are too few or the size cannot be taken.
     public init(_ source: DataSource, path: String, size: Int, flip: Bool) throws {
