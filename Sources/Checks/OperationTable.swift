@@ -7,6 +7,7 @@ extension OperationFamily {
         AddCases.self,
         AddPeriodicCases.self,
         AttentionCases.self,
+        CachedAttentionCases.self,
         ConcatCases.self,
         ConvolutionCases.self,
         CrossEntropyCases.self,
@@ -37,6 +38,7 @@ extension OperationFamily {
         ReduceCases.self,
         RepeatCases.self,
         ResidualCases.self,
+        RotaryCases.self,
         RowsCases.self,
         ScaleCases.self,
         SelectRowCases.self,
@@ -55,5 +57,6 @@ extension OperationFamily {
         UpsampleCases.self,
         WholeCases.self,
         WideAttentionCases.self,
+        WindowCases.self,
     ]
 }

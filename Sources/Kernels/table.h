@@ -26,6 +26,9 @@ static const char attention_text[] = {
 static const char attention_backward_text[] = {
 #embed "attention/attention_backward.cl"
 };
+static const char attention_cached_text[] = {
+#embed "attention/attention_cached.cl"
+};
 static const char attention_shape_text[] = {
 #embed "attention/attention_shape.cl"
 };
@@ -82,6 +85,9 @@ static const char gpu_softmax_entropy_backward_text[] = {
 };
 static const char query_key_text[] = {
 #embed "attention/query_key.cl"
+};
+static const char rotary_text[] = {
+#embed "attention/rotary.cl"
 };
 static const char softmax_entropy_text[] = {
 #embed "attention/softmax_entropy.cl"
@@ -157,6 +163,9 @@ static const char upsample_text[] = {
 };
 static const char whole_text[] = {
 #embed "layout/whole.cl"
+};
+static const char window_text[] = {
+#embed "layout/window.cl"
 };
 static const char cross_entropy_text[] = {
 #embed "loss/cross_entropy.cl"
@@ -239,6 +248,9 @@ static const char gpu_mma_text[] = {
 static const char multiply_add_text[] = {
 #embed "product/multiply_add.cl"
 };
+static const char accept_tokens_text[] = {
+#embed "sampling/accept_tokens.cl"
+};
 static const char diffusion_text[] = {
 #embed "sampling/diffusion.cl"
 };
@@ -276,6 +288,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"team.cl", team_text, sizeof team_text},
     {"attention.cl", attention_text, sizeof attention_text},
     {"attention_backward.cl", attention_backward_text, sizeof attention_backward_text},
+    {"attention_cached.cl", attention_cached_text, sizeof attention_cached_text},
     {"attention_shape.cl", attention_shape_text, sizeof attention_shape_text},
     {"attention_wide.cl", attention_wide_text, sizeof attention_wide_text},
     {"cpu_attention.cl", cpu_attention_text, sizeof cpu_attention_text},
@@ -295,6 +308,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gpu_softmax_entropy.cl", gpu_softmax_entropy_text, sizeof gpu_softmax_entropy_text},
     {"gpu_softmax_entropy_backward.cl", gpu_softmax_entropy_backward_text, sizeof gpu_softmax_entropy_backward_text},
     {"query_key.cl", query_key_text, sizeof query_key_text},
+    {"rotary.cl", rotary_text, sizeof rotary_text},
     {"softmax_entropy.cl", softmax_entropy_text, sizeof softmax_entropy_text},
     {"softmax_entropy_backward.cl", softmax_entropy_backward_text, sizeof softmax_entropy_backward_text},
     {"softmax_entropy_shape.cl", softmax_entropy_shape_text, sizeof softmax_entropy_shape_text},
@@ -320,6 +334,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"sort_orders.cl", sort_orders_text, sizeof sort_orders_text},
     {"upsample.cl", upsample_text, sizeof upsample_text},
     {"whole.cl", whole_text, sizeof whole_text},
+    {"window.cl", window_text, sizeof window_text},
     {"cross_entropy.cl", cross_entropy_text, sizeof cross_entropy_text},
     {"diffusion_loss.cl", diffusion_loss_text, sizeof diffusion_loss_text},
     {"energy_score.cl", energy_score_text, sizeof energy_score_text},
@@ -347,6 +362,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gpu_gemm_mma.cl", gpu_gemm_mma_text, sizeof gpu_gemm_mma_text},
     {"gpu_mma.cl", gpu_mma_text, sizeof gpu_mma_text},
     {"multiply_add.cl", multiply_add_text, sizeof multiply_add_text},
+    {"accept_tokens.cl", accept_tokens_text, sizeof accept_tokens_text},
     {"diffusion.cl", diffusion_text, sizeof diffusion_text},
     {"diffusion_step.cl", diffusion_step_text, sizeof diffusion_step_text},
     {"guidance.cl", guidance_text, sizeof guidance_text},

@@ -1,12 +1,19 @@
 import DriftGPU
 import Foundation
 
-/// The gated activation of two halves.
+/// The gated activation of two halves, and of two tensors.
 enum SwiGLUCases: OperationCases {
     static let families = [OperationFamily("swiglu", all)]
 
     /// Every case.
-    static let all: [OperationCase] = [[3, 2], [5, 34], [2, 3, 128], [1, 2070]].map { shape in
+    static let all: [OperationCase] = halves + [[3, 1], [5, 17], [2, 3, 64], [1, 1035]].map { shape in
+        OperationCase(
+            name: "swiglu of two \(shape)", inputs: [.init(shape: shape), .init(shape: shape)],
+            build: { graph, x in [try graph.swiglu(x[0], x[1])] },
+            reference: { x in [zip(x[0], x[1]).map { $0 / (1 + exp(-$0)) * $1 }] })
+    }
+
+    private static let halves: [OperationCase] = [[3, 2], [5, 34], [2, 3, 128], [1, 2070]].map { shape in
         OperationCase(
             name: "swiglu \(shape)", inputs: [.init(shape: shape)],
             build: { graph, x in [try graph.swiglu(x[0])] },

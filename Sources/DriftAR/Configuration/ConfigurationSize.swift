@@ -15,13 +15,16 @@ extension Configuration {
         let (encoderDepth, draftDepth, buffer) = (label?.encoderDepth ?? 0, label?.draftDepth ?? 0, label?.buffer ?? 0)
         var blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(head.depth) + 2
         if let mar = stage.mar { blocks += Double(mar.encoderDepth) + Double(mar.decoderDepth) }
+        if let causal = stage.causal { blocks += Double(causal.depth) }
+        let front = Double(max(buffer, stage.mar?.buffer ?? 0, stage.causal?.classTokens ?? 0))
+        let labels = (Double(data.classes) + 1) * Double(stage.causal?.classTokens ?? 1)
         var sizes = [
             (
                 "parameters",
                 blocks * (6 * embed + 2 * hidden) * embed
-                    + (Double(data.classes) + 2 * tokens + Double(buffer) + 8 * tokenWidth) * embed
+                    + (labels + 2 * tokens + Double(buffer) + 8 * tokenWidth) * embed
             ),
-            ("activations of a step", images * (tokens + Double(max(buffer, stage.mar?.buffer ?? 0))) * max(hidden, tokenWidth)),
+            ("activations of a step", images * (tokens + front) * max(hidden, tokenWidth)),
         ]
         if let own = head.own as? any TokenHeadKind {
             let (width, rows) = (Double(own.width), images * tokens)
@@ -34,7 +37,7 @@ extension Configuration {
             sizes.append(("forces of a step", samples * Double(drift.radii.count) * tokenWidth))
             sizes.append(("distances of a step", samples * (Double(drift.noises) + 1)))
         }
-        if stage.mar != nil {
+        if stage.mar != nil || stage.causal != nil {
             sizes.append(("real images of a step", images * tokens * tokenWidth))
         } else if loss.groups == .samples {
             let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)

@@ -2,6 +2,7 @@
 
 extension StageSettings {
     package static let kindTypes: [any StageKind.Type] = [
+        CausalStageSettings.self,
         LabelStageSettings.self,
         MARStageSettings.self,
         UnconditionedStageSettings.self,

@@ -10,6 +10,9 @@ extension Configuration {
         case mar
         case marEnergy = "mar-energy"
         case marDrift = "mar-drift"
+        /// Causal autoregression with MAR's diffusion head, and with the energy head of one step.
+        case causal
+        case causalEnergy = "causal-energy"
 
         package var pair: (stage: String, head: String) {
             switch self {
@@ -18,6 +21,8 @@ extension Configuration {
             case .mar: (MARStageSettings.kind, DiffusionHeadSettings.kind)
             case .marEnergy: (MARStageSettings.kind, EnergyHeadSettings.kind)
             case .marDrift: (MARStageSettings.kind, TokenDriftHeadSettings.kind)
+            case .causal: (CausalStageSettings.kind, DiffusionHeadSettings.kind)
+            case .causalEnergy: (CausalStageSettings.kind, EnergyHeadSettings.kind)
             }
         }
     }

@@ -13,7 +13,7 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "autoencoder": autoencoder, "photos-mar": photosMAR,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "autoencoder": autoencoder, "photos-mar": photosMAR,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -23,7 +23,7 @@ extension Configuration {
     ]
 
     /// Whether a preset is for the digits that the program carries.
-    public static func carriesData(_ preset: String) -> Bool { ["digits", "digits-drift", "digits-mar"].contains(preset) }
+    public static func carriesData(_ preset: String) -> Bool { ["digits", "digits-drift", "digits-mar", "digits-causal"].contains(preset) }
 
     /// Throws where the preset is for data that the program does not carry and none is named.
     public func requireData() throws {
@@ -101,6 +101,15 @@ extension Configuration {
         (mar.run.steps, mar.run.samplesPerLabel) = (2000, 20)
         (mar.optimizer.learningRate, mar.optimizer.clip) = (2e-3, 3)
         return mar
+    }
+
+    /// The same digits by causal autoregression with the energy head.
+    package static var digitsCausal: Configuration {
+        var causal = digitsMAR
+        causal.preset = "digits-causal"
+        causal.adopt(.causalEnergy)
+        causal.network.mlpRatio = 2.75
+        return causal
     }
 
     /// MNIST by masked autoregression: 49 tokens of 16 values. A small network that sees many images: with a width of 96 and 128

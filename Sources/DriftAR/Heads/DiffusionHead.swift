@@ -3,7 +3,7 @@ import DriftGPU
 /// MAR's head: a small diffusion for each token.
 public struct DiffusionHeadSettings: TokenHeadKind {
     package static let kind = "diffusion"
-    package static let stages = ["mar"]
+    package static let stages = ["mar", "causal"]
 
     /// Blocks.
     public var depth = 3

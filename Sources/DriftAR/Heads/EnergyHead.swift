@@ -3,7 +3,7 @@ import DriftGPU
 /// EAR's head: a token in one step, trained by the energy score.
 public struct EnergyHeadSettings: TokenHeadKind {
     package static let kind = "energy"
-    package static let stages = ["mar"]
+    package static let stages = ["mar", "causal"]
 
     /// Blocks.
     public var depth = 3

@@ -9,6 +9,8 @@ package protocol GenerationLoop: AnyObject {
 
     /// Looks into single rounds; nil where tokens are not drawn in rounds.
     var probe: MaskedProbe? { get }
+    /// What passes over tokens have drawn since the last `reset`; nil where there are none.
+    var decoding: DecodingFigures? { get }
 
     /// Forgets what belongs to weights that have changed.
     func reset() throws
@@ -27,6 +29,7 @@ package protocol GenerationLoop: AnyObject {
 
 extension GenerationLoop {
     package var probe: MaskedProbe? { nil }
+    package var decoding: DecodingFigures? { nil }
 }
 
 /// Where the random numbers of a drawing come from.

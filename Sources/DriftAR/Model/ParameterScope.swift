@@ -46,6 +46,16 @@ public struct ParameterScope {
         try graph.linear(x, weight: parameter(name + ".weight"), bias: parameter(name + ".bias"))
     }
 
+    /// y = x W^T with `name.weight` [out, in].
+    public func product(_ x: Tensor, _ name: String) throws -> Tensor {
+        try graph.linear(x, weight: parameter(name + ".weight"))
+    }
+
+    /// RMSNorm over the last dimension with `name.weight`.
+    public func rmsNorm(_ x: Tensor, _ name: String, epsilon: Float) throws -> Tensor {
+        try graph.rmsNorm(x, weight: parameter(name + ".weight"), epsilon: epsilon)
+    }
+
     /// LayerNorm over the last dimension with `name.weight` and `name.bias`, then the modulation.
     public func layerNorm(
         _ x: Tensor, _ name: String, epsilon: Float, modulation: Modulation? = nil

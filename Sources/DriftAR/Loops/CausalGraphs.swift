@@ -1,0 +1,244 @@
+import DriftGPU
+
+/// The graphs of causal decoding of a batch: one for the class rows, which draws the first token, and one for a pass over tokens,
+/// which draws those behind. Where each image is, the device knows: the same graph runs for every token. A head of several
+/// steps that are not one launch has graphs of its own between and behind.
+package struct CausalGraphs {
+    /// The form of a batch.
+    package struct Batch: Hashable, Sendable {
+        package let size: DrawingGraph.Size
+        package let isGuided: Bool
+        /// G, tokens that a pass draws at once.
+        package let parallel: Int
+        package let tolerance: Float
+        /// Whether noise comes from storages that somebody has filled, not from the seed.
+        package var isGiven = false
+
+        package init(_ size: DrawingGraph.Size, isGuided: Bool, parallel: Int = 1, tolerance: Float = 0, isGiven: Bool = false) {
+            (self.size, self.isGuided, self.parallel, self.tolerance) = (size, isGuided, parallel, tolerance)
+            self.isGiven = isGiven
+        }
+
+        /// b, images.
+        var images: Int { size.labels * size.perLabel }
+        /// B, conditions.
+        var conditions: Int { isGuided ? 2 * images : images }
+    }
+
+    /// From the class rows, and from tokens, to what is drawn.
+    let first: Graph
+    let next: Graph
+    let step: Graph?
+    let end: Graph?
+    let prepared: RoundGraphs.Prepared?
+
+    private let stage: CausalStage
+    private let head: any TokenHead
+    private let weights: StoredWeights
+    private let batch: Batch
+
+    package init(_ stage: CausalStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch) throws {
+        (self.stage, self.head, self.weights, self.batch) = (stage, head, weights, batch)
+        prepared = try RoundGraphs.prepared(head, weights)
+        (first, next) = (Graph(), Graph())
+        // Noise that was given is there for each step.
+        let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
+        step = isOneGraph ? nil : Graph()
+        end = isOneGraph ? nil : Graph()
+        guard head.steps == 1 || batch.parallel == 1 else {
+            throw GraphError("causal decoding: the head \(head.kind) draws a token in \(head.steps) steps; draw one token after the other")
+        }
+        let embedded = try make(first, isFirst: true)
+        _ = try make(next, isFirst: false)
+        if let step { try makeStep(step, embedded: embedded) }
+        if let end { try accept(x(end), end, count: 1) }
+    }
+
+    /// All graphs, in the order in which an image's first token meets them.
+    var all: [Graph] { (prepared.map { [$0.graph] } ?? []) + [first] + [step, end].compactMap { $0 } + [next] }
+
+    /// Where everything lies.
+    package enum Place {
+        /// Tokens of the images [b, R, C]: drawn ones, then guesses.
+        package static func tokens(_ count: Int) -> Storage { Storage("causal_tokens", count: count, grows: true) }
+        /// Tokens of each image that are drawn [b].
+        package static func known(_ count: Int) -> Storage { Storage("causal_known", count: count, element: .int32, grows: true) }
+        /// Classes [B].
+        package static func classes(_ count: Int) -> Storage { Storage("causal_classes", count: count, element: .int32, grows: true) }
+        /// Keys, or values, of a block [B, H_kv, n + R - 1, size].
+        static func cache(_ layer: Int, isValue: Bool, _ count: Int) -> Storage {
+            Storage("causal_\(isValue ? "value" : "key")_\(layer)", count: count, grows: true)
+        }
+        /// Strength of guidance for each token [R].
+        package static func strengths(_ tokens: Int) -> Storage { Storage("causal_strengths_\(tokens)", count: tokens) }
+        /// What tokens start from [b, R, W].
+        package static func start(_ count: Int) -> Storage { Storage("causal_start", count: count, grows: true) }
+        /// Noise of a head's steps that was given [N, b R C].
+        package static func givenSteps(_ count: Int) -> Storage { Storage("causal_given_steps", count: count, grows: true) }
+        /// The seed [2]; distinct labels [L]; the number of each label's first image [1].
+        package static let key = Storage("causal_key", count: 2, element: .uint32)
+        package static func distinct(_ count: Int) -> Storage { Storage("causal_distinct", count: count, element: .int32, grows: true) }
+        package static let firstImage = Storage("causal_first", count: 1, element: .uint32)
+        static func x(_ count: Int) -> Storage { Storage("causal_x", count: count, grows: true) }
+        static func embedded(_ count: Int) -> Storage { Storage("causal_embedded", count: count, grows: true) }
+    }
+
+    /// Streams of a seed's random numbers; the low 16 bits are the head's step.
+    private static let startStream = 0x2016_0000
+    private static let stepStream = 0x2017_0000
+
+    // MARK: Parts
+
+    private var tokens: Int { stage.shape.tokens }
+    private var width: Int { stage.shape.tokenWidth }
+
+    private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "causal_step") }
+    private func known(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images], in: Place.known(batch.images)) }
+    private func sequence(_ graph: Graph) throws -> Tensor {
+        try graph.stored([batch.images, tokens, width], in: Place.tokens(batch.images * tokens * width))
+    }
+
+    private func source(_ graph: Graph, stream: Int) throws -> NoiseSource {
+        try NoiseSource(
+            stream: stream, key: graph.stored([2], in: Place.key),
+            labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
+            firstImage: graph.stored([1], in: Place.firstImage), round: counter(graph).value)
+    }
+
+    private func cache(_ graph: Graph, _ layer: Int) throws -> KeyValueCache {
+        let shape = [batch.conditions, stage.shape.block.keyHeads, stage.shape.capacity, stage.shape.block.size]
+        let count = shape.reduce(1, *)
+        return try KeyValueCache(
+            key: graph.stored(shape, in: Place.cache(layer, isValue: false, count)),
+            value: graph.stored(shape, in: Place.cache(layer, isValue: true, count)))
+    }
+
+    /// The strengths of guidance of `count` tokens of each image: one where all images are at the same token.
+    private func cfg(_ graph: Graph, _ known: Tensor, count: Int) throws -> Tensor? {
+        guard batch.isGuided else { return nil }
+        let table = try graph.stored([1, tokens, 1], in: Place.strengths(tokens))
+        guard batch.parallel == 1 else {
+            return try graph.reshape(graph.window(table, from: known, count: count, sequences: batch.images), [batch.images * count])
+        }
+        let one = try graph.slice(known, axis: 0, 0..<1)
+        return try graph.reshape(graph.window(table, from: one, count: 1, sequences: 1), [1])
+    }
+
+    /// What the next `count` tokens of each image start from [b count, W].
+    private func start(_ graph: Graph, _ known: Tensor, count: Int, isFirst: Bool) throws -> Tensor {
+        let own = head.start
+        let storage = Place.start(batch.images * tokens * own.width)
+        var all = try graph.stored([batch.images, tokens, own.width], in: storage)
+        if isFirst, !batch.isGiven {
+            all = try own.draw(tokens, images: batch.size.perLabel, of: source(graph, stream: Self.startStream), graph)
+            try graph.place(all, in: storage, at: 0)
+        }
+        return try graph.reshape(
+            graph.window(all, from: known, count: count, sequences: batch.images), [batch.images * count, own.width])
+    }
+
+    private func stepNoise(_ graph: Graph) throws -> Tensor? {
+        guard head.drawsInSteps else { return nil }
+        let all: Tensor
+        if batch.isGiven {
+            let count = batch.images * tokens * width
+            all = try graph.selectRow(graph.stored([head.steps, count], in: Place.givenSteps(head.steps * count)), counter(graph))
+        } else {
+            all = try TokenNoise(.normal, width: width).draw(
+                tokens, images: batch.size.perLabel, of: source(graph, stream: Self.stepStream), graph)
+        }
+        let rows = try graph.reshape(all, [batch.images, tokens, width])
+        return try graph.reshape(graph.window(rows, from: known(graph), count: 1, sequences: batch.images), [batch.images, width])
+    }
+
+    private func table(_ graph: Graph) throws -> Tensor? {
+        try prepared?.table.map { try graph.stored([head.steps, $0.count / head.steps], in: $0) }
+    }
+    private func packed(_ graph: Graph) throws -> Tensor? { try prepared?.weights.map { try graph.stored([$0.count], in: $0) } }
+
+    /// The tokens between the steps [b, C].
+    private func x(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images, width], in: Place.x(batch.images * width)) }
+
+    private func accept(_ drawn: Tensor, _ graph: Graph, count: Int) throws {
+        let stored = try graph.reshape(stage.norm(drawn, graph), [batch.images, count, width])
+        try graph.acceptTokens(stored, into: sequence(graph), known: known(graph), tolerance: batch.tolerance)
+    }
+
+    /// Returns the shape of what the head's steps have in common.
+    private func make(_ graph: Graph, isFirst: Bool) throws -> [Int] {
+        try graph.reset(counter(graph))
+        let (scope, shape) = (weights.scope(graph), stage.shape)
+        let (known, conditions) = (try known(graph), batch.conditions)
+        let count = isFirst ? 1 : batch.parallel
+        var rows: Tensor
+        if isFirst {
+            rows = try stage.front(graph.stored([conditions], in: Place.classes(conditions)), scope)
+        } else {
+            // With guidance both halves go on from the same tokens.
+            rows = try stage.enter(graph.window(sequence(graph), from: known, offset: -1, count: count, sequences: conditions), scope)
+        }
+        let angles = try stage.table(graph)
+        for layer in 0..<shape.depth {
+            rows = try shape.block.step(
+                rows, cache: cache(graph, layer), known: known, offset: isFirst ? 0 : shape.classTokens - 1, table: angles,
+                scope.scope("layers.\(layer)"))
+        }
+        if isFirst, shape.classTokens > 1 { rows = try graph.slice(rows, axis: 1, (shape.classTokens - 1)..<shape.classTokens) }
+        let places = try stage.places(scope).map {
+            try graph.window(graph.reshape($0, [1, tokens, shape.embed]), from: known, count: count, sequences: conditions)
+        }
+        let z = try stage.leave(rows, places: places, scope)
+        let cfg = try cfg(graph, known, count: count)
+        let embedded = try graph.part(Graph.head) {
+            try head.embed(z: graph.reshape(z, [conditions * count, shape.embed]), entropy: nil, cfg: cfg, scope)
+        }
+        let start = try start(graph, known, count: count, isFirst: isFirst)
+        guard head.steps == 1 || head.start.width == width else {
+            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
+        }
+        guard step != nil else {
+            let drawn = try graph.part(Graph.head) { try draw(graph, known, start: start, embedded: embedded, cfg: cfg, scope) }
+            try accept(drawn, graph, count: count)
+            return embedded.shape
+        }
+        try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
+        try graph.place(start, in: Place.x(batch.images * width), at: 0)
+        return embedded.shape
+    }
+
+    /// The tokens from the only step, or from all of them in one launch.
+    private func draw(
+        _ graph: Graph, _ known: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope
+    ) throws -> Tensor {
+        if head.steps > 1, let table = try table(graph), let weights = try packed(graph) {
+            return try head.steps(
+                TokenDrawing(
+                    x: start, embedded: embedded, table: table, weights: weights,
+                    places: graph.windowRows(from: known, count: 1, sequences: batch.images, length: tokens, images: batch.images),
+                    noise: source(graph, stream: Self.stepStream), tokens: tokens, imagesPerLabel: batch.size.perLabel, cfg: cfg,
+                    temperature: stage.drawing.temperature),
+                scope)
+        }
+        return try head.step(
+            TokenStep(
+                x: start, embedded: embedded, row: table(graph).map { try graph.selectRow($0, counter(graph)) },
+                weights: packed(graph), noise: head.drawsInSteps ? stepNoise(graph) : nil, cfg: cfg,
+                temperature: stage.drawing.temperature),
+            scope)
+    }
+
+    private func makeStep(_ graph: Graph, embedded: [Int]) throws {
+        let scope = weights.scope(graph)
+        let made = try graph.part(Graph.head) {
+            try head.step(
+                TokenStep(
+                    x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))),
+                    row: table(graph).map { try graph.selectRow($0, counter(graph)) }, noise: stepNoise(graph),
+                    cfg: cfg(graph, known(graph), count: 1), temperature: stage.drawing.temperature),
+                scope)
+        }
+        // What a step writes must not be what it still reads.
+        try graph.place(graph.copy(made), in: Place.x(batch.images * width), at: 0)
+        try graph.advance(counter(graph))
+    }
+}

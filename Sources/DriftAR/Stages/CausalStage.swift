@@ -1,0 +1,283 @@
+import DriftGPU
+
+/// Causal autoregression: each token from those before it, in the order of the rows.
+public struct CausalStageSettings: StageKind {
+    package static let kind = "causal"
+
+    /// How positions turn queries and keys.
+    public enum Rotary: String, Codable, Sendable, CaseIterable {
+        /// By their number in the sequence.
+        case line
+        /// By the row and the column of their token.
+        case grid
+    }
+
+    /// Blocks.
+    public var depth = 4
+    /// H_kv, heads of keys and values; 0: as many as of queries.
+    public var keyHeads = 0
+    /// Rows in front of the tokens that the label fills.
+    public var classTokens = 2
+    public var rotary = Rotary.grid
+    public var rotaryBase = 1e4
+    /// Whether what the head gets has a learned row for each position added.
+    public var headPositions = true
+    public var tokenNorm = TokenNorm.none
+    /// How the strength of guidance goes over the tokens.
+    public var guidance = RoundSettings.Guidance.linear
+    /// Factor of what is random in a token beside the noise it starts from.
+    public var temperature: Float = 1
+    /// Tokens that a pass draws at once, all but the first from guesses of those before; 1: one after the other.
+    public var parallel = 1
+    /// Root mean square by which a guess may differ from the token drawn in its place.
+    public var tolerance: Float = 0
+
+    public init() {}
+
+    package func makeStage(_ configuration: Configuration) -> any Stage { CausalStage(self, configuration) }
+
+    package func validate(_ configuration: Configuration) throws {
+        let (network, tokens) = (configuration.network, configuration.data.tokens)
+        try require(depth > 0 && depth <= 256, "stage.depth \(depth): take 1 to 256")
+        try require(
+            keyHeads >= 0 && keyHeads <= network.heads && (keyHeads == 0 || network.heads % keyHeads == 0),
+            "stage.keyHeads \(keyHeads): take a divisor of the \(network.heads) heads, or 0 for as many")
+        try require(
+            network.heads > 0 && network.embed / network.heads % 2 == 0,
+            "embed \(network.embed) with \(network.heads) heads: positions turn pairs of a head's columns; take an even number of columns a head")
+        try require(classTokens > 0 && classTokens <= 4096, "stage.classTokens \(classTokens): take 1 to 4096")
+        try require(rotaryBase > 1 && rotaryBase.isFinite, "stage.rotaryBase \(rotaryBase): take a number above 1")
+        try require(temperature >= 0 && temperature.isFinite, "temperature \(temperature): must be 0 or more")
+        try require(parallel > 0 && parallel <= tokens, "parallel \(parallel): an image of \(tokens) tokens is drawn by 1 to \(tokens) at once")
+        try require(tolerance >= 0 && tolerance.isFinite, "tolerance \(tolerance): must be 0 (guesses must be exact) or more")
+        try require(
+            parallel == 1 || (configuration.head.diffusion == nil),
+            "parallel \(parallel): the head \(configuration.head.kind) draws a token in many steps; take 1, or a head of one step")
+    }
+}
+
+extension StageSettings {
+    /// The settings of causal autoregression; nil where it is another stage. Setting them makes it the stage.
+    public var causal: CausalStageSettings? {
+        get { own as? CausalStageSettings }
+        set { if let newValue { self = StageSettings(newValue) } }
+    }
+}
+
+/// A causal transformer over the tokens of an image: the blocks and names of NextStep-1 (arXiv 2508.10711) with rows for the class
+/// where it has text, as SphereAR has them (arXiv 2509.24335). Row n - 1 + r of n class rows and the tokens before r says what
+/// is known of token r.
+package struct CausalStage: Stage {
+    /// Sizes of the stage.
+    package struct Shape: Sendable, Hashable {
+        /// R, tokens of an image, and their rows.
+        package var tokens: Int
+        package var tokenRows: Int
+        /// C, values of a token.
+        package var tokenWidth: Int
+        package var block: CausalBlock
+        package var depth: Int
+        /// n, rows of the class.
+        package var classTokens: Int
+        package var classes: Int
+        package var rotary: CausalStageSettings.Rotary
+        package var rotaryBase: Double
+        package var headPositions: Bool
+
+        package init(
+            tokens: Int, tokenRows: Int, tokenWidth: Int, block: CausalBlock, depth: Int, classTokens: Int, classes: Int,
+            rotary: CausalStageSettings.Rotary, rotaryBase: Double, headPositions: Bool
+        ) {
+            (self.tokens, self.tokenRows, self.tokenWidth, self.block, self.depth) = (tokens, tokenRows, tokenWidth, block, depth)
+            (self.classTokens, self.classes, self.rotary, self.rotaryBase) = (classTokens, classes, rotary, rotaryBase)
+            self.headPositions = headPositions
+        }
+
+        /// D.
+        package var embed: Int { block.width }
+        /// Rows of a sequence: the last token enters none.
+        package var capacity: Int { classTokens + tokens - 1 }
+    }
+
+    /// What training adds to the sizes.
+    package struct Training: Sendable {
+        /// Of attention weights and projections.
+        package var dropout: Float = 0
+        /// Part of the images trained without their label.
+        package var labelDrop: Float = 0
+        /// G, real images of a label in a step.
+        package var imagesPerLabel = 1
+
+        package init() {}
+    }
+
+    /// How tokens are drawn.
+    package struct Drawing: Sendable, Hashable {
+        package var guidance = RoundSettings.Guidance.linear
+        package var temperature: Float = 1
+        package var parallel = 1
+        package var tolerance: Float = 0
+
+        package init() {}
+
+        /// The strength of guidance for each of so many tokens. Linear: 1 + (cfg - 1) r / R (SphereAR).
+        package func strengths(_ cfg: Float, tokens: Int) -> [Float] {
+            (0..<tokens).map { guidance == .constant ? cfg : 1 + (cfg - 1) * Float($0) / Float(tokens) }
+        }
+    }
+
+    package let shape: Shape
+    package let training: Training
+    package let norm: TokenNorm
+    package let drawing: Drawing
+    package let declarations: [ParameterDeclaration]
+
+    package init(_ shape: Shape, _ training: Training = Training(), norm: TokenNorm = .none, _ drawing: Drawing = Drawing()) {
+        (self.shape, self.training, self.norm, self.drawing) = (shape, training, norm, drawing)
+        declarations = Self.declare(shape)
+    }
+
+    /// The stage of these settings, beside what the other groups say.
+    init(_ settings: CausalStageSettings, _ configuration: Configuration) {
+        let (data, network, run) = (configuration.data, configuration.network, configuration.run)
+        var (training, drawing) = (Training(), Drawing())
+        (training.dropout, training.labelDrop, training.imagesPerLabel) = (network.dropout, run.labelDrop, run.samplesPerLabel)
+        (drawing.guidance, drawing.temperature) = (settings.guidance, settings.temperature)
+        (drawing.parallel, drawing.tolerance) = (settings.parallel, settings.tolerance)
+        let block = CausalBlock(
+            width: network.embed, heads: network.heads, keyHeads: settings.keyHeads == 0 ? network.heads : settings.keyHeads,
+            hidden: Int(Float(network.embed) * network.mlpRatio), epsilon: network.layerNormEpsilon)
+        self.init(
+            Shape(
+                tokens: data.tokens, tokenRows: data.height / data.patch, tokenWidth: data.tokenWidth, block: block,
+                depth: settings.depth, classTokens: settings.classTokens, classes: data.classes, rotary: settings.rotary,
+                rotaryBase: settings.rotaryBase, headPositions: settings.headPositions),
+            training, norm: settings.tokenNorm, drawing)
+    }
+
+    private static func declare(_ shape: Shape) -> [ParameterDeclaration] {
+        let width = shape.embed
+        // The row behind those of the classes is that of no label.
+        var list = [
+            ParameterDeclaration("cls_embedding.weight", [shape.classes + 1, shape.classTokens * width], .normal(0.02)).undecayed()
+        ]
+        list += ParameterDeclaration.linear("image_in_projector", shape.tokenWidth, width, .glorot)
+        for index in 0..<shape.depth { list += shape.block.declarations("layers.\(index).", weight: .glorot) }
+        list.append(.init("norm.weight", [width], .ones))
+        list += ParameterDeclaration.linear("image_out_projector", width, width, .glorot)
+        if shape.headPositions { list.append(.init("pos_for_diff", [shape.tokens, width], .normal(0.02))) }
+        return list
+    }
+
+    package var kind: String { CausalStageSettings.kind }
+    package var encodesEachImage: Bool { true }
+    package func label(_ label: Int, isDropped: Bool) -> Int32 { Int32(label) }
+
+    // MARK: Network
+
+    /// The rows of classes [B] int32 in front of the tokens, [B, n, D]. The class behind the last is that of no label.
+    package func front(_ classes: Tensor, _ scope: ParameterScope) throws -> Tensor {
+        try scope.graph.reshape(
+            scope.graph.embedding(scope.parameter("cls_embedding.weight"), labels: classes),
+            [classes.count, shape.classTokens, shape.embed])
+    }
+
+    /// Tokens [..., C] as rows of the sequence [..., D].
+    package func enter(_ tokens: Tensor, _ scope: ParameterScope) throws -> Tensor { try scope.linear(tokens, "image_in_projector") }
+
+    /// The angles of all positions [n + R - 1, D / H].
+    package func table(_ graph: Graph) throws -> Tensor {
+        let grid = shape.rotary == .grid ? RotaryPlaces.Grid(rows: shape.tokenRows, columns: shape.tokens / shape.tokenRows) : nil
+        return try graph.rotaryTable(
+            RotaryPlaces(front: shape.classTokens, grid: grid, base: shape.rotaryBase), count: shape.capacity, size: shape.block.size)
+    }
+
+    /// Rows of the last block [B, G, D] -> z [B, G, D]. `places` [B, G, D] or [R, D]: what is added for their positions.
+    package func leave(_ rows: Tensor, places: Tensor?, _ scope: ParameterScope) throws -> Tensor {
+        let graph = scope.graph
+        let z = try scope.linear(scope.rmsNorm(rows, "norm", epsilon: shape.block.epsilon), "image_out_projector")
+        guard let places else { return z }
+        return try places.count == z.count ? graph.add(z, graph.reshape(places, z.shape)) : graph.addPeriodic(z, places)
+    }
+
+    /// What is added to z for the positions of the tokens [R, D]; nil where nothing is.
+    package func places(_ scope: ParameterScope) throws -> Tensor? {
+        shape.headPositions ? try scope.parameter("pos_for_diff") : nil
+    }
+
+    /// The class rows `front` [B, n, D] and all tokens [B, R, C] -> z [B, R, D] of each from those before it; and, where it is asked
+    /// for, the entropy [B, R] of the attention of the penultimate block among these, 0 where there are fewer than two.
+    package func forward(
+        front: Tensor, tokens: Tensor, _ scope: ParameterScope, withEntropy: Bool = false, dropout: Dropout? = nil
+    ) throws -> (z: Tensor, entropy: Tensor?) {
+        let graph = scope.graph
+        let (batch, count, own) = (tokens.shape[0], shape.tokens, shape.classTokens)
+        var x = front
+        if count > 1 { x = try graph.concat([front, enter(graph.slice(tokens, axis: 1, 0..<(count - 1)), scope)], axis: 1) }
+        let table = try table(graph)
+        var entropy: Tensor?
+        for index in 0..<shape.depth {
+            x = try graph.segment {
+                let result = try shape.block(x, table: table, scope.scope("layers.\(index)"), dropout: dropout)
+                if withEntropy, index == max(0, shape.depth - 2) {
+                    entropy = try graph.fill([batch, 1], with: 0)
+                    if count > 1 {
+                        let others = try graph.softmaxEntropy(result.qkv, heads: shape.block.heads, buffer: own)
+                        entropy = try graph.concat([graph.fill([batch, 1], with: 0), others], axis: 1)
+                    }
+                }
+                return result.output
+            }
+        }
+        return (try leave(graph.slice(x, axis: 1, (own - 1)..<(own - 1 + count)), places: places(scope), scope), entropy)
+    }
+
+    // MARK: Training
+
+    /// Every token is trained in each step, from the real ones before it. Whether an image loses its label is drawn for each image.
+    package func condition(_ step: StepInputs, _ scope: ParameterScope) throws -> Condition {
+        let graph = scope.graph
+        let images = step.real.shape[0]
+        let classes = try graph.input([images], .int32, block: StepInputs.block)
+        let tokens = try norm(step.real, graph)
+        let (z, entropy) = try forward(
+            front: front(classes, scope), tokens: tokens, scope, withEntropy: step.needsEntropy, dropout: step.dropout(training.dropout))
+        let (count, drop, none) = (training.imagesPerLabel, training.labelDrop, Int32(shape.classes))
+        return Condition(
+            labels: step.labels, z: z, entropy: entropy, targets: norm == .none ? nil : tokens,
+            inputs: [
+                StepInput(tensor: classes) { plan in
+                    let keeps = plan.keepsLabel(perLabel: count, drop: drop)
+                    return .ints(keeps.indices.map { keeps[$0] > 0 ? Int32(plan.labels[$0 / count]) : none })
+                }
+            ])
+    }
+
+    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
+        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
+    }
+
+    // MARK: Drawing
+
+    package func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)? {
+        head.ofTokens.map { CausalDecoding(self, $0, context) }
+    }
+
+    package func graphs(
+        ofLoopWith head: any Head, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
+    ) throws -> [Graph]? {
+        try head.ofTokens.map { try CausalDecoding.graphs(self, $0, batches, weights) }
+    }
+
+    /// What is said of every token where all before it are zeros.
+    package func condition(labels: Tensor, drop: Tensor, _ scope: ParameterScope) throws -> Condition {
+        let (graph, table) = (scope.graph, try scope.parameter("cls_embedding.weight"))
+        let without = try graph.slice(table, axis: 0, shape.classes..<(shape.classes + 1))
+        let rows = try graph.embedding(
+            table, labels: labels, fake: graph.reshape(without, [table.type.columns]), uniform: drop, dropProbability: 0.5)
+        let tokens = try graph.fill([labels.count, shape.tokens, shape.tokenWidth], with: 0)
+        let (z, entropy) = try forward(
+            front: graph.reshape(rows, [labels.count, shape.classTokens, shape.embed]), tokens: tokens, scope, withEntropy: true)
+        return Condition(labels: labels, z: z, entropy: entropy)
+    }
+}

@@ -1,0 +1,40 @@
+// accept_tokens: tokens that a causal model draws in the place of guesses, as far as the guesses before them were right.
+//
+// Of sequence b, K = known[b] tokens are final. Token K + i was drawn from those before it, of which the ones from K on were
+// guesses: tokens[b, K ... K + i - 1]. drawn[b, 0] therefore is final, and drawn[b, i + 1] is where drawn[b, i] is and the guess in
+// its place lay within `tolerance` of it (root mean square over its values):
+//
+//   a = 1 + max { m < G: |tokens[b, K + i] - drawn[b, i]|_rms <= tolerance for all i < m, K + m < length }
+//   tokens[b, K + i] = drawn[b, i], i < G: the first a are final, the others are the next guesses;   known[b] = K + a
+//
+// tokens [B, length, width], drawn [B, G, width]; nothing is done where K = length. Traffic: 12 B G width bytes.
+#include "row_groups.cl"
+
+// Launch: any number of teams.
+TEAM_KERNEL void accept_tokens(OUT(float, tokens), IN(float, drawn), OUT(int, known), const int batch, const int count,
+                            const int length, const int width, const float tolerance) {
+  TEAM_LOCAL;
+  USE_OUT(float, tokens);
+  USE_IN(float, drawn);
+  USE_OUT(int, known);
+  TEAM_ROWS(b, batch) {
+    const int first = known[b], rows = min(count, length - first);
+    __global float *guess = tokens + ((size_t)b * length + first) * width;
+    __global const float *from = drawn + (size_t)b * count * width;
+    int accepted = min(1, rows);
+    while (accepted > 0 && accepted < rows) {
+      const size_t at = (size_t)(accepted - 1) * width;
+      floatL square = (floatL)(0.0f);
+      TEAM_FOR(i, width) {
+        const floatL difference = lanes_load(guess + at, i, width) - lanes_load(from + at, i, width);
+        square += difference * difference;
+      }
+      if (!(sqrt(team_sum(square) / (float)width) <= tolerance)) break;
+      ++accepted;
+    }
+    TEAM_GLOBAL_BARRIER;
+    for (int row = 0; row < rows; ++row)
+      TEAM_FOR(i, width) lanes_store(guess + (size_t)row * width, i, width, lanes_load(from + (size_t)row * width, i, width));
+    if (TEAM_RANK == 0) known[b] = first + accepted;
+  }
+}

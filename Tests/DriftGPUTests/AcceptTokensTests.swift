@@ -1,0 +1,62 @@
+import TestSupport
+import Testing
+
+@testable import DriftGPU
+
+/// Which drawn tokens become final. Guesses and drawn tokens are written out; the rule is computed beside.
+@Suite struct AcceptTokensTests {
+    /// Guess of token t of a sequence and what is drawn for it lie this far apart: exactly, nearly, far, and no number.
+    private static let distances: [Float] = [0, 0, 0.01, 0, 0.4, 0, 0, .nan, 0]
+
+    @Test("guesses are final as far as they were right", arguments: TestDevice.shapes, [Float(0), 0.1, 1])
+    func prefixes(_ shape: TeamShape, tolerance: Float) throws {
+        try TestDevice.with(shape) { device in
+            let (length, width, count) = (9, 5, 4)
+            let known: [Int32] = [0, 2, 4, 5, 8, 9]
+            let graph = Graph()
+            let tokens = try graph.input("tokens", [known.count, length, width])
+            let counts = try graph.input("known", [known.count], .int32)
+            let drawn = try graph.input("drawn", [known.count, count, width])
+            try graph.acceptTokens(drawn, into: tokens, known: counts, tolerance: tolerance)
+            let executor = try DeviceMemory(device, guardBytes: 256).executor(graph)
+            func guess(_ b: Int, _ t: Int) -> Float { Float(10 * b + t) / 16 }
+            func draw(_ b: Int, _ t: Int) -> Float { guess(b, t) + (t < length ? Self.distances[t] : 5) }
+            try executor.write(
+                known.indices.flatMap { b in (0..<length).flatMap { t in [Float](repeating: guess(b, t), count: width) } }, to: tokens)
+            try executor.write(
+                known.indices.flatMap { b in
+                    (0..<count).flatMap { [Float](repeating: draw(b, Int(known[b]) + $0), count: width) }
+                }, to: drawn)
+            try executor.write(known, to: counts)
+            try executor.run()
+            let expected = known.map { known -> Int32 in
+                let rows = min(count, length - Int(known))
+                let right = (0..<max(0, rows - 1)).prefix { Self.distances[Int(known) + $0] <= tolerance }.count
+                return known + Int32(min(rows, 1 + right))
+            }
+            #expect(try executor.read(counts, as: Int32.self) == expected)
+            #expect(expected.last == 9 && (tolerance == 1) == (expected[2] == 7), "\(expected)")
+            let after = try executor.read(tokens)
+            for (index, value) in after.enumerated() {
+                let (b, t) = (index / (length * width), index / width % length)
+                let isDrawn = (Int(known[b])..<(Int(known[b]) + count)).contains(t)
+                let wanted = isDrawn ? draw(b, t) : guess(b, t)
+                #expect(value == wanted || value.isNaN && wanted.isNaN, "sequence \(b), token \(t)")
+            }
+            #expect(try executor.damage().isEmpty)
+        }
+    }
+
+    @Test func shapesMustAgree() throws {
+        let graph = Graph()
+        let (tokens, known) = (try graph.input("tokens", [2, 5, 3]), try graph.input("known", [2], .int32))
+        func accept(_ drawn: [Int], tolerance: Float = 0, known: Tensor) throws {
+            try graph.acceptTokens(graph.input("drawn \(drawn)", drawn), into: tokens, known: known, tolerance: tolerance)
+        }
+        try accept([2, 4, 3], known: known)
+        #expect(throws: GraphError.self) { try accept([2, 4, 2], known: known) }
+        #expect(throws: GraphError.self) { try accept([1, 4, 3], known: known) }
+        #expect(throws: GraphError.self) { try accept([2, 4, 3], tolerance: -1, known: known) }
+        #expect(throws: GraphError.self) { try accept([2, 4, 3], known: graph.input("few", [1], .int32)) }
+    }
+}
