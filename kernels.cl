@@ -87,6 +87,8 @@
 #include "accept_tokens.cl"
 #include "diffusion.cl"
 #include "diffusion_step.cl"
+#include "flow.cl"
+#include "flow_step.cl"
 #include "guidance.cl"
 #include "posterior.cl"
 #include "prior.cl"

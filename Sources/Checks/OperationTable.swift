@@ -17,6 +17,7 @@ extension OperationFamily {
         DriftLossCases.self,
         EmbeddingCases.self,
         EnergyScoreCases.self,
+        FlowCases.self,
         GaussianDivergenceCases.self,
         GradientsCases.self,
         GroupNormCases.self,

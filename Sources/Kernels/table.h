@@ -257,6 +257,12 @@ static const char diffusion_text[] = {
 static const char diffusion_step_text[] = {
 #embed "sampling/diffusion_step.cl"
 };
+static const char flow_text[] = {
+#embed "sampling/flow.cl"
+};
+static const char flow_step_text[] = {
+#embed "sampling/flow_step.cl"
+};
 static const char guidance_text[] = {
 #embed "sampling/guidance.cl"
 };
@@ -365,6 +371,8 @@ static const struct driftgpu_kernel_source sources[] = {
     {"accept_tokens.cl", accept_tokens_text, sizeof accept_tokens_text},
     {"diffusion.cl", diffusion_text, sizeof diffusion_text},
     {"diffusion_step.cl", diffusion_step_text, sizeof diffusion_step_text},
+    {"flow.cl", flow_text, sizeof flow_text},
+    {"flow_step.cl", flow_step_text, sizeof flow_step_text},
     {"guidance.cl", guidance_text, sizeof guidance_text},
     {"posterior.cl", posterior_text, sizeof posterior_text},
     {"prior.cl", prior_text, sizeof prior_text},

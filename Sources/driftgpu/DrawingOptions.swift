@@ -11,17 +11,22 @@ struct DrawingOptions: ParsableArguments {
     var rounds: Int?
     @Option(help: "Tokens that a round draws: the next of a random order, or those of least entropy. Default: as the model's settings say.")
     var order: RoundSettings.Order?
-    @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion head. Default: as the model's settings say.", valueName: "n"))
+    @Option(help: ArgumentHelp("Tokens that a pass of a causal model draws at once, all but the first from guesses; 1: none. Default: as the model's settings say.", valueName: "n"))
+    var parallel: Int?
+    @Option(help: ArgumentHelp("Root mean square by which a guess may differ from the token drawn in its place; 0 draws what one token after the other gives. Default: as the model's settings say.", valueName: "x"))
+    var tolerance: Float?
+    @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion or flow head. Default: as the model's settings say.", valueName: "n"))
     var headSteps: Int?
     @Option(help: ArgumentHelp("Factor of what is random in a token beside the noise it starts from. Default: as the model's settings say.", valueName: "x"))
     var temperature: Float?
-    @Option(help: "How guidance goes over the rounds: linear or constant. Default: as the model's settings say.")
+    @Option(help: "How guidance goes over rounds or tokens: linear (rising), falling or constant. Default: as the model's settings say.")
     var cfgSchedule: RoundSettings.Guidance?
 
     /// Lays what was given over the settings of a model. Throws where the model has no such setting.
     func apply(to configuration: inout Configuration) throws {
         let given: [(flag: String, group: String, name: String, text: String?)] = [
             ("rounds", "stage", "rounds", rounds.settingText), ("order", "stage", "order", order.settingText),
+            ("parallel", "stage", "parallel", parallel.settingText), ("tolerance", "stage", "tolerance", tolerance.settingText),
             ("head-steps", "head", "steps", headSteps.settingText),
             ("temperature", "stage", "temperature", temperature.settingText),
             ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),

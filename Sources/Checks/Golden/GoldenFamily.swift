@@ -21,6 +21,7 @@ public struct GoldenFamily: Sendable {
         .init("vae", VAEGolden.autoencoder),
         .init("mar", MARGolden.training), .init("mar_sample", MARGolden.drawing),
         .init("mar_head", DiffusionHeadGolden.head), .init("energy", EnergyHeadGolden.head),
+        .init("causal", CausalGolden.causal),
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
@@ -28,7 +29,7 @@ public struct GoldenFamily: Sendable {
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["trans", "transdiff", "mrar", "causal"]
+    public static let absent = ["trans", "transdiff", "mrar"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

@@ -16,6 +16,7 @@ extension HeadSettings {
         DiTHeadSettings.self,
         DiffusionHeadSettings.self,
         EnergyHeadSettings.self,
+        FlowHeadSettings.self,
         TokenDriftHeadSettings.self,
     ]
 }

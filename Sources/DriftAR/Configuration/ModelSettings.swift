@@ -10,7 +10,7 @@ extension Configuration {
         case mar
         case marEnergy = "mar-energy"
         case marDrift = "mar-drift"
-        /// Causal autoregression with MAR's diffusion head, and with the energy head of one step.
+        /// Causal autoregression with NextStep-1's flow head, and with the energy head of one step.
         case causal
         case causalEnergy = "causal-energy"
 
@@ -21,7 +21,7 @@ extension Configuration {
             case .mar: (MARStageSettings.kind, DiffusionHeadSettings.kind)
             case .marEnergy: (MARStageSettings.kind, EnergyHeadSettings.kind)
             case .marDrift: (MARStageSettings.kind, TokenDriftHeadSettings.kind)
-            case .causal: (CausalStageSettings.kind, DiffusionHeadSettings.kind)
+            case .causal: (CausalStageSettings.kind, FlowHeadSettings.kind)
             case .causalEnergy: (CausalStageSettings.kind, EnergyHeadSettings.kind)
             }
         }

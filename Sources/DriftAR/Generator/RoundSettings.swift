@@ -6,6 +6,8 @@ public struct RoundSettings: Sendable, Hashable {
     public enum Guidance: String, Codable, Sendable, CaseIterable {
         /// From nearly none to all of it, with the part of the tokens that are known after the round.
         case linear
+        /// From all of it to nearly none (NextStep-1's "linear").
+        case falling
         case constant
     }
 
@@ -55,10 +57,14 @@ public struct RoundSettings: Sendable, Hashable {
     /// The strength of guidance in each of the rounds.
     package func strengths(_ cfg: Float, tokens: Int) -> [Float] {
         plan(tokens: tokens).map { round in
-            guard guidance == .linear else { return cfg }
-            // In the last round the reference counts one token as unknown.
-            let unknown = max(1, round.drawn.lowerBound)
-            return 1 + (cfg - 1) * Float(tokens - unknown) / Float(tokens)
+            switch guidance {
+            case .constant: return cfg
+            case .falling: return 1 + (cfg - 1) * Float(round.drawn.upperBound) / Float(tokens)
+            case .linear:
+                // In the last round the reference counts one token as unknown.
+                let unknown = max(1, round.drawn.lowerBound)
+                return 1 + (cfg - 1) * Float(tokens - unknown) / Float(tokens)
+            }
         }
     }
 }

@@ -112,16 +112,16 @@ package struct DiffusionHead: TokenHead {
     // MARK: Network
 
     /// Times [n] -> [n, w].
-    package func embedTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
-        try TokenMLP.embed(net.graph.sinusoid(times, width: Self.timeWidth), net.scope("time_embed.mlp"))
+    package static func embedTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
+        try TokenMLP.embed(net.graph.sinusoid(times, width: timeWidth), net.scope("time_embed.mlp"))
     }
 
     /// The same for times of training: of more rows than there are times, each time is embedded once.
     func embedTrainingTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
         let (graph, steps) = (net.graph, DiffusionSchedule.trainingSteps)
-        guard times.count > steps else { return try embedTimes(times, net) }
+        guard times.count > steps else { return try Self.embedTimes(times, net) }
         let all = try graph.constant("training_times", (0..<steps).map(Float.init), [steps])
-        return try graph.gatherRows(embedTimes(all, net), graph.whole(times))
+        return try graph.gatherRows(Self.embedTimes(all, net), graph.whole(times))
     }
 
     /// The network: noisy tokens x [n, C] at `time` [n], whole numbers below `trainingSteps`, with z [m, D], whose rows repeat, whole
@@ -174,7 +174,7 @@ package struct DiffusionHead: TokenHead {
         let times = try graph.constant("drawing_times \(steps)", order.map { Float(schedule.times[$0]) }, [steps])
         let numbers = try graph.constant(
             "drawing_steps \(steps)", order.flatMap { schedule.numbers($0).values }, [steps, DiffusionStepNumbers.count])
-        return try graph.concat([embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
+        return try graph.concat([Self.embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
     }
 
     package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix), input: "input_proj") }

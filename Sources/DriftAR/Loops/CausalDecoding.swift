@@ -33,8 +33,12 @@ package final class CausalDecoding: GenerationLoop {
         package let start: [Float]
         /// Of the head's steps [N, b, R, C]; empty where steps draw nothing.
         package let steps: [Float]
+        /// Classes of all conditions [B] in place of the labels, and of that of no label; nil: none.
+        package let classes: [Int32]?
 
-        package init(start: [Float], steps: [Float]) { (self.start, self.steps) = (start, steps) }
+        package init(start: [Float], steps: [Float], classes: [Int32]? = nil) {
+            (self.start, self.steps, self.classes) = (start, steps, classes)
+        }
     }
 
     package init(_ stage: CausalStage, _ head: any TokenHead, _ context: SamplingContext) {
@@ -106,7 +110,7 @@ package final class CausalDecoding: GenerationLoop {
         let (memory, tokens) = (context.memory, stage.shape.tokens)
         let spread = labels.flatMap { Array(repeating: Int32($0), count: images.count) }
         let without = [Int32](repeating: Int32(stage.shape.classes), count: batch.conditions - batch.images)
-        try memory.write(spread + without, to: Place.classes(batch.conditions))
+        try memory.write(given?.classes ?? spread + without, to: Place.classes(batch.conditions))
         try memory.write([Int32](repeating: 0, count: batch.images), to: Place.known(batch.images))
         let guesses = [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
         try memory.write(guesses, to: Place.tokens(guesses.count))

@@ -41,6 +41,9 @@ public final class Sampler {
     /// What the speculative loop reports of the batches drawn with it since the last `reset`.
     public var speculativeFigures: SpeculativeFigures { generation.speculation?.figures ?? SpeculativeFigures() }
 
+    /// What passes over tokens have drawn since the last `reset`; nil where the model makes none.
+    public var decodingFigures: DecodingFigures? { generation.decoding }
+
     /// The speculative loop, where the model has a draft.
     package var loop: SpeculativeLoop? { generation.speculation }
 

@@ -19,6 +19,8 @@ public struct SamplingReport: Sendable, Codable {
     /// Settings and figures of the speculative loop.
     public let speculation: Speculation?
     public let figures: Figures?
+    /// What the passes of a causal model drew.
+    public let decoding: DecodingFigures?
 
     /// Everything the reference reports, over all batches, and each of them.
     public struct Figures: Sendable, Codable {
@@ -47,6 +49,7 @@ public struct SamplingReport: Sendable, Codable {
         time = Dictionary(
             uniqueKeysWithValues: SamplingClock.Phase.allCases.map { ($0.rawValue, clock.seconds($0)) })
         (labelsEncoded, labelsRead) = sampler.labelCounts
+        decoding = sampler.decodingFigures
         let figures = sampler.speculativeFigures
         self.figures =
             speculation == nil
@@ -95,6 +98,14 @@ public struct SamplingReport: Sendable, Codable {
             return String(format: "%@ %.1f ms (%.0f %%)", phase.rawValue, part * 1e3, 100 * part / max(seconds, 1e-12))
         }
         lines.append(String(format: "%.3f s: ", seconds) + parts.joined(separator: ", "))
+        if let decoding, decoding.accepted.count > 1 {
+            let shares = decoding.accepted.enumerated().map { offset, passes in
+                String(format: "%d %.0f %%", offset + 1, 100 * Double(passes) / Double(max(decoding.passes, 1)))
+            }
+            lines.append(
+                String(format: "decoding: %.2f tokens a pass over an image; passes by tokens: ", decoding.tokensPerPass)
+                    + shares.joined(separator: ", "))
+        }
         guard let figures, let last = figures.batches.last else { return lines }
         lines.append(
             String(

@@ -1,4 +1,5 @@
 import DriftGPU
+import Foundation
 
 /// Causal autoregression: each token from those before it, in the order of the rows.
 public struct CausalStageSettings: StageKind {
@@ -12,6 +13,15 @@ public struct CausalStageSettings: StageKind {
         case grid
     }
 
+    /// What is added to z for the position of a token.
+    public enum HeadPositions: String, Codable, Sendable, CaseIterable {
+        case none
+        /// A learned row for each position (SphereAR's pos_for_diff).
+        case learned
+        /// Sines and cosines of column and row, before the last layer (NextStep-1's use_gen_pos_embed).
+        case sines
+    }
+
     /// Blocks.
     public var depth = 4
     /// H_kv, heads of keys and values; 0: as many as of queries.
@@ -20,8 +30,7 @@ public struct CausalStageSettings: StageKind {
     public var classTokens = 2
     public var rotary = Rotary.grid
     public var rotaryBase = 1e4
-    /// Whether what the head gets has a learned row for each position added.
-    public var headPositions = true
+    public var headPositions = HeadPositions.learned
     public var tokenNorm = TokenNorm.none
     /// How the strength of guidance goes over the tokens.
     public var guidance = RoundSettings.Guidance.linear
@@ -46,12 +55,15 @@ public struct CausalStageSettings: StageKind {
             network.heads > 0 && network.embed / network.heads % 2 == 0,
             "embed \(network.embed) with \(network.heads) heads: positions turn pairs of a head's columns; take an even number of columns a head")
         try require(classTokens > 0 && classTokens <= 4096, "stage.classTokens \(classTokens): take 1 to 4096")
+        try require(
+            headPositions != .sines || network.embed % 4 == 0,
+            "stage.headPositions sines: embed \(network.embed) must be a multiple of 4")
         try require(rotaryBase > 1 && rotaryBase.isFinite, "stage.rotaryBase \(rotaryBase): take a number above 1")
         try require(temperature >= 0 && temperature.isFinite, "temperature \(temperature): must be 0 or more")
         try require(parallel > 0 && parallel <= tokens, "parallel \(parallel): an image of \(tokens) tokens is drawn by 1 to \(tokens) at once")
         try require(tolerance >= 0 && tolerance.isFinite, "tolerance \(tolerance): must be 0 (guesses must be exact) or more")
         try require(
-            parallel == 1 || (configuration.head.diffusion == nil),
+            parallel == 1 || configuration.head.diffusion == nil && configuration.head.flow == nil,
             "parallel \(parallel): the head \(configuration.head.kind) draws a token in many steps; take 1, or a head of one step")
     }
 }
@@ -82,11 +94,11 @@ package struct CausalStage: Stage {
         package var classes: Int
         package var rotary: CausalStageSettings.Rotary
         package var rotaryBase: Double
-        package var headPositions: Bool
+        package var headPositions: CausalStageSettings.HeadPositions
 
         package init(
             tokens: Int, tokenRows: Int, tokenWidth: Int, block: CausalBlock, depth: Int, classTokens: Int, classes: Int,
-            rotary: CausalStageSettings.Rotary, rotaryBase: Double, headPositions: Bool
+            rotary: CausalStageSettings.Rotary, rotaryBase: Double, headPositions: CausalStageSettings.HeadPositions
         ) {
             (self.tokens, self.tokenRows, self.tokenWidth, self.block, self.depth) = (tokens, tokenRows, tokenWidth, block, depth)
             (self.classTokens, self.classes, self.rotary, self.rotaryBase) = (classTokens, classes, rotary, rotaryBase)
@@ -120,9 +132,16 @@ package struct CausalStage: Stage {
 
         package init() {}
 
-        /// The strength of guidance for each of so many tokens. Linear: 1 + (cfg - 1) r / R (SphereAR).
+        /// The strength of guidance for each of so many tokens. Linear: 1 + (cfg - 1) r / R (SphereAR); falling: the same from the
+        /// end (NextStep-1).
         package func strengths(_ cfg: Float, tokens: Int) -> [Float] {
-            (0..<tokens).map { guidance == .constant ? cfg : 1 + (cfg - 1) * Float($0) / Float(tokens) }
+            (0..<tokens).map { token in
+                switch guidance {
+                case .constant: cfg
+                case .linear: 1 + (cfg - 1) * Float(token) / Float(tokens)
+                case .falling: 1 + (cfg - 1) * Float(tokens - token) / Float(tokens)
+                }
+            }
         }
     }
 
@@ -165,7 +184,7 @@ package struct CausalStage: Stage {
         for index in 0..<shape.depth { list += shape.block.declarations("layers.\(index).", weight: .glorot) }
         list.append(.init("norm.weight", [width], .ones))
         list += ParameterDeclaration.linear("image_out_projector", width, width, .glorot)
-        if shape.headPositions { list.append(.init("pos_for_diff", [shape.tokens, width], .normal(0.02))) }
+        if shape.headPositions == .learned { list.append(.init("pos_for_diff", [shape.tokens, width], .normal(0.02))) }
         return list
     }
 
@@ -195,14 +214,35 @@ package struct CausalStage: Stage {
     /// Rows of the last block [B, G, D] -> z [B, G, D]. `places` [B, G, D] or [R, D]: what is added for their positions.
     package func leave(_ rows: Tensor, places: Tensor?, _ scope: ParameterScope) throws -> Tensor {
         let graph = scope.graph
-        let z = try scope.linear(scope.rmsNorm(rows, "norm", epsilon: shape.block.epsilon), "image_out_projector")
-        guard let places else { return z }
-        return try places.count == z.count ? graph.add(z, graph.reshape(places, z.shape)) : graph.addPeriodic(z, places)
+        func placed(_ x: Tensor, _ kind: CausalStageSettings.HeadPositions) throws -> Tensor {
+            guard let places, shape.headPositions == kind else { return x }
+            return try places.count == x.count ? graph.add(x, graph.reshape(places, x.shape)) : graph.addPeriodic(x, places)
+        }
+        let normed = try placed(scope.rmsNorm(rows, "norm", epsilon: shape.block.epsilon), .sines)
+        return try placed(scope.linear(normed, "image_out_projector"), .learned)
     }
 
-    /// What is added to z for the positions of the tokens [R, D]; nil where nothing is.
+    /// What is added for the positions of the tokens [R, D]; nil where nothing is.
     package func places(_ scope: ParameterScope) throws -> Tensor? {
-        shape.headPositions ? try scope.parameter("pos_for_diff") : nil
+        switch shape.headPositions {
+        case .none: return nil
+        case .learned: return try scope.parameter("pos_for_diff")
+        case .sines:
+            let columns = shape.tokens / shape.tokenRows
+            let all = Self.sines(rows: shape.tokenRows, columns: columns, width: shape.embed)
+            return try scope.graph.constant("causal_sines \(shape.tokenRows)x\(columns)x\(shape.embed)", all, [shape.tokens, shape.embed])
+        }
+    }
+
+    /// For each place of a grid: of its column i, then of its row, width / 4 sines of i / 10000^(k / (width / 4)) and as many cosines.
+    package static func sines(rows: Int, columns: Int, width: Int) -> [Float] {
+        let quarter = width / 4
+        return (0..<(rows * columns)).flatMap { place in
+            [place % columns, place / columns].flatMap { number -> [Float] in
+                let angles = (0..<quarter).map { Double(number) * pow(1e4, -Double($0) / Double(quarter)) }
+                return angles.map { Float(sin($0)) } + angles.map { Float(cos($0)) }
+            }
+        }
     }
 
     /// The class rows `front` [B, n, D] and all tokens [B, R, C] -> z [B, R, D] of each from those before it; and, where it is asked

@@ -1,16 +1,18 @@
-// token_diffusion: all steps of the diffusions of single tokens in one launch. What a step makes of a token depends on no other,
-// so a tile of rows stays where it is from noise to tokens.
+// token_diffusion: all steps of the diffusions, or of the flows, of single tokens in one launch. What a step makes of a token
+// depends on no other, so a tile of rows stays where it is from noise to tokens.
 #include "token_network.cl"
 #include "diffusion_step.cl"
+#include "flow_step.cl"
 #include "philox.cl"
 
 #if defined(TOKEN_ROWS) && !defined(TOKEN_DIFFUSION_CL)
 #define TOKEN_DIFFUSION_CL
 
 // For each step s: (e, v) = network(input(x), condition + time[s]), guided e = e_u + cfg[0] (e_c - e_u); x = diffusion_back(x).
+// With `flow` not 0 the network has no v, and e is the velocity: x = flow_forward(x).
 //   x [count, channels]        what is drawn
 //   condition [count, width]   guided [2 count, width], those of no label behind the others
-//   table [steps, width + 9]   of each step the embedded time and the numbers of diffusion_step.cl
+//   table [steps, width + 9]   of each step the embedded time and the numbers of diffusion_step.cl; those of flow_step.cl are 3
 //   packed                     the network's weights (token_network.cl), and behind `network` floats those of the input layer
 //   places [count]             where the tokens stand in [images, tokens]; key, labels [images / per_label], image as random_noise:
 //                              the noise of step s is that of element place channels + c in the draw stream + s
@@ -18,7 +20,7 @@
 TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, table), IN(float, packed), IN(int, places),
                                  IN(uint, key), IN(int, labels), IN(uint, image), IN(float, cfg), OUT(float, y), const int count,
                                  const int channels, const int width, const int depth, const int network, const int steps,
-                                 const int guided, const int tokens, const int per_label, const int stream,
+                                 const int guided, const int flow, const int tokens, const int per_label, const int stream,
                                  const float temperature, const float limit) {
   USE_IN(float, x);
   USE_IN(float, condition);
@@ -47,7 +49,7 @@ TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, t
     }
     TOKEN_FOR(at, row, column, channels) TOKEN_STORE(token_fetch(x, first, row, column, count, channels), noisy + at);
     for (int step = 0; step < steps; ++step) {
-      __global const float *time = table + (size_t)step * (width + 9);
+      __global const float *time = table + (size_t)step * (width + (flow ? 3 : 9));
       // Those of no label come first: the variance is that of the label.
       for (int unlabelled = guided; unlabelled >= 0; --unlabelled) {
         __global const float *own = condition + (size_t)unlabelled * count * width;
@@ -55,18 +57,20 @@ TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, t
           TOKEN_STORE(silu_lanes(token_fetch(own, first, row, column, count, width) + token_along(time, column, width)), active + at);
         TEAM_BARRIER;
         token_layer(noisy, channels, packed + network, TOKEN_PADDED(width), residual, residual, 0.0f, TOKEN_SET);
-        token_network(packed, width, depth, 2 * channels, residual, active, hidden, made, 1.0f TOKEN_LOCAL_ARGUMENT);
+        token_network(packed, width, depth, (flow ? 1 : 2) * channels, residual, active, hidden, made, 1.0f TOKEN_LOCAL_ARGUMENT);
         if (unlabelled) TOKEN_FOR(at, row, column, channels) TOKEN_STORE(TOKEN_LOAD(made + at), other + at);
       }
-      const bool is_random = time[width + 4] * temperature != 0.0f;
+      const bool is_random = time[width + (flow ? 2 : 4)] * temperature != 0.0f;
       TOKEN_FOR(at, row, column, channels) {
         floatL e = TOKEN_LOAD(made + at), noise = 0.0f;
         if (guided) e = TOKEN_LOAD(other + at) + strength * (e - TOKEN_LOAD(other + at));
         if (is_random)
           noise = noise_lanes(seed, TOKEN_ROW_LANES(elements, row) + TOKEN_COLUMN_LANES(column), TOKEN_ROW_LANES(numbers, row),
                               TOKEN_ROW_LANES(classes, row), (uint)stream + ((uint)step & 0xFFFFu), 0);
-        TOKEN_STORE(diffusion_back(TOKEN_LOAD(noisy + at), e, TOKEN_LOAD(made + at + TOKEN_SPAN(channels)), noise, time + width,
-                                   temperature, limit), noisy + at);
+        const floatL old = TOKEN_LOAD(noisy + at);
+        TOKEN_STORE(flow ? flow_forward(old, e, noise, time + width, temperature)
+                         : diffusion_back(old, e, TOKEN_LOAD(made + at + TOKEN_SPAN(channels)), noise, time + width, temperature, limit),
+                    noisy + at);
       }
       TEAM_BARRIER;
     }

@@ -1,4 +1,4 @@
-/// All steps of the diffusions of tokens. Inputs: x [n, C], condition [n, w] ([2 n, w] with guidance), table [N, w + 9], packed weights,
+/// All steps of the diffusions, or of the flows, of tokens. Inputs: x [n, C], condition [n, w] ([2 n, w] with guidance), table [N, w + 9], packed weights,
 /// places [n] int32, then key, labels, first image as those of `Noise`; then cfg [1] with guidance. Output [n, C].
 struct TokenDiffusion: Operation {
     let shape: TokenNetworkShape
@@ -7,19 +7,23 @@ struct TokenDiffusion: Operation {
     let stream: Int
     let temperature: Float
     let limit: Float
+    /// A flow: the network gives the velocity alone, and a step takes other numbers.
+    var isFlow = false
 
     var name: String { "token_diffusion" }
+    private var numbers: Int { isFlow ? FlowStepNumbers.count : DiffusionStepNumbers.count }
+    private var outputs: Int { isFlow ? 1 : 2 }
     private func isGuided(_ inputs: [TensorType]) -> Bool { inputs.count > 8 }
 
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         try shape.check(name)
         let (x, condition, table) = (inputs[0], inputs[1], inputs[2])
-        guard x.rank == 2, x.rows > 0, shape.outputs == 2 * x.columns,
+        guard x.rank == 2, x.rows > 0, shape.outputs == outputs * x.columns,
             condition.shape == [x.rows * (isGuided(inputs) ? 2 : 1), shape.width], table.rank == 2,
-            table.columns == shape.width + DiffusionStepNumbers.count
+            table.columns == shape.width + numbers
         else {
             throw GraphError(
-                "token_diffusion: x \(x), condition \(condition), table \(table); [n, \(shape.outputs / 2)], [n, \(shape.width)] (guided [2 n, ..]) and [N, \(shape.width + DiffusionStepNumbers.count)] are needed")
+                "token_diffusion: x \(x), condition \(condition), table \(table); [n, \(shape.outputs / outputs)], [n, \(shape.width)] (guided [2 n, ..]) and [N, \(shape.width + numbers)] are needed")
         }
         guard inputs[3].count == shape.packedCount + TokenNetworkShape.padded(shape.width) * (x.columns + 1), inputs[4] == TensorType([x.rows], .int32),
             inputs[5] == TensorType([2], .uint32), inputs[6].element == .int32, inputs[7] == TensorType([1], .uint32)
@@ -41,7 +45,7 @@ struct TokenDiffusion: Operation {
                 name, family: name, defines: tile.defines, teams: tile.count(x.rows), indices: context.inputs[1].count,
                 arguments: (0..<8).map { .input($0) } + [
                     .input(isGuided ? 8 : 2), .output(0), .int(x.rows), .int(x.columns), .int(shape.width), .int(shape.depth),
-                    .int(shape.packedCount), .int(steps), .int(isGuided ? 1 : 0), .int(tokens), .int(imagesPerLabel), .int(stream),
+                    .int(shape.packedCount), .int(steps), .int(isGuided ? 1 : 0), .int(isFlow ? 1 : 0), .int(tokens), .int(imagesPerLabel), .int(stream),
                     .float(temperature), .float(limit),
                 ],
                 traffic: Traffic(
@@ -57,14 +61,17 @@ extension Graph {
     /// the step's embedded time, and takes a step back as `diffusionStep` does. `table` [N, w + 9]: of each step the embedded time and
     /// `DiffusionStepNumbers.values`. `places` [n] int32: where the tokens stand in [images, tokens]; the noise of step s is what
     /// `randomNormal([tokens, C], images:of:)` draws there in round s, whatever round `noise` names. With `cfg` [1] the condition is
-    /// [2 n, w], rows of no label behind the others.
+    /// [2 n, w], rows of no label behind the others. `isFlow`: the network gives a velocity, the table has `FlowStepNumbers.values`, and a
+    /// step is that of `flowStep`.
     public func tokenDiffusion(
         _ x: Tensor, condition: Tensor, table: Tensor, weights: Tensor, shape: TokenNetworkShape, places: Tensor, noise: NoiseSource,
-        tokens: Int, imagesPerLabel: Int, cfg: Tensor? = nil, temperature: Float = 1, limit: Float = 0
+        tokens: Int, imagesPerLabel: Int, cfg: Tensor? = nil, temperature: Float = 1, limit: Float = 0,
+        isFlow: Bool = false
     ) throws -> Tensor {
         guard limit >= 0 else { throw GraphError("token_diffusion: limit \(limit); take 0 (none) or more") }
         let operation = TokenDiffusion(
-            shape: shape, tokens: tokens, imagesPerLabel: imagesPerLabel, stream: noise.stream, temperature: temperature, limit: limit)
+            shape: shape, tokens: tokens, imagesPerLabel: imagesPerLabel, stream: noise.stream, temperature: temperature, limit: limit,
+            isFlow: isFlow)
         return try apply(
             operation,
             [x, condition, table, weights, places, noise.key, noise.labels, noise.firstImage] + (cfg.map { [$0] } ?? []))[0]

@@ -1,0 +1,152 @@
+import DriftGPU
+
+/// NextStep-1's head: a small flow for each token.
+public struct FlowHeadSettings: TokenHeadKind {
+    package static let kind = "flow"
+    package static let stages = ["mar", "causal"]
+
+    /// Blocks.
+    public var depth = 3
+    /// Width of the blocks.
+    public var width = 128
+    /// How often a token is trained in a step, each time with another noise and time.
+    public var noises = 4
+    /// Steps of a drawing.
+    public var steps = 50
+    public var sampler = FlowSchedule.Sampler.quietEnd
+    /// Above 1 more of the steps lie at the noisy end.
+    public var shift = 1.0
+
+    public init() {}
+
+    package var made: Int { noises }
+    package var modulated: Int { noises }
+    package func makeHead(_ configuration: Configuration) -> any Head { FlowHead(self, configuration) }
+
+    package func validate(_ configuration: Configuration) throws {
+        try requireTokenMLP(depth: depth, width: width)
+        try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
+        try require((2...1000).contains(steps), "head steps \(steps): take 2 to 1000")
+        try require(shift > 0 && shift.isFinite, "head shift \(shift): take a number above 0")
+    }
+}
+
+extension HeadSettings {
+    /// The settings of the flow head; nil where it is another. Setting them makes it the head.
+    public var flow: FlowHeadSettings? {
+        get { own as? FlowHeadSettings }
+        set { if let newValue { self = HeadSettings(newValue) } }
+    }
+}
+
+/// The head of NextStep-1 (arXiv 2508.10711): for each token a flow from noise to data, whose velocity a SimpleMLPAdaLN as MAR's gives.
+/// Times are of 0 ... 1 and enter the embedding as they are. Parameters have the names of the reference's state_dict.
+package struct FlowHead: TokenHead {
+    package let shape: DiffusionHead.Shape
+    /// How often a token is trained in a step.
+    package let noises: Int
+    /// G, images of a label in a step.
+    package let imagesPerLabel: Int
+    package let declarations: [ParameterDeclaration]
+    private let mlp: TokenMLP
+    private let sampler: FlowSchedule.Sampler
+    private let shift: Double
+    package let steps: Int
+
+    private static let prefix = "image_head.net"
+
+    package init(
+        _ shape: DiffusionHead.Shape, noises: Int = 4, steps: Int = 50, sampler: FlowSchedule.Sampler = .quietEnd, shift: Double = 1,
+        imagesPerLabel: Int = 1
+    ) {
+        (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
+        (self.sampler, self.shift) = (sampler, shift)
+        mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: shape.tokenWidth)
+        declarations = DiffusionHead.declare(shape, mlp, Self.prefix + ".")
+    }
+
+    /// The head of these settings, beside what the other groups say.
+    init(_ settings: FlowHeadSettings, _ configuration: Configuration) {
+        self.init(
+            DiffusionHead.Shape(
+                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
+                depth: settings.depth),
+            noises: settings.noises, steps: settings.steps, sampler: settings.sampler, shift: settings.shift,
+            imagesPerLabel: configuration.run.samplesPerLabel)
+    }
+
+    package var kind: String { FlowHeadSettings.kind }
+    package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
+
+    /// The network: tokens x [n, C] on their way at `time` [n], with z [m, D], whose rows repeat, whole tile after tile -> velocity [n, C].
+    package func network(_ x: Tensor, time: Tensor, z: Tensor, _ net: ParameterScope) throws -> Tensor {
+        let condition = try net.graph.addPeriodic(DiffusionHead.embedTimes(time, net), net.linear(z, "cond_embed"))
+        return try mlp(net.linear(x, "input_proj"), condition: condition, net)
+    }
+
+    // MARK: Training
+
+    package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
+        let graph = scope.graph
+        let (z, targets) = try condition.rows(step, tokenWidth: shape.tokenWidth, graph)
+        let rows = z.type.rows * noises
+        let normal = try graph.randomNormal([rows], clock: step.clock)
+        let noise = try graph.randomNormal([rows, shape.tokenWidth], clock: step.clock)
+        let losses = try losses(z: z, targets: targets, noise: noise, normal: normal, scope).losses
+        return HeadStep(losses: [LossTerm("flow", try graph.mean(losses))])
+    }
+
+    /// The loss of each row [n] and the times [n] for given noise [n, C] and standard normal numbers [n], whose sigmoids are the times:
+    /// z [m, D] and targets [m, C] repeat, whole tile after tile.
+    package func losses(
+        z: Tensor, targets: Tensor, noise: Tensor, normal: Tensor, _ scope: ParameterScope
+    ) throws -> (losses: Tensor, time: Tensor) {
+        let (noisy, time) = try scope.graph.flowNoised(targets, noise: noise, normal: normal)
+        let velocity = try network(noisy, time: time, z: z, scope.scope(Self.prefix))
+        return (try scope.graph.flowLoss(velocity, x: targets, noise: noise), time)
+    }
+
+    // MARK: Drawing
+
+    package var start: TokenNoise { TokenNoise(.normal, width: shape.tokenWidth) }
+    package var drawsInSteps: Bool { true }
+
+    /// z [n, D], with guidance [2 n, D] -> as many rows [.., w].
+    package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
+        try scope.scope(Self.prefix).linear(z, "cond_embed")
+    }
+
+    /// Of each step the embedded time [w], then the step's numbers.
+    package func table(_ scope: ParameterScope) throws -> Tensor? {
+        let (graph, schedule) = (scope.graph, FlowSchedule(sampler, steps: steps, shift: shift))
+        let name = "\(sampler.rawValue) \(steps) \(shift)"
+        let times = try graph.constant("flow_times \(name)", schedule.times.map { Float($0) }, [steps])
+        let numbers = try graph.constant(
+            "flow_steps \(name)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
+        return try graph.concat([DiffusionHead.embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
+    }
+
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix), input: "input_proj") }
+
+    package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
+        guard let small = mlp.small else { throw GraphError("head flow: width \(shape.width) is too large for all steps at once") }
+        return try scope.graph.tokenDiffusion(
+            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: small,
+            places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
+            cfg: drawing.cfg, temperature: drawing.temperature, isFlow: true)
+    }
+
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
+        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
+        guard let row = step.row, let noise = step.noise else {
+            throw GraphError("head flow: a step needs its row of the table and noise; give both")
+        }
+        let time = try graph.slice(row, axis: 0, 0..<shape.width)
+        let numbers = try graph.slice(row, axis: 0, shape.width..<(shape.width + FlowStepNumbers.count))
+        var x = try net.linear(step.x, "input_proj")
+        if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
+        let velocity = try mlp(x, condition: graph.addPeriodic(step.embedded, time), net)
+        return try graph.flowStep(
+            step.x, velocity: velocity, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
+    }
+}

@@ -1,0 +1,86 @@
+// flow: tokens on their way from noise (time 0) to data (time 1), a step of it, and the loss of a velocity.
+#include "flat.cl"
+#include "flow_step.cl"
+#include "math.cl"
+
+// t[r] = 1 / (1 + exp(-normal[r]));  y[r] = t[r] x[r % clean] + (1 - t[r]) noise[r].
+// x [clean, channels], noise and y [rows, channels], normal and t [rows]. Traffic: (8 rows + 4 clean) channels bytes; 4 rows
+// channels FLOPs.
+TEAM_KERNEL void flow_noised(IN(float, x), IN(float, noise), IN(float, normal), OUT(float, y), OUT(float, t), const int rows,
+                          const int clean, const int channels) {
+  USE_IN(float, x);
+  USE_IN(float, noise);
+  USE_IN(float, normal);
+  USE_OUT(float, y);
+  USE_OUT(float, t);
+  ROW_RUNS(row, first, last, rows, channels, {
+    const float time = 1.0f / (1.0f + exp(-normal[row]));
+    if (first == 0) t[row] = time;
+    __global const float *x_row = x + (size_t)((int)row % clean) * channels;
+    for (int c = first; c < last; c += LANES)
+      lanes_store(y + row * channels, c, last,
+                  time * lanes_load(x_row, c, last) + (1.0f - time) * lanes_load(noise + row * channels, c, last));
+  })
+}
+
+// y = flow_forward(x) (flow_step.cl). velocity [rows, channels]; if `guided` [2 rows, channels], those of no label behind the
+// others: then v = v_u + cfg[0] (v_c - v_u). x, noise, y [rows, channels]. Traffic: 16 rows channels bytes, guided 20.
+TEAM_KERNEL void flow_step(IN(float, x), IN(float, velocity), IN(float, noise), IN(float, step), IN(float, cfg), OUT(float, y),
+                        const int rows, const int channels, const int guided, const float temperature) {
+  USE_IN(float, x);
+  USE_IN(float, velocity);
+  USE_IN(float, noise);
+  USE_IN(float, step);
+  USE_IN(float, cfg);
+  USE_OUT(float, y);
+  const float strength = guided ? cfg[0] : 1.0f;
+  ROW_RUNS(row, first, last, rows, channels, {
+    const size_t at = row * channels;
+    for (int c = first; c < last; c += LANES) {
+      floatL v = lanes_load(velocity + at, c, last);
+      if (guided) {
+        const floatL other = lanes_load(velocity + (size_t)rows * channels + at, c, last);
+        v = other + strength * (v - other);
+      }
+      lanes_store(y + at, c, last,
+                  flow_forward(lanes_load(x + at, c, last), v, lanes_load(noise + at, c, last), step, temperature));
+    }
+  })
+}
+
+// loss[r] = mean over the channels of (x[r % clean] - noise[r] - velocity[r])^2. Traffic: (8 rows + 4 clean) channels bytes.
+TEAM_KERNEL void flow_loss_forward(IN(float, velocity), IN(float, x), IN(float, noise), OUT(float, loss), const int rows,
+                                const int clean, const int channels) {
+  USE_IN(float, velocity);
+  USE_IN(float, x);
+  USE_IN(float, noise);
+  USE_OUT(float, loss);
+  ITEM_FOR(row, (size_t)rows) {
+    __global const float *x_row = x + (size_t)((int)row % clean) * channels;
+    floatL square = (floatL)(0.0f);
+    for (int c = 0; c < channels; c += LANES) {
+      const floatL error = lanes_load(x_row, c, channels) - lanes_load(noise + row * channels, c, channels) -
+                           lanes_load(velocity + row * channels, c, channels);
+      square += error * error;
+    }
+    loss[row] = lanes_sum(square) / (float)channels;
+  }
+}
+
+// dvelocity[r] = 2 / channels dloss[r] (velocity[r] - x[r % clean] + noise[r]). dvelocity may be velocity.
+TEAM_KERNEL void flow_loss_backward(IN(float, dloss), IN(float, velocity), IN(float, x), IN(float, noise), OUT(float, dvelocity),
+                                 const int rows, const int clean, const int channels) {
+  USE_IN(float, dloss);
+  USE_IN(float, velocity);
+  USE_IN(float, x);
+  USE_IN(float, noise);
+  USE_OUT(float, dvelocity);
+  ROW_RUNS(row, first, last, rows, channels, {
+    const float factor = 2.0f / (float)channels * dloss[row];
+    __global const float *x_row = x + (size_t)((int)row % clean) * channels;
+    const size_t at = row * channels;
+    for (int c = first; c < last; c += LANES)
+      lanes_store(dvelocity + at, c, last,
+                  factor * (lanes_load(velocity + at, c, last) - lanes_load(x_row, c, last) + lanes_load(noise + at, c, last)));
+  })
+}
