@@ -35,6 +35,9 @@ static const char attention_shape_text[] = {
 static const char attention_wide_text[] = {
 #embed "attention/attention_wide.cl"
 };
+static const char cached_rows_text[] = {
+#embed "attention/cached_rows.cl"
+};
 static const char cpu_attention_text[] = {
 #embed "attention/cpu_attention.cl"
 };
@@ -251,6 +254,9 @@ static const char multiply_add_text[] = {
 static const char accept_tokens_text[] = {
 #embed "sampling/accept_tokens.cl"
 };
+static const char causal_pass_text[] = {
+#embed "sampling/causal_pass.cl"
+};
 static const char diffusion_text[] = {
 #embed "sampling/diffusion.cl"
 };
@@ -297,6 +303,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"attention_cached.cl", attention_cached_text, sizeof attention_cached_text},
     {"attention_shape.cl", attention_shape_text, sizeof attention_shape_text},
     {"attention_wide.cl", attention_wide_text, sizeof attention_wide_text},
+    {"cached_rows.cl", cached_rows_text, sizeof cached_rows_text},
     {"cpu_attention.cl", cpu_attention_text, sizeof cpu_attention_text},
     {"cpu_attention_backward.cl", cpu_attention_backward_text, sizeof cpu_attention_backward_text},
     {"cpu_attention_lanes.cl", cpu_attention_lanes_text, sizeof cpu_attention_lanes_text},
@@ -369,6 +376,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gpu_mma.cl", gpu_mma_text, sizeof gpu_mma_text},
     {"multiply_add.cl", multiply_add_text, sizeof multiply_add_text},
     {"accept_tokens.cl", accept_tokens_text, sizeof accept_tokens_text},
+    {"causal_pass.cl", causal_pass_text, sizeof causal_pass_text},
     {"diffusion.cl", diffusion_text, sizeof diffusion_text},
     {"diffusion_step.cl", diffusion_step_text, sizeof diffusion_step_text},
     {"flow.cl", flow_text, sizeof flow_text},

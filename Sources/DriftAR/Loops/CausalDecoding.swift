@@ -20,8 +20,8 @@ package final class CausalDecoding: GenerationLoop {
 
     /// Bound graphs of a batch.
     private struct Plan {
-        /// What the head computes once for the weights.
-        let prepared: Executor?
+        /// What is computed once for the weights.
+        let preparation: Executor?
         /// The first token, and a pass behind it.
         let first: Program
         let next: Program
@@ -70,7 +70,7 @@ package final class CausalDecoding: GenerationLoop {
             tolerance: stage.drawing.parallel == 1 ? 0 : stage.drawing.tolerance, isGiven: given != nil)
         let plan = try clock.measure(.prepare) { try self.plan(batch) }
         return try clock.measure(.decode) { () -> [Float] in
-            if !isPrepared { try plan.prepared?.run() }
+            if !isPrepared { try plan.preparation?.run() }
             isPrepared = true
             try write(labels, images, cfg, batch, seed: seed, given: given)
             try plan.first.run()
@@ -135,7 +135,7 @@ package final class CausalDecoding: GenerationLoop {
             return program
         }
         let plan = try Plan(
-            prepared: graphs.prepared.map { try memory.executor($0.graph) }, first: program(graphs.first), next: program(graphs.next))
+            preparation: graphs.preparation.map { try memory.executor($0) }, first: program(graphs.first), next: program(graphs.next))
         plans[batch] = plan
         return plan
     }

@@ -30,16 +30,31 @@ package struct CausalGraphs {
     let next: Graph
     let step: Graph?
     let end: Graph?
-    let prepared: RoundGraphs.Prepared?
+    /// Computes once for a set of weights what head and stage need of them; nil where that is nothing.
+    let preparation: Graph?
 
     private let stage: CausalStage
     private let head: any TokenHead
     private let weights: StoredWeights
     private let batch: Batch
+    private let prepared: RoundGraphs.Prepared?
+    /// Where the stage's packed weights lie; nil where it is too large for the kernel that takes them.
+    private let stageWeights: Storage?
 
     package init(_ stage: CausalStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch) throws {
         (self.stage, self.head, self.weights, self.batch) = (stage, head, weights, batch)
-        prepared = try RoundGraphs.prepared(head, weights)
+        let prepared = try RoundGraphs.prepared(head, weights)
+        self.prepared = prepared
+        let preparation = prepared?.graph ?? Graph()
+        if stage.small != nil {
+            let packed = try stage.packed(weights.scope(preparation))
+            let storage = Storage("causal_weights_\(packed.count)", count: packed.count)
+            try preparation.place(packed, in: storage, at: 0)
+            stageWeights = storage
+        } else {
+            stageWeights = nil
+        }
+        self.preparation = prepared == nil && stageWeights == nil ? nil : preparation
         (first, next) = (Graph(), Graph())
         // Noise that was given is there for each step.
         let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
@@ -55,7 +70,7 @@ package struct CausalGraphs {
     }
 
     /// All graphs, in the order in which an image's first token meets them.
-    var all: [Graph] { (prepared.map { [$0.graph] } ?? []) + [first] + [step, end].compactMap { $0 } + [next] }
+    var all: [Graph] { [preparation, first].compactMap { $0 } + [step, end].compactMap { $0 } + [next] }
 
     /// Where everything lies.
     package enum Place {
@@ -65,10 +80,8 @@ package struct CausalGraphs {
         package static func known(_ count: Int) -> Storage { Storage("causal_known", count: count, element: .int32, grows: true) }
         /// Classes [B].
         package static func classes(_ count: Int) -> Storage { Storage("causal_classes", count: count, element: .int32, grows: true) }
-        /// Keys, or values, of a block [B, H_kv, n + R - 1, size].
-        static func cache(_ layer: Int, isValue: Bool, _ count: Int) -> Storage {
-            Storage("causal_\(isValue ? "value" : "key")_\(layer)", count: count, grows: true)
-        }
+        /// Of each block the keys, then the values [B, H_kv, n + R - 1, size].
+        static func caches(_ count: Int) -> Storage { Storage("causal_caches", count: count, grows: true) }
         /// Strength of guidance for each token [R].
         package static func strengths(_ tokens: Int) -> Storage { Storage("causal_strengths_\(tokens)", count: tokens) }
         /// What tokens start from [b, R, W].
@@ -105,12 +118,17 @@ package struct CausalGraphs {
             firstImage: graph.stored([1], in: Place.firstImage), round: counter(graph).value)
     }
 
+    /// Floats of the keys, or of the values, of a block; a multiple of 4, as places in storages are.
+    private var span: Int {
+        let block = stage.shape.block
+        return (batch.conditions * block.keyHeads * block.size * stage.shape.capacity + 3) / 4 * 4
+    }
+    private var caches: Storage { Place.caches(2 * stage.shape.depth * span) }
+
     private func cache(_ graph: Graph, _ layer: Int) throws -> KeyValueCache {
         let shape = [batch.conditions, stage.shape.block.keyHeads, stage.shape.capacity, stage.shape.block.size]
-        let count = shape.reduce(1, *)
         return try KeyValueCache(
-            key: graph.stored(shape, in: Place.cache(layer, isValue: false, count)),
-            value: graph.stored(shape, in: Place.cache(layer, isValue: true, count)))
+            key: graph.stored(shape, in: caches, at: 2 * layer * span), value: graph.stored(shape, in: caches, at: (2 * layer + 1) * span))
     }
 
     /// The strengths of guidance of `count` tokens of each image: one where all images are at the same token.
@@ -167,30 +185,12 @@ package struct CausalGraphs {
     /// Returns the shape of what the head's steps have in common.
     private func make(_ graph: Graph, isFirst: Bool) throws -> [Int] {
         try graph.reset(counter(graph))
-        let (scope, shape) = (weights.scope(graph), stage.shape)
-        let (known, conditions) = (try known(graph), batch.conditions)
+        let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
-        var rows: Tensor
-        if isFirst {
-            rows = try stage.front(graph.stored([conditions], in: Place.classes(conditions)), scope)
-        } else {
-            // With guidance both halves go on from the same tokens.
-            rows = try stage.enter(graph.window(sequence(graph), from: known, offset: -1, count: count, sequences: conditions), scope)
-        }
-        let angles = try stage.table(graph)
-        for layer in 0..<shape.depth {
-            rows = try shape.block.step(
-                rows, cache: cache(graph, layer), known: known, offset: isFirst ? 0 : shape.classTokens - 1, table: angles,
-                scope.scope("layers.\(layer)"))
-        }
-        if isFirst, shape.classTokens > 1 { rows = try graph.slice(rows, axis: 1, (shape.classTokens - 1)..<shape.classTokens) }
-        let places = try stage.places(scope).map {
-            try graph.window(graph.reshape($0, [1, tokens, shape.embed]), from: known, count: count, sequences: conditions)
-        }
-        let z = try stage.leave(rows, places: places, scope)
+        let z = try conditions(graph, known, count: count, isFirst: isFirst, scope)
         let cfg = try cfg(graph, known, count: count)
         let embedded = try graph.part(Graph.head) {
-            try head.embed(z: graph.reshape(z, [conditions * count, shape.embed]), entropy: nil, cfg: cfg, scope)
+            try head.embed(z: graph.reshape(z, [z.type.rows, z.type.columns]), entropy: nil, cfg: cfg, scope)
         }
         let start = try start(graph, known, count: count, isFirst: isFirst)
         guard head.steps == 1 || head.start.width == width else {
@@ -204,6 +204,40 @@ package struct CausalGraphs {
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
         try graph.place(start, in: Place.x(batch.images * width), at: 0)
         return embedded.shape
+    }
+
+    /// z [B, G, D] of the next tokens.
+    private func conditions(_ graph: Graph, _ known: Tensor, count: Int, isFirst: Bool, _ scope: ParameterScope) throws -> Tensor {
+        let (shape, conditions) = (stage.shape, batch.conditions)
+        let front = try isFirst ? stage.front(graph.stored([conditions], in: Place.classes(conditions)), scope) : nil
+        let (angles, offset) = (try stage.table(graph), isFirst ? 0 : shape.classTokens - 1)
+        func last(_ rows: Tensor) throws -> Tensor {
+            guard isFirst, shape.classTokens > 1 else { return rows }
+            return try graph.slice(rows, axis: 1, (shape.classTokens - 1)..<shape.classTokens)
+        }
+        if let small = stage.small, let stageWeights {
+            return try last(
+                graph.causalPass(
+                    small, tokens: sequence(graph), given: front, known: known, offset: offset,
+                    count: isFirst ? shape.classTokens : count, sequences: conditions,
+                    weights: graph.stored([stageWeights.count], in: stageWeights), table: angles,
+                    caches: graph.stored([caches.count], in: caches), places: stage.places(scope)))
+        }
+        var rows: Tensor
+        if let front {
+            rows = front
+        } else {
+            // With guidance both halves go on from the same tokens.
+            rows = try stage.enter(graph.window(sequence(graph), from: known, offset: -1, count: count, sequences: conditions), scope)
+        }
+        for layer in 0..<shape.depth {
+            rows = try shape.block.step(
+                rows, cache: cache(graph, layer), known: known, offset: offset, table: angles, scope.scope("layers.\(layer)"))
+        }
+        let places = try stage.places(scope).map {
+            try graph.window(graph.reshape($0, [1, tokens, shape.embed]), from: known, count: count, sequences: conditions)
+        }
+        return try stage.leave(last(rows), places: places, scope)
     }
 
     /// The tokens from the only step, or from all of them in one launch.

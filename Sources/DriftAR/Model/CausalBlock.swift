@@ -80,6 +80,19 @@ package struct CausalBlock: Sendable, Hashable {
         return try graph.residual(h, scope.product(gated, "mlp.down_proj"), dropout: dropout)
     }
 
+    /// What a kernel takes of it that computes all blocks at once.
+    func weights(_ scope: ParameterScope) throws -> CausalPassWeights.Block {
+        func layer(_ name: String, hasBias: Bool) throws -> CausalPassWeights.Layer {
+            try .init(weight: scope.parameter(name + ".weight"), bias: hasBias ? scope.parameter(name + ".bias") : nil)
+        }
+        return try CausalPassWeights.Block(
+            norm: scope.parameter("input_layernorm.weight"),
+            attention: ["q_proj", "k_proj", "v_proj"].map { try layer("self_attn." + $0, hasBias: true) }
+                + [layer("self_attn.o_proj", hasBias: false)],
+            secondNorm: scope.parameter("post_attention_layernorm.weight"),
+            mlp: ["gate_proj", "up_proj", "down_proj"].map { try layer("mlp." + $0, hasBias: false) })
+    }
+
     /// [B, N, H_kv size] -> [B, N, D]: each head as often as query heads share it, side by side.
     private func repeatHeads(_ x: Tensor, _ graph: Graph) throws -> Tensor {
         guard keyHeads < heads else { return x }

@@ -245,6 +245,27 @@ package struct CausalStage: Stage {
         }
     }
 
+    /// The sizes of a pass of the kernel for small networks; nil where this one is too large for it.
+    package var small: CausalPassShape? {
+        let block = shape.block
+        let small = CausalPassShape(
+            channels: shape.tokenWidth, width: block.width, hidden: block.hidden, heads: block.heads, keyHeads: block.keyHeads,
+            depth: shape.depth, capacity: shape.capacity, epsilon: block.epsilon)
+        return small.isSmall && shape.headPositions != .sines ? small : nil
+    }
+
+    /// The weights as that kernel reads them.
+    package func packed(_ scope: ParameterScope) throws -> Tensor {
+        func layer(_ name: String) throws -> CausalPassWeights.Layer {
+            try .init(weight: scope.parameter(name + ".weight"), bias: scope.parameter(name + ".bias"))
+        }
+        return try scope.graph.causalPassWeights(
+            CausalPassWeights(
+                input: layer("image_in_projector"),
+                blocks: (0..<shape.depth).map { try shape.block.weights(scope.scope("layers.\($0)")) },
+                norm: scope.parameter("norm.weight"), output: layer("image_out_projector")))
+    }
+
     /// The class rows `front` [B, n, D] and all tokens [B, R, C] -> z [B, R, D] of each from those before it; and, where it is asked
     /// for, the entropy [B, R] of the attention of the penultimate block among these, 0 where there are fewer than two.
     package func forward(

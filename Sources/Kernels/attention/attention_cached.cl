@@ -16,8 +16,9 @@
 //
 // -D HEAD_DIM    columns of a head; without HEAD_GROUP the family is empty
 // -D HEAD_GROUP  query heads that share a head of keys and values
+#include "cached_rows.cl"
+
 #if defined(HEAD_DIM) && defined(HEAD_GROUP)
-#include "attention_shape.cl"
 
 #define CACHED_ARGUMENTS                                                                                                   \
   IN(float, query), IN(float, key), IN(float, value), IN(int, known), OUT(float, cache_key), OUT(float, cache_value),      \
@@ -36,66 +37,12 @@
 
 // Column i of a head turned by the angles at `angle`.
 INLINE float turned(__global const float *x, __global const float *angle, int i, int rotated) {
-  const int half_size = HEAD_DIM / 2;
-  if (!rotated) return x[i];
-  return i < half_size ? x[i] * angle[i] - x[i + half_size] * angle[half_size + i]
-                       : x[i] * angle[i - half_size] + x[i - half_size] * angle[i];
+  return rotated ? turned_column(x[i], x[PARTNER(i)], angle, i) : x[i];
 }
 #define NEW_ROW(p, b, g, h) (p + (((size_t)(b) * rows + (g)) * heads + (h)) * HEAD_DIM)
 #define QUERY_ROW(p, b, g, h, j) (p + ((((size_t)(b) * rows + (g)) * heads + (h)) * HEAD_GROUP + (j)) * HEAD_DIM)
 
 #if !TEAM_GPU
-#define CACHED_TILE (4 * LANES)
-
-// One query over the first `end` keys.
-INLINE void attend_cached(const floatL *query, __global const float *keys, __global const float *values, int end,
-                          __global float *out) {
-  floatL sums[CHUNKS];
-  float high = -INFINITY, total = 0.0f;
-#pragma unroll
-  for (int c = 0; c < CHUNKS; ++c) sums[c] = (floatL)(0.0f);
-  for (int start = 0; start < end; start += CACHED_TILE) {
-    const int count = min(CACHED_TILE, end - start);
-    floatL scores[4];
-    float *score = (float *)scores;
-    for (int v = 0; v < 4; ++v) scores[v] = (floatL)(-INFINITY);
-    for (int j = 0; j < count; j += 4) {
-      floatL dots[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        __global const float *row = keys + (size_t)(start + min(j + i, count - 1)) * HEAD_DIM;
-        dots[i] = (floatL)(0.0f);
-#pragma unroll
-        for (int c = 0; c < CHUNKS; ++c) dots[i] = fma(query[c], chunk_load(row, c), dots[i]);
-      }
-      const float4 sum = lanes_sum4(dots[0], dots[1], dots[2], dots[3]);
-      score[j] = sum.x;
-      if (j + 1 < count) score[j + 1] = sum.y;
-      if (j + 2 < count) score[j + 2] = sum.z;
-      if (j + 3 < count) score[j + 3] = sum.w;
-    }
-    const float top = fmax(high, lanes_max(fmax(fmax(scores[0], scores[1]), fmax(scores[2], scores[3]))));
-    const float keep = exp2(high - top);
-    floatL weight_sum = (floatL)(0.0f);
-    for (int v = 0; v < 4; ++v) {
-      scores[v] = exp2_lanes(scores[v] - top);
-      weight_sum += scores[v];
-    }
-    high = top;
-    total = total * keep + lanes_sum(weight_sum);
-#pragma unroll
-    for (int c = 0; c < CHUNKS; ++c) sums[c] *= keep;
-    for (int j = 0; j < count; ++j) {
-      __global const float *row = values + (size_t)(start + j) * HEAD_DIM;
-#pragma unroll
-      for (int c = 0; c < CHUNKS; ++c) sums[c] = fma((floatL)(score[j]), chunk_load(row, c), sums[c]);
-    }
-  }
-  const float inverse = 1.0f / total;
-#pragma unroll
-  for (int c = 0; c < CHUNKS; ++c) chunk_store(out, c, sums[c] * inverse);
-}
-
 // Launch: any number of teams; a unit is a head of keys and values of a sequence, whose caches so have one writer.
 TEAM_KERNEL void attention_cached_forward(CACHED_ARGUMENTS) {
   USE_CACHED;
@@ -120,7 +67,8 @@ TEAM_KERNEL void attention_cached_forward(CACHED_ARGUMENTS) {
               i < HEAD_DIM
                   ? turned(QUERY_ROW(query, b, g, h, j), table + (size_t)p * HEAD_DIM, i, rotated) * (scale * LOG2_E)
                   : 0.0f;
-        attend_cached(own, keys, values, p + 1, QUERY_ROW(out, b, g, h, j));
+        attend_cached(own, keys, values, p + 1);
+        for (int c = 0; c < CHUNKS; ++c) chunk_store(QUERY_ROW(out, b, g, h, j), c, own[c]);
       }
     }
   }

@@ -8,8 +8,9 @@
 // r % positions.
 //
 // -D PAIRS  half the columns of a head; without it the family is empty
-#ifdef PAIRS
 #include "flat.cl"
+
+#ifdef PAIRS
 
 // Pairs of a work-item: a head's all on a CPU; on a GPU one, so that neighbours have neighbours.
 #if TEAM_SIZE > 1

@@ -98,12 +98,14 @@ static inline floatL token_along(__global const float *p, int column, int n) {
 #define TOKEN_SCALE 2  // y *= 1 + s
 #define TOKEN_SHIFT 3  // y += factor s
 #define TOKEN_GATED 4  // y += other s
+#define TOKEN_TIMES 5  // y *= s
 
 static inline void token_finish(floatL sum, __local float *y, __local const float *other, float factor, int what) {
   switch (what) {
     case TOKEN_SILU: sum = silu_lanes(sum); break;
     case TOKEN_SCALE: sum = TOKEN_LOAD(y) * (1.0f + sum); break;
     case TOKEN_SHIFT: sum = TOKEN_LOAD(y) + factor * sum; break;
+    case TOKEN_TIMES: sum = TOKEN_LOAD(y) * sum; break;
     case TOKEN_GATED: sum = TOKEN_LOAD(y) + TOKEN_LOAD(other) * sum; break;
   }
   TOKEN_STORE(sum, y);

@@ -36,15 +36,15 @@ struct TokenTile {
     /// Columns of a buffer.
     let stride: Int
 
-    /// For `rows` rows whose buffers, so many, hold so many columns each.
-    init(rows: Int, columns: Int, buffers: Int, _ traits: DeviceTraits) {
+    /// For `rows` rows whose buffers, so many, hold so many columns each; `least` rows where there is room for so many.
+    init(rows: Int, columns: Int, buffers: Int, least: Int = 1, _ traits: DeviceTraits) {
         stride = TokenNetworkShape.padded(columns)
         // A tile's sums fill a CPU's registers; few rows are shared among its cores first.
         let sizes = traits.isGPUShape ? [4, 8] : traits.lanes == 16 ? [1, 2, 4, 8, 12] : traits.lanes == 8 ? [1, 2, 4, 6] : [1, 2, 4]
         let floats = (stride * buffers, (traits.localMemory - 4 * traits.lanes * traits.teamSize - 256) / 4)
         let fitting = sizes.filter { $0 * floats.0 <= floats.1 }
         let share = (rows + traits.computeUnits - 1) / traits.computeUnits
-        self.rows = fitting.first { $0 >= share } ?? fitting.last ?? sizes[0]
+        self.rows = fitting.first { $0 >= max(share, least) } ?? fitting.last ?? sizes[0]
     }
 
     /// Tiles of so many rows.
