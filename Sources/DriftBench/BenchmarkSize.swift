@@ -10,6 +10,10 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     /// The model of digits-mar with the diffusion head and with the energy head.
     case mar
     case marEnergy = "mar-energy"
+    /// MAR with its drift head; and the model of digits-causal with the flow head and with the energy head.
+    case marDrift = "mar-drift"
+    case causal
+    case causalEnergy = "causal-energy"
 
     /// The names of all, separated by commas.
     public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
@@ -32,13 +36,16 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (1, 2, 32)
         case .dit:
             size = .digitsDrift
-        case .mar, .marEnergy:
+        case .mar, .marEnergy, .marDrift:
             size = .digitsMAR
+            size.adopt(self == .mar ? .mar : self == .marEnergy ? .marEnergy : .marDrift)
+            size.head.diffusion?.noises = 4
             size.run.samplesPerLabel = 10
-            if self == .mar {
-                size.adopt(.mar)
-                size.head.diffusion?.noises = 4
-            }
+        case .causal, .causalEnergy:
+            size = .digitsCausal
+            size.adopt(self == .causal ? .causal : .causalEnergy)
+            size.head.flow?.noises = 4
+            size.run.samplesPerLabel = 10
         case .base, .large:
             (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
             let depth = self == .base ? 12 : 16

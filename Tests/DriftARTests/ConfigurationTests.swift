@@ -48,7 +48,7 @@ import Testing
             (#"{"version": 3, "run": 5}"#, "file.json: run 5: take an object with the group's settings"),
             (#"{"version": 3, "steps": 5}"#, "file.json: unknown setting steps; there is preset, data, head, loss, network,"),
             (#"{"head": {"rope": true}}"#, "file.json: unknown setting head.rope; the head decoder has depth, kind, "),
-            (#"{"head": {"kind": "flow"}}"#, #"file.json: head.kind "flow": take autoencoder, decoder"#),
+            (#"{"head": {"kind": "fluid"}}"#, #"file.json: head.kind "fluid": take autoencoder, decoder"#),
             (#"{"loss": {"radius": 1}}"#, "file.json: unknown setting loss.radius; in loss there is bankContents, "),
             (#"{"precision": "fp8"}"#, #"file.json: precision "fp8": take fp32, tf32, bf16"#),
             (#"{"steps": 5,}"#, "file.json: not a JSON object: expected '\"' at byte 12"),
@@ -71,7 +71,7 @@ import Testing
         // Presets on latents of 256x256 images in MAR's sizes have none: no run here wrote one.
         let presets = Configuration.presets.filter { !["mar-base", "mar-large", "mar-huge"].contains($0.key) }
         for (name, preset) in presets {
-            let version = name.hasSuffix("-mar") || name == "autoencoder" ? 3 : 1
+            let version = name.hasSuffix("-mar") || name.hasSuffix("-causal") || name == "autoencoder" ? 3 : 1
             #expect(names.contains("\(version)-\(name).json"))
             let path = Files.join(folder, "\(version)-\(name).json")
             let stored = try Configuration().merging(json: Data(Files.read(path)), from: path)
@@ -79,7 +79,12 @@ import Testing
             var expected = preset
             // What the runs that wrote them were told.
             if name.hasPrefix("digits") { (expected.run.steps, expected.run.sampleEvery) = (1, 0) }
-            if name == "digits-mar" { expected.run.samplesPerLabel = 10 }
+            if name == "digits-mar" {
+                // The preset had this head then.
+                expected.adopt(.marEnergy)
+                expected.head.energy?.noises = 2
+                expected.run.samplesPerLabel = 10
+            }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
             if name == "photos-mar" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
             if name == "autoencoder" {
@@ -201,7 +206,7 @@ import Testing
         }
     }
 
-    @Test("sizes of a token head that no device holds", arguments: [Configuration.Model.mar, .marEnergy, .marDrift])
+    @Test("sizes of a token head that no device holds", arguments: [Configuration.Model.mar, .marEnergy, .marDrift, .causal, .causalEnergy])
     func tokenHeadSizes(_ model: Configuration.Model) throws {
         var base = Configuration.digitsMAR
         base.adopt(model)

@@ -184,7 +184,7 @@ import Testing
                 let scope = ParameterScope(graph, layout)
                 let (times, seed) = (try graph.input("times", [rows]), try graph.input("seed", [rows, 12]))
                 let net = scope.scope("diffloss.net")
-                let y = try isOnce ? head.embedTrainingTimes(times, net) : head.embedTimes(times, net)
+                let y = try isOnce ? head.embedTrainingTimes(times, net) : DiffusionHead.embedTimes(times, net)
                 let gradients = try graph.gradients(
                     of: [(y, seed)], withRespectTo: embedding.map { try scope.parameter($0) }).compactMap { $0 }
                 ([y] + gradients).forEach(graph.output)

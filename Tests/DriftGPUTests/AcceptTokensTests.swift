@@ -17,7 +17,8 @@ import Testing
             let tokens = try graph.input("tokens", [known.count, length, width])
             let counts = try graph.input("known", [known.count], .int32)
             let drawn = try graph.input("drawn", [known.count, count, width])
-            try graph.acceptTokens(drawn, into: tokens, known: counts, tolerance: tolerance)
+            let tally = try graph.input("tally", [known.count, count], .int32)
+            try graph.acceptTokens(drawn, into: tokens, known: counts, tally: tally, tolerance: tolerance)
             let executor = try DeviceMemory(device, guardBytes: 256).executor(graph)
             func guess(_ b: Int, _ t: Int) -> Float { Float(10 * b + t) / 16 }
             func draw(_ b: Int, _ t: Int) -> Float { guess(b, t) + (t < length ? Self.distances[t] : 5) }
@@ -28,6 +29,7 @@ import Testing
                     (0..<count).flatMap { [Float](repeating: draw(b, Int(known[b]) + $0), count: width) }
                 }, to: drawn)
             try executor.write(known, to: counts)
+            try executor.write([Int32](repeating: 2, count: known.count * count), to: tally)
             try executor.run()
             let expected = known.map { known -> Int32 in
                 let rows = min(count, length - Int(known))
@@ -35,7 +37,12 @@ import Testing
                 return known + Int32(min(rows, 1 + right))
             }
             #expect(try executor.read(counts, as: Int32.self) == expected)
-            #expect(expected.last == 9 && (tolerance == 1) == (expected[2] == 7), "\(expected)")
+            #expect(expected.last == 9 && (tolerance == 1) == (expected[2] == 8), "\(expected)")
+            var tallied = [Int32](repeating: 2, count: known.count * count)
+            for (b, accepted) in zip(known, expected).map({ Int($1 - $0) }).enumerated() where accepted > 0 {
+                tallied[b * count + accepted - 1] += 1
+            }
+            #expect(try executor.read(tally, as: Int32.self) == tallied)
             let after = try executor.read(tokens)
             for (index, value) in after.enumerated() {
                 let (b, t) = (index / (length * width), index / width % length)
@@ -51,7 +58,9 @@ import Testing
         let graph = Graph()
         let (tokens, known) = (try graph.input("tokens", [2, 5, 3]), try graph.input("known", [2], .int32))
         func accept(_ drawn: [Int], tolerance: Float = 0, known: Tensor) throws {
-            try graph.acceptTokens(graph.input("drawn \(drawn)", drawn), into: tokens, known: known, tolerance: tolerance)
+            let tally = try graph.input("tally \(drawn)", Array(drawn.prefix(2)), .int32)
+            try graph.acceptTokens(
+                graph.input("drawn \(drawn)", drawn), into: tokens, known: known, tally: tally, tolerance: tolerance)
         }
         try accept([2, 4, 3], known: known)
         #expect(throws: GraphError.self) { try accept([2, 4, 2], known: known) }

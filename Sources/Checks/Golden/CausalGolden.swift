@@ -211,13 +211,13 @@ private struct CausalModel {
             norm: isNormed ? .layer : .none, drawing)
         let (steps, shift) = golden.has("steps")
             ? (try golden.integer("steps"), try golden.number("timesteps_shift")) : (2, 1)
-        let sampler: FlowSchedule.Sampler = golden.id.hasSuffix("head_new") ? .whole : .quietEnd
-        schedule = FlowSchedule(sampler, steps: steps, shift: shift)
+        let ending: FlowSchedule.Ending = golden.id.hasSuffix("head_new") ? .whole : .quiet
+        schedule = FlowSchedule(ending, steps: steps, shift: shift)
         head = FlowHead(
             DiffusionHead.Shape(
                 tokenWidth: stage.shape.tokenWidth, conditionWidth: stage.shape.embed, width: try golden.integer("head_width"),
                 depth: try golden.integer("head_depth")),
-            noises: try golden.integer("batch_mul"), steps: steps, sampler: sampler, shift: shift)
+            noises: try golden.integer("batch_mul"), steps: steps, ending: ending, shift: shift)
         declarations = Array(stage.declarations.dropFirst()) + head.declarations
     }
 

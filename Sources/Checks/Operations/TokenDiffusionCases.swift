@@ -24,7 +24,7 @@ enum TokenDiffusionCases: OperationCases {
         isFlow: Bool = false
     ) -> OperationCase {
         let network = TokenNetworkReference(width: width, depth: 2, outputs: (isFlow ? 1 : 2) * channels, channels: channels)
-        let flow = FlowSchedule(.quietEnd, steps: steps, shift: 2)
+        let flow = FlowSchedule(.quiet, steps: steps, shift: 2)
         let schedule = DiffusionSchedule(steps: steps)
         let (labels, first, seed, stream, tokens, perLabel): ([Int32], UInt32, UInt64, Int, Int, Int) = (
             [4, 0, 7], 11, 0x9ABC_DEF0_1234_5678, 0x2011_0000, 3, 3

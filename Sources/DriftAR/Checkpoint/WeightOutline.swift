@@ -78,6 +78,9 @@ public struct WeightOutline: Sendable {
         ("z_proj_ln.", "encoder"), ("encoder_blocks.", "encoder"), ("encoder_norm.", "encoder"), ("draft_model.", "draft"),
         ("drift_decoder.", "decoder"), ("diffdecoder.", "diffusion decoder"), ("token_to_enc_proj.", "projections"),
         ("enc_to_token_proj.", "projections"), ("feature_encoder.", "features"), ("encoder.", "vae encoder"),
+        ("cls_embedding.", "transformer"), ("embed_tokens.", "transformer"), ("image_in_projector.", "transformer"),
+        ("layers.", "transformer"), ("norm.", "transformer"), ("lm_head.", "transformer"), ("image_out_projector.", "transformer"),
+        ("pos_for_diff", "transformer"), ("image_head.", "head"),
         ("quant_conv.", "vae encoder"), ("decoder.", "vae decoder"), ("post_quant_conv.", "vae decoder"),
     ]
 

@@ -13,7 +13,7 @@ public struct FlowHeadSettings: TokenHeadKind {
     public var noises = 4
     /// Steps of a drawing.
     public var steps = 50
-    public var sampler = FlowSchedule.Sampler.quietEnd
+    public var ending = FlowSchedule.Ending.quiet
     /// Above 1 more of the steps lie at the noisy end.
     public var shift = 1.0
 
@@ -49,18 +49,18 @@ package struct FlowHead: TokenHead {
     package let imagesPerLabel: Int
     package let declarations: [ParameterDeclaration]
     private let mlp: TokenMLP
-    private let sampler: FlowSchedule.Sampler
+    private let ending: FlowSchedule.Ending
     private let shift: Double
     package let steps: Int
 
     private static let prefix = "image_head.net"
 
     package init(
-        _ shape: DiffusionHead.Shape, noises: Int = 4, steps: Int = 50, sampler: FlowSchedule.Sampler = .quietEnd, shift: Double = 1,
+        _ shape: DiffusionHead.Shape, noises: Int = 4, steps: Int = 50, ending: FlowSchedule.Ending = .quiet, shift: Double = 1,
         imagesPerLabel: Int = 1
     ) {
         (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
-        (self.sampler, self.shift) = (sampler, shift)
+        (self.ending, self.shift) = (ending, shift)
         mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: shape.tokenWidth)
         declarations = DiffusionHead.declare(shape, mlp, Self.prefix + ".")
     }
@@ -71,7 +71,7 @@ package struct FlowHead: TokenHead {
             DiffusionHead.Shape(
                 tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
                 depth: settings.depth),
-            noises: settings.noises, steps: settings.steps, sampler: settings.sampler, shift: settings.shift,
+            noises: settings.noises, steps: settings.steps, ending: settings.ending, shift: settings.shift,
             imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
@@ -118,8 +118,8 @@ package struct FlowHead: TokenHead {
 
     /// Of each step the embedded time [w], then the step's numbers.
     package func table(_ scope: ParameterScope) throws -> Tensor? {
-        let (graph, schedule) = (scope.graph, FlowSchedule(sampler, steps: steps, shift: shift))
-        let name = "\(sampler.rawValue) \(steps) \(shift)"
+        let (graph, schedule) = (scope.graph, FlowSchedule(ending, steps: steps, shift: shift))
+        let name = "\(ending.rawValue) \(steps) \(shift)"
         let times = try graph.constant("flow_times \(name)", schedule.times.map { Float($0) }, [steps])
         let numbers = try graph.constant(
             "flow_steps \(name)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])

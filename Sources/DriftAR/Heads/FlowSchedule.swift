@@ -3,10 +3,10 @@ import DriftGPU
 /// The steps from noise (time 0) to data (time 1) along a flow, Euler-Maruyama: from x with velocity v at time t over dt,
 /// x += ((1 + t) v - x) dt + sqrt(2 (1 - t) dt) noise.
 public struct FlowSchedule: Sendable, Hashable {
-    /// Where the steps lie and how they end.
-    public enum Sampler: String, Codable, Sendable, CaseIterable {
+    /// How the steps end.
+    public enum Ending: String, Codable, Sendable, CaseIterable {
         /// Equal steps up to 0.96, then 0.04 along the velocity without noise (NextStep-1 of August 2025).
-        case quietEnd = "quiet-end"
+        case quiet
         /// Equal steps up to 1, noise in each.
         case whole
     }
@@ -18,9 +18,9 @@ public struct FlowSchedule: Sendable, Hashable {
     private static let lastStep = 0.04
 
     /// `steps` evaluations; `shift` above 1 gives more of them to the noisy end: t becomes t / (shift - (shift - 1) t).
-    package init(_ sampler: Sampler, steps: Int, shift: Double) {
+    package init(_ ending: Ending, steps: Int, shift: Double) {
         let count = max(steps, 2)
-        let spacing = sampler == .whole ? 1 / Double(count) : (1 - Self.lastStep) / Double(count - 1)
+        let spacing = ending == .whole ? 1 / Double(count) : (1 - Self.lastStep) / Double(count - 1)
         let times = (0..<count).map { step -> Double in
             let t = Double(step) * spacing
             return t / (shift - (shift - 1) * t)
@@ -28,7 +28,7 @@ public struct FlowSchedule: Sendable, Hashable {
         self.times = times
         numbers = times.indices.map { step in
             let isLast = step == count - 1
-            if isLast, sampler == .quietEnd { return FlowStepNumbers(x: 1, velocity: Self.lastStep, noise: 0) }
+            if isLast, ending == .quiet { return FlowStepNumbers(x: 1, velocity: Self.lastStep, noise: 0) }
             let (t, dt) = (times[step], (isLast ? 1 : times[step + 1]) - times[step])
             return FlowStepNumbers(x: 1 - dt, velocity: (1 + t) * dt, noise: (2 * (1 - t) * dt).squareRoot())
         }

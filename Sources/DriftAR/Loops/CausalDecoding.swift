@@ -76,11 +76,11 @@ package final class CausalDecoding: GenerationLoop {
             try plan.first.run()
             if batch.parallel == 1 {
                 for _ in 1..<max(tokens, 1) { try plan.next.run() }
-                decoding?.add(1, passes: batch.images * tokens)
             } else {
                 try guess(plan, batch)
             }
             try memory.device.finish()
+            try count(batch)
             let count = batch.images * tokens * stage.shape.tokenWidth
             return try clock.measure(.readBack) {
                 try memory.read(Float.self, from: CausalGraphs.Place.tokens(count), at: 0, count: count)
@@ -92,15 +92,23 @@ package final class CausalDecoding: GenerationLoop {
 
     /// Passes until every image is complete. Each makes a token final at least.
     private func guess(_ plan: Plan, _ batch: CausalGraphs.Batch) throws {
-        let (tokens, place) = (Int32(stage.shape.tokens), CausalGraphs.Place.known(batch.images))
-        var known = [Int32](repeating: 1, count: batch.images)
-        decoding?.add(1, passes: batch.images)
-        for _ in 1..<max(stage.shape.tokens, 1) where known.contains(where: { $0 < tokens }) {
-            try plan.next.run()
-            let now = try context.memory.read(Int32.self, from: place, at: 0, count: batch.images)
-            zip(known, now).forEach { decoding?.add(Int($1 - $0)) }
-            known = now
+        let tokens = stage.shape.tokens
+        var left = tokens - 1
+        while left > 0 {
+            // As many passes as there must be, however many tokens each makes final: the host waits for the device no more often.
+            let passes = (left + batch.parallel - 1) / batch.parallel
+            for _ in 0..<passes { try plan.next.run() }
+            let known = try context.memory.read(Int32.self, from: CausalGraphs.Place.known(batch.images), at: 0, count: batch.images)
+            // A device that says otherwise is not waited for.
+            left = min(left - passes, tokens - Int(known.min() ?? 0))
         }
+    }
+
+    /// Adds up what the passes made final.
+    private func count(_ batch: CausalGraphs.Batch) throws {
+        let count = batch.images * batch.parallel
+        let tally = try context.memory.read(Int32.self, from: CausalGraphs.Place.tally(count), at: 0, count: count)
+        for (index, passes) in tally.enumerated() { decoding?.add(index % batch.parallel + 1, passes: Int(passes)) }
     }
 
     private func write(
@@ -112,6 +120,7 @@ package final class CausalDecoding: GenerationLoop {
         let without = [Int32](repeating: Int32(stage.shape.classes), count: batch.conditions - batch.images)
         try memory.write(given?.classes ?? spread + without, to: Place.classes(batch.conditions))
         try memory.write([Int32](repeating: 0, count: batch.images), to: Place.known(batch.images))
+        try memory.write([Int32](repeating: 0, count: batch.images * batch.parallel), to: Place.tally(batch.images * batch.parallel))
         let guesses = [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
         try memory.write(guesses, to: Place.tokens(guesses.count))
         try memory.write(stage.drawing.strengths(cfg, tokens: tokens), to: Place.strengths(tokens))

@@ -78,6 +78,8 @@ package struct CausalGraphs {
         package static func tokens(_ count: Int) -> Storage { Storage("causal_tokens", count: count, grows: true) }
         /// Tokens of each image that are drawn [b].
         package static func known(_ count: Int) -> Storage { Storage("causal_known", count: count, element: .int32, grows: true) }
+        /// Passes over each image by the tokens that they made final [b, G].
+        package static func tally(_ count: Int) -> Storage { Storage("causal_tally", count: count, element: .int32, grows: true) }
         /// Classes [B].
         package static func classes(_ count: Int) -> Storage { Storage("causal_classes", count: count, element: .int32, grows: true) }
         /// Of each block the keys, then the values [B, H_kv, n + R - 1, size].
@@ -179,12 +181,13 @@ package struct CausalGraphs {
 
     private func accept(_ drawn: Tensor, _ graph: Graph, count: Int) throws {
         let stored = try graph.reshape(stage.norm(drawn, graph), [batch.images, count, width])
-        try graph.acceptTokens(stored, into: sequence(graph), known: known(graph), tolerance: batch.tolerance)
+        let tally = try graph.stored([batch.images, batch.parallel], in: Place.tally(batch.images * batch.parallel))
+        try graph.acceptTokens(stored, into: sequence(graph), known: known(graph), tally: tally, tolerance: batch.tolerance)
     }
 
     /// Returns the shape of what the head's steps have in common.
     private func make(_ graph: Graph, isFirst: Bool) throws -> [Int] {
-        try graph.reset(counter(graph))
+        if step != nil { try graph.reset(counter(graph)) }
         let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
         let z = try conditions(graph, known, count: count, isFirst: isFirst, scope)

@@ -5,18 +5,20 @@
 // its place lay within `tolerance` of it (root mean square over its values):
 //
 //   a = 1 + max { m < G: |tokens[b, K + i] - drawn[b, i]|_rms <= tolerance for all i < m, K + m < length }
-//   tokens[b, K + i] = drawn[b, i], i < G: the first a are final, the others are the next guesses;   known[b] = K + a
+//   tokens[b, K + i] = drawn[b, i], i < G: the first a are final, the others are the next guesses
+//   known[b] = K + a;   tally[b, a - 1] += 1
 //
-// tokens [B, length, width], drawn [B, G, width]; nothing is done where K = length. Traffic: 12 B G width bytes.
+// tokens [B, length, width], drawn [B, G, width], tally [B, columns], columns >= G; nothing is done where K = length. Traffic: 12 B G width bytes.
 #include "row_groups.cl"
 
 // Launch: any number of teams.
-TEAM_KERNEL void accept_tokens(OUT(float, tokens), IN(float, drawn), OUT(int, known), const int batch, const int count,
-                            const int length, const int width, const float tolerance) {
+TEAM_KERNEL void accept_tokens(OUT(float, tokens), IN(float, drawn), OUT(int, known), OUT(int, tally), const int batch, const int count,
+                            const int length, const int width, const int columns, const float tolerance) {
   TEAM_LOCAL;
   USE_OUT(float, tokens);
   USE_IN(float, drawn);
   USE_OUT(int, known);
+  USE_OUT(int, tally);
   TEAM_ROWS(b, batch) {
     const int first = known[b], rows = min(count, length - first);
     __global float *guess = tokens + ((size_t)b * length + first) * width;
@@ -35,6 +37,9 @@ TEAM_KERNEL void accept_tokens(OUT(float, tokens), IN(float, drawn), OUT(int, kn
     TEAM_GLOBAL_BARRIER;
     for (int row = 0; row < rows; ++row)
       TEAM_FOR(i, width) lanes_store(guess + (size_t)row * width, i, width, lanes_load(from + (size_t)row * width, i, width));
-    if (TEAM_RANK == 0) known[b] = first + accepted;
+    if (TEAM_RANK == 0 && accepted > 0) {
+      known[b] = first + accepted;
+      tally[b * columns + accepted - 1] += 1;
+    }
   }
 }

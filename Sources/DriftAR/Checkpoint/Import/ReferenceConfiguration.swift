@@ -63,7 +63,8 @@ struct ReferenceConfiguration {
         switch kind {
         case .dit: try setDiT(&result)
         case .mar: try setMAR(&result)
-        case .marEnergy, .marDrift:
+        case .causal: try setCausal(&result)
+        case .marEnergy, .marDrift, .causalEnergy:
             throw wrong("no settings of driftgpu beside its weights, which alone do not say all", "take a file that driftgpu wrote")
         default: try setDriftAR(&result)
         }
@@ -138,6 +139,31 @@ struct ReferenceConfiguration {
         // What its authors draw with by default; an image of fewer tokens in as many rounds.
         mar.rounds = min(64, tokens)
         (result.stage, result.head) = (StageSettings(mar), HeadSettings(head))
+    }
+
+    private mutating func setCausal(_ result: inout Configuration) throws {
+        let (network, block) = ("image_head.net.", "layers.0.")
+        guard weights.headers["cls_embedding.weight"] != nil else {
+            throw wrong("no tensor 'cls_embedding.weight': NextStep-1's own weights draw from text, not from a class",
+                        "import weights of a causal model that has classes")
+        }
+        guard weights.headers["pos_for_diff"] != nil else {
+            throw wrong("no tensor 'pos_for_diff', which alone says how many tokens an image has", "take a file that driftgpu wrote")
+        }
+        result.network.embed = try size("image_in_projector.weight", axis: 0)
+        result.data.classes = try size("cls_embedding.weight", axis: 0) - 1
+        var (causal, head) = (CausalStageSettings(), FlowHeadSettings())
+        causal.depth = max(1, try blockCount("layers."))
+        causal.classTokens = try size("cls_embedding.weight", axis: 1) / result.network.embed
+        result.network.mlpRatio = mlpRatio(hidden: try size(block + "mlp.gate_proj.weight", axis: 0), embed: result.network.embed)
+        head.depth = max(1, try blockCount(network + "res_blocks."))
+        head.width = try size(network + "input_proj.weight", axis: 0)
+        try setImage(
+            &result, tokens: try size("pos_for_diff", axis: 0), tokenWidth: try size("image_in_projector.weight", axis: 1))
+        result.network.heads = try heads(embed: result.network.embed, encoderDepth: causal.depth)
+        let columns = result.network.embed / max(1, result.network.heads)
+        causal.keyHeads = try size(block + "self_attn.k_proj.weight", axis: 0) / max(1, columns)
+        (result.stage, result.head) = (StageSettings(causal), HeadSettings(head))
     }
 
     private mutating func setDiT(_ result: inout Configuration) throws {

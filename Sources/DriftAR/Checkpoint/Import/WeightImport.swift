@@ -15,6 +15,9 @@ public struct WeightImport: Sendable {
         /// MAR with a head of one step, as this program trains it.
         case marEnergy = "mar-energy"
         case marDrift = "mar-drift"
+        /// A causal model with NextStep-1's flow head, and with a head of one step, as this program trains them.
+        case causal
+        case causalEnergy = "causal-energy"
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
 
@@ -26,6 +29,8 @@ public struct WeightImport: Sendable {
             case .mar: .mar
             case .marEnergy: .marEnergy
             case .marDrift: .marDrift
+            case .causal: .causal
+            case .causalEnergy: .causalEnergy
             case .kl16: nil
             }
         }
@@ -67,7 +72,7 @@ public struct WeightImport: Sendable {
             let layout = try AutoencoderLayout(translated.headers, path: source.path)
             let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
             parts = [Part(name: "model", weights: translated, comparison: comparison)]
-        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift:
+        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift, .causal, .causalEnergy:
             var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
@@ -87,6 +92,7 @@ public struct WeightImport: Sendable {
         }
         if has("drift_decoder.") { return .driftAR }
         if has("diffdecoder.") { return .transDiff }
+        if has("image_in_projector.") { return has("scoreloss.") ? .causalEnergy : .causal }
         if has("diffloss.") { return .mar }
         if has("scoreloss.") { return .marEnergy }
         if has("token_drift.") { return .marDrift }
@@ -119,6 +125,7 @@ public struct WeightImport: Sendable {
             let blocks =
                 it.stage.label.map { "encoder 2 x \($0.encoderDepth), decoder \(it.head.depth), draft \($0.draftDepth)" }
                 ?? it.stage.mar.map { "encoder \($0.encoderDepth), decoder \($0.decoderDepth), head \(it.head.depth)" }
+                ?? it.stage.causal.map { "depth \($0.depth), head \(it.head.depth)" }
                 ?? "depth \(it.head.depth)"
             return "\(it.data.classes) classes, \(it.data.tokens) tokens of \(it.data.tokenWidth), width \(it.network.embed), \(it.network.heads) heads, " + blocks
         }

@@ -1,15 +1,17 @@
-/// Takes drawn tokens in the place of guesses. Inputs: tokens [B, R, C] and known [B] int32 (stored, written to), drawn [B, G, C].
+/// Takes drawn tokens in the place of guesses. Inputs: tokens [B, R, C] and known [B] int32 (stored, written to), drawn
+/// [B, G, C], tally [B, G or more] int32 (stored, written to).
 struct AcceptTokens: Operation {
     let tolerance: Float
 
     var name: String { "accept_tokens" }
-    var mutatedInputs: [Int] { [0, 1] }
+    var mutatedInputs: [Int] { [0, 1, 3] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         let (tokens, known, drawn) = (inputs[0], inputs[1], inputs[2])
         guard tokens.rank == 3, drawn.rank == 3, known == TensorType([tokens.shape[0]], .int32), drawn.shape[0] == tokens.shape[0],
-            drawn.columns == tokens.columns, tolerance >= 0
+            drawn.columns == tokens.columns, tolerance >= 0, inputs[3].rank == 2,
+            inputs[3].element == .int32, inputs[3].rows == tokens.shape[0], inputs[3].columns >= drawn.shape[1]
         else {
-            throw GraphError("accept_tokens: drawn \(drawn) into \(tokens), known \(known), tolerance \(tolerance)")
+            throw GraphError("accept_tokens: drawn \(drawn) into \(tokens), known \(known), tally \(inputs[3]), tolerance \(tolerance)")
         }
         return []
     }
@@ -19,8 +21,8 @@ struct AcceptTokens: Operation {
             context.rowLaunch(
                 "accept_tokens", family: name, rows: tokens.shape[0],
                 arguments: [
-                    .input(0), .input(2), .input(1), .int(tokens.shape[0]), .int(drawn.shape[1]), .int(tokens.shape[1]),
-                    .int(tokens.columns), .float(tolerance),
+                    .input(0), .input(2), .input(1), .input(3), .int(tokens.shape[0]), .int(drawn.shape[1]), .int(tokens.shape[1]),
+                    .int(tokens.columns), .int(context.inputs[3].columns), .float(tolerance),
                 ], traffic: Traffic(bytes: 12 * drawn.count, flops: 3 * drawn.count))
         ]
     }
@@ -30,7 +32,8 @@ extension Graph {
     /// Of each sequence the first known[b] `tokens` [B, R, C] are final, those behind are guesses. `drawn` [B, G, C] has what a causal
     /// model draws for the next G from these. Each run puts them into their places and adds to `known` [B] int32 how many are final:
     /// one, and one more for each guess from the first on that lay within `tolerance` (root mean square) of what was drawn for it.
-    public func acceptTokens(_ drawn: Tensor, into tokens: Tensor, known: Tensor, tolerance: Float) throws {
-        _ = try apply(AcceptTokens(tolerance: tolerance), tokens, known, drawn)
+    /// `tally` [B, G or more] int32 counts: entry a - 1 the runs that made a tokens final.
+    public func acceptTokens(_ drawn: Tensor, into tokens: Tensor, known: Tensor, tally: Tensor, tolerance: Float) throws {
+        _ = try apply(AcceptTokens(tolerance: tolerance), tokens, known, drawn, tally)
     }
 }

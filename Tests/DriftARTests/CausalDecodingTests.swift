@@ -1,0 +1,161 @@
+import DriftGPU
+import Foundation
+import TestSupport
+import Testing
+
+@testable import DriftAR
+@testable import DriftData
+
+/// Causal decoding: several tokens a pass give what one gives, and numbers of a seed what they give when they are given. What is drawn
+/// is compared in the golden cases.
+@Suite struct CausalDecodingTests {
+    private static let labels = [1, 7, 3]
+    private static let images = 2..<4
+    private static let tokens = 16
+
+    /// A tiny model of random weights.
+    private struct Model {
+        let state: ModelState
+        let stage: CausalStage
+        let head: any TokenHead
+
+        init(_ head: String, _ device: Device, _ change: (inout Configuration) -> Void = { _ in }) throws {
+            var tiny = TinyRun.pixels.configuration
+            tiny.network.dropout = 0
+            tiny = try tiny.merging(json: Data(#"{"stage": {"kind": "causal"}, "head": {"kind": "\#(head)"}}"#.utf8), from: "x")
+            tiny.stage.causal?.keyHeads = 1
+            tiny.head.flow?.steps = 3
+            change(&tiny)
+            state = ModelState(try tiny.makeGenerator(), memory: DeviceMemory(device))
+            try state.initialize(seed: 1)
+            stage = try #require(state.model.stage as? CausalStage)
+            self.head = try #require(state.model.head.ofTokens)
+            let weights = state.model.layout.storage("ema")
+            var random = TestRandom(3)
+            try state.memory.write(state.memory.read(Float.self, from: weights).map { $0 + Float(0.2 * random.normal()) }, to: weights)
+        }
+
+        func loop(parallel: Int = 1, tolerance: Float = 0, _ change: (inout CausalStage.Drawing) -> Void = { _ in }) -> CausalDecoding {
+            var drawing = stage.drawing
+            (drawing.parallel, drawing.tolerance) = (parallel, tolerance)
+            change(&drawing)
+            return CausalDecoding(CausalStage(stage.shape, norm: stage.norm, drawing), head, state.sampling)
+        }
+    }
+
+    /// A network that one kernel takes through all blocks, and one that is too large for it or has other positions.
+    enum Form: String, CaseIterable, Sendable {
+        case small, blocks
+
+        func change(_ configuration: inout Configuration) {
+            if self == .blocks { configuration.stage.causal?.headPositions = .sines }
+        }
+    }
+
+    @Test("several tokens a pass draw the bits of one after the other where guesses must be exact", arguments: Form.allCases, [Float(1), 2])
+    func exact(_ form: Form, cfg: Float) throws {
+        try TestDevice.with(.cpu16) { device in
+            let model = try Model("energy", device, form.change)
+            #expect((model.stage.small == nil) == (form == .blocks))
+            func draw(_ parallel: Int) throws -> (bits: [UInt32], figures: DecodingFigures) {
+                let loop = model.loop(parallel: parallel)
+                let drawn = try loop.draw(Self.labels, images: Self.images, cfg: cfg, seed: 5)
+                return (drawn.map(\.bitPattern), try #require(loop.decoding))
+            }
+            let (bits, figures) = try draw(1)
+            #expect(Set(bits).count > bits.count / 2 && figures.accepted == [6 * Self.tokens])
+            for parallel in [2, 5, Self.tokens] {
+                let (others, figures) = try draw(parallel)
+                #expect(others == bits, "\(parallel) a pass")
+                #expect(figures.tokens == 6 * Self.tokens && figures.passes > 5 * Self.tokens, "\(figures.accepted)")
+            }
+        }
+    }
+
+    @Test("guesses that may be anything take the fewest passes, and the images drawn differ", arguments: Form.allCases)
+    func tolerant(_ form: Form) throws {
+        try TestDevice.with(.cpu16) { device in
+            let model = try Model("energy", device, form.change)
+            let plain = try model.loop().draw(Self.labels, images: Self.images, cfg: 1, seed: 5)
+            let loop = model.loop(parallel: 4, tolerance: .greatestFiniteMagnitude)
+            let drawn = try loop.draw(Self.labels, images: Self.images, cfg: 1, seed: 5)
+            // The first token alone, then 4, 4, 4 and 3.
+            #expect(loop.decoding?.accepted == [6, 0, 6, 18] && drawn != plain)
+            #expect(abs((loop.decoding?.tokensPerPass ?? 0) - 16.0 / 5) < 1e-12)
+            // What is known when a token is drawn was drawn by the same pass or an earlier one: the first four guess from zeros.
+            let width = model.stage.shape.tokenWidth
+            #expect(drawn.prefix(2 * width) == plain.prefix(2 * width))
+            loop.reset()
+            #expect(loop.decoding?.passes == 0)
+        }
+    }
+
+    @Test("an image is the same whatever else is drawn with it", arguments: Form.allCases, [Float(1), 2])
+    func alone(_ form: Form, cfg: Float) throws {
+        try TestDevice.with(.cpu16) { device in
+            let model = try Model("energy", device, form.change)
+            let size = Self.tokens * model.stage.shape.tokenWidth
+            func draw(_ labels: [Int], _ images: Range<Int>) throws -> [[Float]] {
+                let drawn = try model.loop(parallel: 3, tolerance: 0.3).draw(labels, images: images, cfg: cfg, seed: 5)
+                return stride(from: 0, to: drawn.count, by: size).map { Array(drawn[$0..<($0 + size)]) }
+            }
+            let many = try draw(Self.labels, 0..<4)
+            #expect(many.count == 12 && Set(many).count == 12)
+            #expect(try draw([7], 2..<3) == [many[6]])
+        }
+    }
+
+    @Test("a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy"], TestDevice.teams)
+    func numbersOfASeed(_ head: String, _ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let model = try Model(head, device) {
+                $0.head.diffusion?.steps = 3
+            }
+            let (random, seed, width): (Philox, UInt64, Int) = (Philox(seed: 9), 9, model.stage.shape.tokenWidth)
+            func each(_ size: Int, _ stream: UInt32, _ value: (SIMD4<UInt32>) -> Double) -> [Float] {
+                Self.labels.flatMap { label in
+                    Self.images.flatMap { image in
+                        (0..<size).map { Float(value(random.words(UInt32($0), UInt32(image), UInt32(label), stream))) }
+                    }
+                }
+            }
+            let start = each(Self.tokens * model.head.start.width, 0x2016_0000) {
+                model.head.start.law == .normal ? BoxMuller.normal($0[0], $0[1]) : Double($0[0] >> 8) / 0x1p24 - 0.5
+            }
+            let steps = model.head.drawsInSteps
+                ? (0..<model.head.steps).flatMap { each(Self.tokens * width, 0x2017_0000 + UInt32($0)) { BoxMuller.normal($0[0], $0[1]) } } : []
+            for cfg: Float in [1, 2] {
+                let drawn = try model.loop().draw(Self.labels, images: Self.images, cfg: cfg, seed: seed)
+                let want = try model.loop().draw(
+                    Self.labels, images: Self.images, cfg: cfg, seed: seed, given: .init(start: start, steps: steps))
+                #expect(drawn.allSatisfy(\.isFinite) && drawn.count == want.count)
+                // A network of random weights feeds rounding back and makes it larger, token by token: the first ones tell.
+                let size = Self.tokens * width
+                let first = stride(from: 0, to: drawn.count, by: size).flatMap { $0..<($0 + 2 * width) }
+                let largest = first.map { abs(want[$0]) }.max() ?? 0
+                let error = first.map { abs(drawn[$0] - want[$0]) }.max() ?? 0
+                #expect(largest > 0.01 && error <= 5e-4 * largest, "cfg \(cfg): \(error) of \(largest)")
+            }
+        }
+    }
+
+    @Test("guidance goes over the tokens as it is told to")
+    func guidance() throws {
+        var drawing = CausalStage.Drawing()
+        func strengths(_ guidance: RoundSettings.Guidance) -> [Float] {
+            drawing.guidance = guidance
+            return drawing.strengths(3, tokens: 4)
+        }
+        #expect(strengths(.constant) == [3, 3, 3, 3])
+        #expect(strengths(.linear) == [1, 1.5, 2, 2.5])
+        #expect(strengths(.falling) == [3, 2.5, 2, 1.5])
+        #expect(RoundSettings(rounds: 4, guidance: .falling).strengths(3, tokens: 4) == [3, 2.5, 2, 1.5])
+        try TestDevice.with(.cpu16) { device in
+            let model = try Model("energy", device)
+            let drawn = try RoundSettings.Guidance.allCases.map { guidance in
+                try model.loop(parallel: 2) { $0.guidance = guidance }.draw([1], images: 0..<1, cfg: 2, seed: 1)
+            }
+            #expect(Set(drawn).count == 3)
+        }
+    }
+}

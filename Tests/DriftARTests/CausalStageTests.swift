@@ -1,0 +1,83 @@
+import DriftGPU
+import Foundation
+import TestSupport
+import Testing
+
+@testable import DriftAR
+
+/// Settings of the causal stage, and norms of its tokens. Its network is compared in the golden cases.
+@Suite struct CausalStageTests {
+    private static func tiny(_ head: String = "energy") throws -> Configuration {
+        try TinyRun.pixels.configuration.merging(
+            json: Data(#"{"stage": {"kind": "causal"}, "head": {"kind": "\#(head)"}}"#.utf8), from: "x")
+    }
+
+    @Test func settingsOutOfRangeAreNamed() throws {
+        func message(_ head: String = "energy", _ change: (inout CausalStageSettings) -> Void) throws -> String? {
+            var configuration = try Self.tiny(head)
+            var causal = try #require(configuration.stage.causal)
+            change(&causal)
+            configuration.stage = StageSettings(causal)
+            return errorText { try configuration.validate() }
+        }
+        #expect(try message { $0.parallel = 16 } == nil)
+        let wrong: [(String, (inout CausalStageSettings) -> Void)] = [
+            ("stage.depth 0", { $0.depth = 0 }), ("stage.keyHeads 3: take a divisor of the 2 heads", { $0.keyHeads = 3 }),
+            ("stage.classTokens 0", { $0.classTokens = 0 }), ("stage.rotaryBase 1.0", { $0.rotaryBase = 1 }),
+            ("temperature -1.0", { $0.temperature = -1 }), ("parallel 17: an image of 16 tokens", { $0.parallel = 17 }),
+            ("parallel 0", { $0.parallel = 0 }), ("tolerance nan", { $0.tolerance = .nan }), ("tolerance -1.0", { $0.tolerance = -1 }),
+        ]
+        for (line, change) in wrong {
+            let text = try message("energy", change)
+            #expect(text?.hasPrefix(line) == true && text?.contains("\n") == false, "\(line): \(text ?? "accepted")")
+        }
+        for head in ["flow", "diffusion"] {
+            #expect(try message(head) { $0.parallel = 2 }?.contains("the head \(head) draws a token in many steps") == true)
+        }
+        var odd = try Self.tiny()
+        odd.network.heads = 16
+        #expect(errorText { try odd.validate() }?.contains("an even number of columns a head") == true)
+    }
+
+    @Test("tokens are normed as the setting says, in training and in drawing", arguments: TokenNorm.allCases)
+    func norms(_ norm: TokenNorm) throws {
+        try TestDevice.with(.cpu16) { device in
+            var configuration = try Self.tiny()
+            configuration.network.dropout = 0
+            configuration.stage.causal?.tokenNorm = norm
+            let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+            try state.initialize(seed: 1)
+            let trainer = try Trainer(configuration, state: state, data: TinyRun.data())
+            for _ in 0..<3 { try trainer.advance() }
+            #expect(try trainer.metrics().allSatisfy { $0.1.isFinite })
+            // An untrained head draws zeros.
+            let (width, weights) = (state.model.tokenWidth, state.model.layout.storage("ema"))
+            var random = TestRandom(3)
+            try state.memory.write(state.memory.read(Float.self, from: weights).map { $0 + Float(0.2 * random.normal()) }, to: weights)
+            let drawn = try Sampler(state.model, memory: state.memory).tokens(labels: [3], perLabel: 2, seed: 1)
+            for start in stride(from: 0, to: drawn.count, by: width) {
+                let token = drawn[start..<(start + width)].map(Double.init)
+                let (mean, square) = (token.reduce(0, +) / Double(width), token.reduce(0) { $0 + $1 * $1 } / Double(width))
+                switch norm {
+                case .none: break
+                case .layer: #expect(abs(mean) < 1e-3 && abs(square - 1) < 0.05)
+                case .sphere: #expect(abs(square - 1) < 1e-3)
+                }
+            }
+        }
+    }
+
+    @Test("one kernel takes what fits it")
+    func small() throws {
+        func isSmall(_ change: (inout Configuration) -> Void) throws -> Bool {
+            var configuration = Configuration.digitsCausal
+            change(&configuration)
+            try configuration.validate()
+            return try #require(configuration.makeGenerator().stage as? CausalStage).small != nil
+        }
+        #expect(try isSmall { _ in } && isSmall { $0.network.embed = 128 })
+        #expect(try !isSmall { $0.network.embed = 384 } && !isSmall { $0.network.mlpRatio = 9 })
+        #expect(try !isSmall { $0.stage.causal?.headPositions = .sines })
+        #expect(try !isSmall { ($0.network.embed, $0.network.heads) = (256, 2) })
+    }
+}
