@@ -37,7 +37,7 @@ import Testing
     private static let testedElsewhere = [
         "Accumulate": "AccumulateTests", "GradientNorm": "AdamWTests", "AdamWStep": "AdamWTests",
         "MemoryBankAdd": "MemoryBankTests", "MemoryBankDraw": "MemoryBankTests", "Random": "RandomTests",
-        "DropoutMask": "DropoutTests", "CounterStep": "CounterTests", "AcceptTokens": "AcceptTokensTests", "Copy": "ExecutorTests", "Detach": "GradientsTests",
+        "DropoutMask": "DropoutTests", "CounterStep": "CounterTests", "AcceptTokens": "AcceptTokensTests", "Detach": "GradientsTests",
     ]
 
     /// Every type of operation in the sources is made by a case of a family, or by its gradient.

@@ -187,7 +187,8 @@ package struct CausalGraphs {
 
     /// Returns the shape of what the head's steps have in common.
     private func make(_ graph: Graph, isFirst: Bool) throws -> [Int] {
-        if step != nil { try graph.reset(counter(graph)) }
+        // What a token starts from is numbered by it, too.
+        if isFirst || step != nil { try graph.reset(counter(graph)) }
         let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
         let z = try conditions(graph, known, count: count, isFirst: isFirst, scope)
