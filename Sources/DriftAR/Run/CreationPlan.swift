@@ -11,14 +11,20 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     public var size: Int
     public var channels: Int
     public var flip: Bool
+    public var classes: Int
     public var autoencoderSteps: Int
     public var modelSteps: Int
+    public var classifierSteps: Int
+    /// Samples of each class that are judged.
+    public var judgedPerLabel: Int
 
     /// Presets of the two runs.
     public static let presets = (autoencoder: "autoencoder", model: "photos-mar")
 
     /// The fewest steps that a time is divided into: below them nothing is learnt.
     private static let fewestSteps = 200
+    /// Most samples that are judged, of all classes.
+    private static let judgedLimit = 1000
     /// Of the multiply-adds that a device reaches in registers, what training reached of a CPU's: a guess for others.
     private static let reached = 0.65
 
@@ -32,6 +38,10 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             throw ConfigurationError("\(path): \(counted(source.training.count, "picture")) to train on; a model needs some hundreds at least")
         }
         (data, self.size, self.flip, channels) = (path, size, flip, source.training.channels)
+        classes = source.training.classCount
+        // Few pictures are known by heart after few steps.
+        classifierSteps = min(ClassifierTraining().steps, max(Self.fewestSteps, source.training.count))
+        judgedPerLabel = max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes)
         (autoencoderSteps, modelSteps) = try (
             Configuration.preset(Self.presets.autoencoder).run.steps, Configuration.preset(Self.presets.model).run.steps
         )
