@@ -137,6 +137,7 @@ struct Train: ParsableCommand {
         let device = run.trainer.state.memory.device
         let steps = run.trainer.configuration.run.steps
         guard run.trainer.step < steps else {
+            if let written = try run.writeMissingAutoencoder() { remark("\(written): was missing, written") }
             remark(
                 "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu \(next(run, path))")
             return

@@ -113,6 +113,17 @@ import Testing
             let files = ["autoencoder.safetensors", "checkpoints/step-00000060/state.safetensors", "samples/step-00000060.png"]
             for file in files { #expect(try Files.read(folder.file("whole/" + file)) == Files.read(folder.file("parts/" + file)), "\(file)") }
 
+            // A run that was killed before it could write the file does so when it is resumed.
+            let written = try Files.read(folder.file("whole/autoencoder.safetensors"))
+            try Files.removeTree(folder.file("whole/autoencoder.safetensors"))
+            func again() throws -> String? {
+                let run = try TrainingRun(configuration, data: data, heldOut: data, path: folder.file("whole"), existing: .resume, device: device)
+                return try run.writeMissingAutoencoder()
+            }
+            #expect(try again() == folder.file("whole/autoencoder.safetensors"))
+            #expect(try Files.read(folder.file("whole/autoencoder.safetensors")) == written)
+            #expect(try again() == nil)
+
             let ratios = try Files.read(folder.file("whole/metrics.jsonl")).split(separator: UInt8(ascii: "\n")).compactMap {
                 try JSON.parse(Array($0))["psnr"]?.double
             }

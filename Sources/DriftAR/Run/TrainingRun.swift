@@ -267,6 +267,14 @@ public struct TrainingRun {
         return DataError("diverged at step \(trainer.step): \(reason)", at: folder.path, fix: remedy)
     }
 
+    /// Writes the file of a finished autoencoder where that is missing: a run can be killed after its last checkpoint. Returns its path
+    /// where it wrote it.
+    public func writeMissingAutoencoder() throws -> String? {
+        guard reconstructions != nil, trainer.step >= trainer.configuration.run.steps, !Files.exists(folder.autoencoderPath) else { return nil }
+        try writeAutoencoder()
+        return folder.autoencoderPath
+    }
+
     /// The EMA of a finished autoencoder as one file, with the scale of its latents.
     private func writeAutoencoder() throws {
         let saved = try SavedModel(folder.path)
