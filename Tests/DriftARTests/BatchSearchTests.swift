@@ -44,13 +44,14 @@ import Testing
     func largest() throws {
         let needed = try memory(configuration(samples: 7)).total
         let found = try search(configuration(), needed: needed)
-        #expect(found.configuration.run.samplesPerLabel == 7 && !found.isWhole && found.memory.total == needed)
+        #expect(found.configuration.run.samplesPerLabel == 7 && found.obstacle != nil && found.memory.total == needed)
         #expect(found.flags(instead: configuration()) == "--batch 21")
         #expect(found.description.hasPrefix("21 images (3 labels, 7 of each)\nneeds "))
         #expect(try memory(configuration(samples: 8)).total > needed)
         // In one piece.
         let piece = try search(configuration(), needed: 1 << 40, maxAllocation: memory(configuration(samples: 5)).largest.bytes)
         #expect(piece.configuration.run.samplesPerLabel == 5)
+        #expect(piece.description.contains("\nmore: the run needs ") && piece.description.contains("in one piece"), "\(piece)")
     }
 
     @Test("where not one image of each label fits there are fewer labels, and where not one does, a line says so")
@@ -68,7 +69,7 @@ import Testing
     func whole() throws {
         let found = try search(configuration(), needed: 1 << 40)
         let count = try TinyRun.data().count
-        #expect(found.isWhole && found.configuration.batch == count / 3 * 3)
+        #expect(found.obstacle == nil && found.configuration.batch == count / 3 * 3)
     }
 
     @Test("train --find-batch says the largest step and its flags, and trains nothing")

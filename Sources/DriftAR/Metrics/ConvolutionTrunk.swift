@@ -38,7 +38,7 @@ struct ConvolutionTrunk: Sendable {
             if level > 0 { list += ParameterDeclaration.convolution("levels.\(level).down", channels[level - 1], channels[level]) }
             list += block(level).declarations("levels.\(level).block.")
         }
-        return list + ParameterDeclaration.layerNorm("norm", outputs)
+        return list + ParameterDeclaration.layerNorm("norm", outputs) + ParameterDeclaration.layerNorm("mean_norm", outputs)
     }
 
     /// Numbers of a picture.
@@ -55,6 +55,8 @@ struct ConvolutionTrunk: Sendable {
         }
         let last = try graph.silu(scope.groupNorm(x, "norm", groups: Self.groups, epsilon: Self.epsilon))
         let positions = last.shape[1] * last.shape[2]
-        return try graph.scale(graph.sumGroups(graph.reshape(last, [last.shape[0], positions, outputs])), by: 1 / Float(positions))
+        let mean = try graph.scale(graph.sumGroups(graph.reshape(last, [last.shape[0], positions, outputs])), by: 1 / Float(positions))
+        // What is common to all images is most of a mean.
+        return try scope.layerNorm(mean, "mean_norm", epsilon: Self.epsilon)
     }
 }

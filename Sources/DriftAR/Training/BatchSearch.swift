@@ -8,8 +8,9 @@ public struct BatchSearch: Sendable {
     public let configuration: Configuration
     /// What a run of it needs.
     public let memory: TrainingMemory
-    /// Whether a step takes as many images as there are for training: more are not looked for.
-    public let isWhole: Bool
+    /// Why one image of each label more, or one label more, does not fit; nil where a step takes as many images as there are for training:
+    /// more are not looked for.
+    public let obstacle: String?
 
     /// Part of a device's memory that is planned for: drivers, libraries and an autoencoder of samples take some, too.
     static let share = 0.9
@@ -33,24 +34,28 @@ public struct BatchSearch: Sendable {
             return (changed, memory)
         }
         // What is larger than any device is refused by the settings themselves.
-        func fits(labels: Int, samples: Int) throws -> Bool {
+        func obstacle(labels: Int, samples: Int) throws -> String? {
             do {
                 _ = try planned(labels: labels, samples: samples)
-                return true
-            } catch is ConfigurationError {
-                return false
+                return nil
+            } catch let error as ConfigurationError {
+                return error.description
             }
         }
         try configuration.validate()
         var labels = configuration.labelsInStep
         let most = max(1, data.count / labels)
-        var samples = try Self.largest(most) { try fits(labels: labels, samples: $0) }
+        var samples = try Self.largest(most) { try obstacle(labels: labels, samples: $0) == nil }
         if samples == 0 {
             samples = 1
-            labels = max(1, try Self.largest(labels - 1) { try fits(labels: $0, samples: 1) })
+            labels = max(1, try Self.largest(labels - 1) { try obstacle(labels: $0, samples: 1) == nil })
         }
         (self.configuration, memory) = try planned(labels: labels, samples: samples)
-        isWhole = labels == configuration.labelsInStep && samples == most
+        if labels < configuration.labelsInStep {
+            self.obstacle = try obstacle(labels: labels + 1, samples: 1)
+        } else {
+            self.obstacle = samples == most ? nil : try obstacle(labels: labels, samples: samples + 1)
+        }
     }
 
     /// The largest number up to `limit` that fits, where smaller ones do; 0 where not even 1 does.
@@ -78,8 +83,10 @@ extension BatchSearch: CustomStringConvertible {
         let run = configuration.run
         let operations = memory.schedules.reduce(0.0) { $0 + Double($1.traffic.flops) }
         let parts = run.accumulate > 1 ? ", \(run.accumulate) times a step" : ""
-        let all = isWhole ? "; more is not looked for: as many as there are for training" : ""
+        let all = obstacle == nil ? "; more is not looked for: as many as there are for training" : ""
+        // What would help is a matter of a run that must fit.
+        let reason = obstacle.map { "\nmore: " + ($0.split(separator: ";").first ?? "") } ?? ""
         return "\(counted(configuration.batch, "image")) (\(counted(configuration.labelsInStep, "label")), \(run.samplesPerLabel) of each)\(parts)\(all)\n"
-            + "\(memory), and \(NumberText.short(operations / 1e9)) billion operations"
+            + "\(memory), and \(NumberText.short(operations / 1e9)) billion operations\(reason)"
     }
 }
