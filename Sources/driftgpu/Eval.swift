@@ -19,7 +19,22 @@ struct Eval: ParsableCommand {
             come nearest to training images beside those: copies would be seen.
             """)
 
-    enum Features: String, ExpressibleByArgument, CaseIterable { case pixels, phi, classifier }
+    enum Features: ExpressibleByArgument, Equatable {
+        case pixels, phi, classifier
+        /// What `features train` wrote.
+        case encoder(String)
+
+        init(argument: String) {
+            switch argument {
+            case "pixels": self = .pixels
+            case "phi": self = .phi
+            case "classifier": self = .classifier
+            default: self = .encoder(argument)
+            }
+        }
+
+        var path: String? { if case .encoder(let path) = self { path } else { nil } }
+    }
 
     @Option(help: "The model: a run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String?
     @Option(help: ArgumentHelp(
@@ -31,7 +46,9 @@ struct Eval: ParsableCommand {
         "Real images to judge by, of any form that driftgpu train takes. Default: those that the run was trained on, else the digits.",
         valueName: "path")) var data: String?
     @Option(help: ArgumentHelp("Side of the real images, where no model and no images set it.", valueName: "n")) var size: Int?
-    @Option(help: "Feature space: pixels, phi (the model's own) or classifier.") var features: Features?
+    @Option(help: ArgumentHelp(
+        "Feature space: pixels, phi (the model's own), classifier, or a run's folder of features train.", valueName: "space"))
+    var features: Features?
     @Option(help: ArgumentHelp("A classifier that --fit-classifier wrote; its hidden layer becomes the feature space.", valueName: "file"))
     var classifier: String?
     @Option(help: ArgumentHelp(
@@ -58,7 +75,7 @@ struct Eval: ParsableCommand {
     @OptionGroup var rankOptions: RankOptions
 
     func validate() throws {
-        let spaces = [features.flatMap { $0 == .classifier ? nil : $0.rawValue }, classifier, inception].count { $0 != nil }
+        let spaces = [features != nil && features != .classifier, classifier != nil, inception != nil].count { $0 }
         if fitClassifier, images != nil || spaces > 0 || features != nil || stats != nil || json != nil || nearest != nil {
             throw ValidationError("--fit-classifier takes --data, --size or --checkpoint, and --output; it judges nothing")
         }
@@ -100,6 +117,7 @@ struct Eval: ParsableCommand {
             return
         }
         let known = try classifier.map { try FittedClassifier($0) }
+        let encoder = try features?.path.map { try featureEncoder($0) }
         let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
         let given = try images.map { try SavedImages($0, range: range) }
         var notes = given?.notes ?? []
@@ -127,6 +145,8 @@ struct Eval: ParsableCommand {
             space = ClassifierFeatures(known, on: device)
         } else if let inception {
             space = try InceptionFeatures(inception, on: device)
+        } else if let encoder {
+            space = try PhiFeatures(encoder: encoder.load(into: DeviceMemory(device)), encoder.configuration, at: features?.path ?? "")
         } else if let features {
             space = features == .phi ? model.map { PhiFeatures($0.state, $0.configuration) } : PixelFeatures()
         }
@@ -163,6 +183,14 @@ struct Eval: ParsableCommand {
         guard let json else { return }
         let origin = given.map { [JSON.Member("judged", .string($0.origin))] } ?? []
         try AtomicFile.write(text: evaluation.json(origin, notes: notes).text + "\n", to: json)
+    }
+
+    /// The feature encoder that `--features` names.
+    private func featureEncoder(_ path: String) throws -> SavedModel {
+        guard Files.exists(path) else {
+            throw ConfigurationError("--features \(path): take pixels, phi, classifier, or the folder of a run of features train")
+        }
+        return try SavedModel(path, weights: weights)
     }
 
     /// Real images to train a classifier on: in the shape of the model, else in their own or the one asked for.

@@ -168,6 +168,9 @@ struct Train: ParsableCommand {
         if run.trainer.configuration.head.autoencoder != nil {
             return "cache --vae \(path.shellQuoted) --data \(data.path.shellQuoted) --size \(data.height) --output LATENTS"
         }
+        if run.trainer.configuration.head.maskedAutoencoder != nil {
+            return "eval --features \(path.shellQuoted) --data \(data.path.shellQuoted) --images SAMPLES"
+        }
         // Latents are no images to judge.
         return (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
     }

@@ -15,6 +15,7 @@ extension HeadSettings {
         DiTHeadSettings.self,
         DiffusionHeadSettings.self,
         EnergyHeadSettings.self,
+        MaskedAutoencoderHeadSettings.self,
         TokenDriftHeadSettings.self,
     ]
 }
