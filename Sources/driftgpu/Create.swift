@@ -74,7 +74,8 @@ struct Create: ParsableCommand {
         Output.remark("2. every picture encoded once, mirrored too: minutes".replacing(flip ? "" : ", mirrored too", with: ""))
         Output.remark("3. a model of the latents: \(chosen.modelSteps) steps, about \(NumberText.duration(times[1]))")
         Output.remark("4. \(perLabel * source.training.classCount) samples")
-        if chosen.classes > 1 { Output.remark("5. a classifier of the pictures, which judges \(chosen.judgedPerLabel * chosen.classes) samples and the pictures held out: minutes") }
+        let judging = chosen.judging
+        if judging.classes > 1 { Output.remark("5. a classifier of the pictures, which judges \(judging.perLabel * judging.classes) samples and the pictures held out: minutes") }
         if times.reduce(0, +) > Self.long {
             Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
         }
@@ -87,7 +88,7 @@ struct Create: ParsableCommand {
     /// The plan that the folder was begun with. Throws where it is about something else.
     private func known(_ asked: CreationPlan, _ folder: String) throws -> CreationPlan {
         let path = Self.file(folder)
-        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))) else {
+        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))).judged(as: asked) else {
             throw DataError("no plan of driftgpu create", at: path, fix: "choose another --output")
         }
         var same = asked
@@ -132,16 +133,16 @@ struct Create: ParsableCommand {
         let (classifier, judged) = (folder + "/classifier.safetensors", folder + "/judged")
         let figures = ["--json", folder + "/figures.json", "--nearest", folder + "/nearest.png"]
         var space: [String] = []
-        if plan.classes > 1 {
+        if plan.judging.classes > 1 {
             let fitting = ["eval", "--fit-classifier", "--data", plan.data, "--size", "\(plan.size)"] + (plan.flip ? ["--flip"] : [])
             if Files.exists(classifier) {
                 Output.remark("\n\(classifier): there already")
             } else {
-                try run(fitting + ["--steps", "\(plan.classifierSteps)", "--output", classifier] + device, interrupt)
+                try run(fitting + ["--steps", "\(plan.judging.classifierSteps)", "--output", classifier] + device, interrupt)
             }
             space = ["--classifier", classifier]
         }
-        try run(sampling(folder, perLabel: plan.judgedPerLabel, to: judged), interrupt)
+        try run(sampling(folder, perLabel: plan.judging.perLabel, to: judged), interrupt)
         try run(["eval", "--images", judged, "--data", plan.data] + space + figures + device, interrupt)
     }
 

@@ -11,12 +11,20 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     public var size: Int
     public var channels: Int
     public var flip: Bool
-    public var classes: Int
     public var autoencoderSteps: Int
     public var modelSteps: Int
-    public var classifierSteps: Int
-    /// Samples of each class that are judged.
-    public var judgedPerLabel: Int
+    /// What follows from the data as they are.
+    public private(set) var judging = Judging()
+
+    /// How samples are judged.
+    public struct Judging: Sendable, Equatable {
+        public var classes = 0
+        public var classifierSteps = 0
+        /// Samples of each class that are judged.
+        public var perLabel = 0
+    }
+
+    private enum CodingKeys: String, CodingKey { case data, size, channels, flip, autoencoderSteps, modelSteps }
 
     /// Presets of the two runs.
     public static let presets = (autoencoder: "autoencoder", model: "photos-mar")
@@ -38,13 +46,21 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             throw ConfigurationError("\(path): \(counted(source.training.count, "picture")) to train on; a model needs some hundreds at least")
         }
         (data, self.size, self.flip, channels) = (path, size, flip, source.training.channels)
-        classes = source.training.classCount
+        let classes = source.training.classCount
         // Few pictures are known by heart after few steps.
-        classifierSteps = min(ClassifierTraining().steps, max(Self.fewestSteps, source.training.count))
-        judgedPerLabel = max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes)
+        judging = Judging(
+            classes: classes, classifierSteps: min(ClassifierTraining().steps, max(Self.fewestSteps, source.training.count)),
+            perLabel: max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes))
         (autoencoderSteps, modelSteps) = try (
             Configuration.preset(Self.presets.autoencoder).run.steps, Configuration.preset(Self.presets.model).run.steps
         )
+    }
+
+    /// The same for data as they were when `other` was made of them.
+    public func judged(as other: CreationPlan) -> CreationPlan {
+        var plan = self
+        plan.judging = other.judging
+        return plan
     }
 
     /// The settings of both runs, as the commands have them.
