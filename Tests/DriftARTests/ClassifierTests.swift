@@ -101,6 +101,33 @@ import Testing
         }
     }
 
+    /// Answers, loss and every gradient of a classifier by convolutions against PyTorch in double precision.
+    @Test(arguments: TestDevice.teams) func agreesWithPyTorch(_ team: TeamShape) throws {
+        var shape = ImageClassifier.Shape(channels: 3, height: 19, width: 14, patch: 2, classes: 3)
+        (shape.levels, shape.embed, shape.features) = (2, 8, 6)
+        let classifier = try ImageClassifier(shape)
+        let fixture = try PyTorchGradients("classifier")
+        try TestDevice.with(team) { device in
+            let memory = DeviceMemory(device)
+            try fixture.load(classifier.layout, into: memory)
+            let graph = Graph()
+            let scope = ParameterScope(graph, classifier.layout)
+            let images = try graph.input("images", [4, 3, 19, 14])
+            let (features, logits) = try classifier(images, scope)
+            let labels = try graph.constant("labels", [Int32]([2, 0, 1, 2]), [4])
+            let loss = try graph.crossEntropy(logits, labels: labels)
+            let gradients = try graph.gradients(of: loss, withRespectTo: classifier.layout.entries.map { try scope.parameter($0.name) })
+            ([features, logits, loss] + gradients.compactMap { $0 }).forEach(graph.output)
+            let executor = try memory.executor(graph)
+            try executor.write(fixture.file.floats("images", shape: images.shape), to: images)
+            try executor.run()
+            try fixture.compare(executor.read(features), "features", [4, 6])
+            try fixture.compare(executor.read(logits), "logits", [4, 3])
+            try fixture.compare(executor.read(loss), "loss", [1])
+            try fixture.compare(gradients, of: classifier.layout, executor)
+        }
+    }
+
     @Test("images are moved by whole pixels, mirrored where that is asked for, and zoomed about their middle")
     func changes() throws {
         // Each value says where it lies.

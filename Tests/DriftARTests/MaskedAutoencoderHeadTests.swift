@@ -15,6 +15,37 @@ import Testing
         return configuration
     }
 
+    /// Loss, features and every gradient against PyTorch in double precision.
+    @Test(arguments: TestDevice.teams) func agreesWithPyTorch(_ shape: TeamShape) throws {
+        var configuration = Self.configuration
+        (configuration.data.channels, configuration.data.height, configuration.data.width) = (3, 6, 8)
+        (configuration.network.embed, configuration.network.heads, configuration.network.mlpRatio) = (8, 2, 2)
+        configuration.head.maskedAutoencoder?.decoderBlocks = 1
+        let model = try configuration.makeGenerator()
+        let head = try #require(model.head as? MaskedAutoencoderHead)
+        let fixture = try PyTorchGradients("masked-autoencoder")
+        try TestDevice.with(shape) { device in
+            let memory = DeviceMemory(device)
+            try fixture.load(model.layout, into: memory)
+            let graph = Graph()
+            let scope = ParameterScope(graph, model.layout)
+            let images = try graph.input("images", [3, 3, 6, 8])
+            let order = try graph.input("order", [3, 12], .int32)
+            let tokens = try graph.patchify(images, patch: 2)
+            let loss = try head.loss(of: tokens, order: order, scope)
+            let features = try #require(try head.features(tokens, scope))
+            let gradients = try graph.gradients(of: loss, withRespectTo: model.layout.entries.map { try scope.parameter($0.name) })
+            ([loss, features] + gradients.compactMap { $0 }).forEach(graph.output)
+            let executor = try memory.executor(graph)
+            try executor.write(fixture.file.floats("images", shape: images.shape), to: images)
+            try executor.write(#require(fixture.file.tensor("order").ints), to: order)
+            try executor.run()
+            try fixture.compare(executor.read(loss), "loss", [1])
+            try fixture.compare(executor.read(features), "features", [3, 12, 8])
+            try fixture.compare(gradients, of: model.layout, executor)
+        }
+    }
+
     private func tokens(_ count: Int, seed: UInt64) -> [Float] {
         var random = TestNumbers(seed)
         return (0..<(count * 64)).map { _ in random.float() }

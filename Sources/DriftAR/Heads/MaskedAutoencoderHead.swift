@@ -112,17 +112,22 @@ package struct MaskedAutoencoderHead: Head {
     }
 
     package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
-        let graph = scope.graph
-        let batch = step.real.shape[0]
-        let order = try graph.input([batch, tokens], .int32, block: StepInputs.block)
+        let order = try scope.graph.input([step.real.shape[0], tokens], .int32, block: StepInputs.block)
         let (count, perLabel) = (tokens, imagesPerLabel)
-        let made = try restore(encode(step.real, order: order, scope), order: order, scope)
-        let real = try graph.gatherRows(
-            graph.reshape(step.real, [batch * tokens, tokenWidth]), graph.places(order, 0..<hidden, stride: tokens))
-        let shape = [batch, hidden, tokenWidth]
         return HeadStep(
-            losses: [LossTerm("hidden", try graph.smoothL1(graph.reshape(made, shape), graph.reshape(real, shape)))],
+            losses: [LossTerm("hidden", try loss(of: step.real, order: order, scope))],
             inputs: [StepInput(tensor: order) { .ints($0.orders(tokens: count, perLabel: perLabel)) }])
+    }
+
+    /// How far the hidden tokens of images [B, R, C] are from what they are restored to, [1]. The first of an order are hidden.
+    func loss(of images: Tensor, order: Tensor, _ scope: ParameterScope) throws -> Tensor {
+        let graph = scope.graph
+        let batch = images.shape[0]
+        let made = try restore(encode(images, order: order, scope), order: order, scope)
+        let real = try graph.gatherRows(
+            graph.reshape(images, [batch * tokens, tokenWidth]), graph.places(order, 0..<hidden, stride: tokens))
+        let shape = [batch, hidden, tokenWidth]
+        return try graph.smoothL1(graph.reshape(made, shape), graph.reshape(real, shape))
     }
 
     /// The same tokens of every image hidden and restored, the others as they are.
