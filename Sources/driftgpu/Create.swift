@@ -74,8 +74,13 @@ struct Create: ParsableCommand {
         Output.remark("2. every picture encoded once, mirrored too: minutes".replacing(flip ? "" : ", mirrored too", with: ""))
         Output.remark("3. a model of the latents: \(chosen.modelSteps) steps, about \(NumberText.duration(times[1]))")
         Output.remark("4. \(perLabel * source.training.classCount) samples")
-        let judging = chosen.judging
-        if judging.classes > 1 { Output.remark("5. a classifier of the pictures, which judges \(judging.perLabel * judging.classes) samples and the pictures held out: minutes") }
+        let fitting = try chosen.judgingSeconds(peak: peak, traits: device.traits, gemm: device.gemm)
+        if let fitting {
+            let judged = chosen.judging.perLabel * chosen.judging.classes
+            Output.remark("5. a classifier of the pictures, about \(NumberText.duration(fitting)), which judges \(judged) samples and the pictures held out")
+        }
+        let all = times.reduce(fitting ?? 0, +)
+        Output.remark("in all about \(NumberText.duration(all)) at the speed that the device has now")
         if times.reduce(0, +) > Self.long {
             Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
         }

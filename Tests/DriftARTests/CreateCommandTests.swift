@@ -24,7 +24,7 @@ import Testing
         try Self.pictures(12, in: folder)
         let create = "create --data data --size 16 --autoencoder-steps 3 --steps 2 --per-label 2 --output made"
         let plan = try folder.run(create + " --plan")
-        #expect(plan.code == 0 && plan.output.contains("3 steps, about") && !Files.exists(folder.file("made")), "\(plan)")
+        #expect(plan.code == 0 && plan.output.contains("3 steps, about") && plan.output.contains("in all about") && !Files.exists(folder.file("made")), "\(plan)")
 
         let first = try folder.run(create)
         #expect(first.code == 0 && first.output.contains("done: made/samples/grid.png"), "\(first)")
@@ -80,6 +80,8 @@ import Testing
             }
             let ten = try plan(10)
             #expect(ten.seconds.allSatisfy { $0 > 60 })
+            let fitting = try #require(try ten.plan.judgingSeconds(peak: 1e11, traits: device.traits, gemm: device.gemm))
+            #expect(fitting > 60 && fitting < ten.seconds[0])
             let longer = try ten.plan.lasting(hours: ten.seconds.reduce(0, +) / 1800, seconds: ten.seconds)
             #expect(longer.modelSteps == 2 * ten.plan.modelSteps && longer.autoencoderSteps == 2 * ten.plan.autoencoderSteps)
             // A hundred classes make no larger step.

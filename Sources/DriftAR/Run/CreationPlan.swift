@@ -95,6 +95,15 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         }
     }
 
+    /// The same of the classifier that judges; nil of a single class, which has none.
+    public func judgingSeconds(peak: Double, traits: DeviceTraits, gemm: any GEMMProvider) throws -> Double? {
+        guard judging.classes > 1 else { return nil }
+        let shape = try ImageClassifier.Shape(channels: channels, height: size, width: size, classes: judging.classes)
+        let step = try ClassifierStep(ImageClassifier(shape), ClassifierTraining())
+        let operations = Double(try Schedule(step.graph, traits: traits, gemm: gemm).traffic.flops)
+        return operations * Double(judging.classifierSteps) / (Self.reached * peak)
+    }
+
     /// The plan whose runs take about so many hours: more or fewer steps of both.
     public func lasting(hours: Double, seconds: [Double]) throws -> CreationPlan {
         let factor = 3600 * hours / seconds.reduce(0, +)
