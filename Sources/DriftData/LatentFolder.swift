@@ -16,10 +16,13 @@ package struct LatentFolder: ImageReader {
         let scale: Float
         /// Whether the shards hold moments of the mirrored images too.
         let isFlipped: Bool
+        /// Whether the pictures that are held out are none of these.
+        let isHeldOutApart: Bool
         let shards: [(file: String, count: Int)]
     }
 
     package static let manifestName = "latents.json"
+    package static let apartKey = "held_out_apart"
     private static let remedy = "write the latents again: driftgpu cache"
 
     let manifest: Manifest
@@ -84,7 +87,7 @@ package struct LatentFolder: ImageReader {
         return Manifest(
             channels: try number("channels", 1...64), height: try number("height", 1...4096),
             width: try number("width", 1...4096), classNames: names.compactMap { $0 }, count: try number("count", 1...(1 << 40)),
-            scale: Float(scale), isFlipped: flipped, shards: shards)
+            scale: Float(scale), isFlipped: flipped, isHeldOutApart: json[apartKey]?.bool ?? false, shards: shards)
     }
 
     /// Labels of a shard whose tensors are all as the manifest says.

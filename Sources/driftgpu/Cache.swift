@@ -42,6 +42,7 @@ struct Cache: ParsableCommand {
         let weights = try vaeOptions.required(seed: seed)
         var options = DataSource.Options()
         (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
+        // Of latents the same images are held out again as of the pictures.
         options.holdOut = 0
         let source = try DataSource.open(data, options)
         if ranks.isFirst { source.announce() }
@@ -53,8 +54,8 @@ struct Cache: ParsableCommand {
         let scale = try scale ?? weights.latentScale
             ?? (weights.vae.shape == VAE.Shape() || vaeOptions.vae == "random" ? LatentScale.kl16 : LatentScale.measured(autoencoder, on: images))
         var cache = try LatentCache(
-            LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard), autoencoder: autoencoder,
-            folder: output, ranks: ranks)
+            LatentCache.Settings(images: images, scale: scale, flip: flip, shard: shard, isHeldOutApart: source.heldOut.count > 0),
+            autoencoder: autoencoder, folder: output, ranks: ranks)
         if cache.done == cache.total {
             _ = try cache.writeShards()
             remark(ranks, "\(output): complete already, \(cache.total) images")

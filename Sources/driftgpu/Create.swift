@@ -9,7 +9,7 @@ import Foundation
 struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "From a folder of pictures to new ones: an autoencoder of them, their latents, a model, samples and figures.",
-        discussion: "Says what it will do and about how long that takes, then does it by commands of its own, which it prints. Stopped, the same command goes on where it was. Ends with samples/grid.png in the output folder.")
+        discussion: "Says what it will do and about how long that takes, then does it by commands of its own, which it prints. Stopped, the same command goes on where it was. Ends with samples/grid.png in the output folder, and with figures: a classifier of the pictures judges samples and held-out pictures (figures.json), and nearest.png has the samples that come nearest to training pictures beside those.")
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
@@ -43,7 +43,8 @@ struct Create: ParsableCommand {
             try AtomicFile.write(Array(JSONEncoder.sorted.encode(chosen)) + [UInt8(ascii: "\n")], to: Self.file(folder))
             interrupt.begin()
             for words in commands(chosen, folder) { try run(words, interrupt) }
-            Output.remark("done: \(folder)/samples/grid.png; more: driftgpu sample --checkpoint \((folder + "/model").shellQuoted) --vae \((folder + "/vae").shellQuoted)")
+            try judge(chosen, folder, interrupt)
+            Output.remark("done: \(folder)/samples/grid.png, \(folder)/nearest.png; more: driftgpu sample --checkpoint \((folder + "/model").shellQuoted) --vae \((folder + "/vae").shellQuoted)")
         }
     }
 
@@ -72,7 +73,14 @@ struct Create: ParsableCommand {
         Output.remark("1. an autoencoder: \(chosen.autoencoderSteps) steps, about \(NumberText.duration(times[0]))")
         Output.remark("2. every picture encoded once, mirrored too: minutes".replacing(flip ? "" : ", mirrored too", with: ""))
         Output.remark("3. a model of the latents: \(chosen.modelSteps) steps, about \(NumberText.duration(times[1]))")
-        Output.remark("4. \(perLabel * source.training.classCount) samples, judged against the pictures")
+        Output.remark("4. \(perLabel * source.training.classCount) samples")
+        let fitting = try chosen.judgingSeconds(peak: peak, traits: device.traits, gemm: device.gemm)
+        if let fitting {
+            let judged = chosen.judging.perLabel * chosen.judging.classes
+            Output.remark("5. a classifier of the pictures, about \(NumberText.duration(fitting)), which judges \(judged) samples and the pictures held out")
+        }
+        let all = times.reduce(fitting ?? 0, +)
+        Output.remark("in all about \(NumberText.duration(all)) at the speed that the device has now")
         if times.reduce(0, +) > Self.long {
             Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
         }
@@ -85,7 +93,7 @@ struct Create: ParsableCommand {
     /// The plan that the folder was begun with. Throws where it is about something else.
     private func known(_ asked: CreationPlan, _ folder: String) throws -> CreationPlan {
         let path = Self.file(folder)
-        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))) else {
+        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))).judged(as: asked) else {
             throw DataError("no plan of driftgpu create", at: path, fix: "choose another --output")
         }
         var same = asked
@@ -102,9 +110,11 @@ struct Create: ParsableCommand {
         return plan
     }
 
-    /// What is done, as commands of this program.
+    /// The device of all commands.
+    private var device: [String] { deviceOptions.device.map { ["--device", $0] } ?? [] }
+
+    /// What is done up to the samples, as commands of this program.
     private func commands(_ plan: CreationPlan, _ folder: String) -> [[String]] {
-        let device = deviceOptions.device.map { ["--device", $0] } ?? []
         let training = device + (deviceOptions.precision.map { ["--precision", $0.rawValue] } ?? []) + ["--auto-resume"]
         let (vae, latents, model, samples) = (folder + "/vae", folder + "/latents", folder + "/model", folder + "/samples")
         func every(_ steps: Int) -> [String] { ["--steps", "\(steps)", "--sample-every", "\(max(1, steps / 10))"] }
@@ -114,17 +124,41 @@ struct Create: ParsableCommand {
             ["cache", "--data", plan.data, "--size", "\(plan.size)", "--vae", vae, "--output", latents] + (plan.flip ? ["--flip"] : []) + device,
             ["train", "--preset", CreationPlan.presets.model, "--latents", latents, mirrored, "--vae", vae, "--output", model]
                 + every(plan.modelSteps) + training,
-            ["sample", "--checkpoint", model, "--vae", vae, "--per-label", "\(perLabel)", "--cfg", "\(cfg)", "--format", "npy", "--output", samples]
-                + device,
-            ["eval", "--images", samples, "--data", plan.data] + device,
+            sampling(folder, perLabel: perLabel, to: samples),
         ]
+    }
+
+    private func sampling(_ folder: String, perLabel: Int, to samples: String) -> [String] {
+        ["sample", "--checkpoint", folder + "/model", "--vae", folder + "/vae", "--per-label", "\(perLabel)", "--cfg", "\(cfg)"]
+            + ["--format", "npy", "--output", samples] + device
+    }
+
+    /// Judges samples, about as many as pictures are held out: Frechet distances of sets of other sizes are no comparison.
+    private func judge(_ plan: CreationPlan, _ folder: String, _ interrupt: Interrupt) throws {
+        let (classifier, judged) = (folder + "/classifier.safetensors", folder + "/judged")
+        let figures = ["--json", folder + "/figures.json", "--nearest", folder + "/nearest.png"]
+        var space: [String] = []
+        if plan.judging.classes > 1 {
+            let fitting = ["eval", "--fit-classifier", "--data", plan.data, "--size", "\(plan.size)"] + (plan.flip ? ["--flip"] : [])
+            if Files.exists(classifier) {
+                Output.remark("\n\(classifier): there already")
+            } else {
+                try run(fitting + ["--steps", "\(plan.judging.classifierSteps)", "--output", classifier] + device, interrupt)
+            }
+            space = ["--classifier", classifier]
+        }
+        try run(sampling(folder, perLabel: plan.judging.perLabel, to: judged), interrupt)
+        try run(["eval", "--images", judged, "--data", plan.data] + space + figures + device, interrupt)
     }
 
     /// Runs one of them; ends as it does where it does not end well.
     private func run(_ words: [String], _ interrupt: Interrupt) throws {
         Output.remark("\n$ driftgpu " + words.map(\.shellQuoted).joined(separator: " "))
         let code = try ChildProgram([ChildProgram.ownPath] + words).wait(interrupt)
-        if code == ExitCode.stopped.rawValue { Output.remark("stopped; the same driftgpu create goes on") }
+        if code == ExitCode.stopped.rawValue || code != 0 && interrupt.isRequested {
+            Output.remark("stopped; the same driftgpu create goes on")
+            throw ExitCode.stopped
+        }
         guard code == 0 else { throw ExitCode(code) }
     }
 }

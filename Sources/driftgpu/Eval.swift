@@ -15,10 +15,26 @@ struct Eval: ParsableCommand {
             kernel distance, precision and recall between generated and real training images in that feature space; by a \
             classifier class accuracy and Inception Score. Held-out real images, judged the same way, show what can be reached.
 
-            --fit-classifier trains a classifier on the training images and writes it to --output.
+            --fit-classifier trains a classifier on the training images and writes it to --output. --nearest shows the images that \
+            come nearest to training images beside those: copies would be seen.
             """)
 
-    enum Features: String, ExpressibleByArgument, CaseIterable { case pixels, phi, classifier }
+    enum Features: ExpressibleByArgument, Equatable {
+        case pixels, phi, classifier
+        /// What `features train` wrote.
+        case encoder(String)
+
+        init(argument: String) {
+            switch argument {
+            case "pixels": self = .pixels
+            case "phi": self = .phi
+            case "classifier": self = .classifier
+            default: self = .encoder(argument)
+            }
+        }
+
+        var path: String? { if case .encoder(let path) = self { path } else { nil } }
+    }
 
     @Option(help: "The model: a run's folder, a checkpoint's folder, or a .safetensors file.") var checkpoint: String?
     @Option(help: ArgumentHelp(
@@ -30,7 +46,9 @@ struct Eval: ParsableCommand {
         "Real images to judge by, of any form that driftgpu train takes. Default: those that the run was trained on, else the digits.",
         valueName: "path")) var data: String?
     @Option(help: ArgumentHelp("Side of the real images, where no model and no images set it.", valueName: "n")) var size: Int?
-    @Option(help: "Feature space: pixels, phi (the model's own) or classifier.") var features: Features?
+    @Option(help: ArgumentHelp(
+        "Feature space: pixels, phi (the model's own), classifier, or a run's folder of features train.", valueName: "space"))
+    var features: Features?
     @Option(help: ArgumentHelp("A classifier that --fit-classifier wrote; its hidden layer becomes the feature space.", valueName: "file"))
     var classifier: String?
     @Option(help: ArgumentHelp(
@@ -41,9 +59,13 @@ struct Eval: ParsableCommand {
     var stats: String?
     @Flag(help: "Train a classifier and stop.") var fitClassifier = false
     @Option(help: ArgumentHelp("Steps of --fit-classifier.", valueName: "n")) var steps: Int = ClassifierTraining().steps
+    @Flag(help: "With --fit-classifier: take mirrored images for images, too; not for letters and digits.") var flip = false
     @Option(name: [.short, .long], help: ArgumentHelp("File that --fit-classifier writes.", valueName: "file"))
     var output: String = "classifier.safetensors"
     @Option(help: ArgumentHelp("Write the figures to this file, too.", valueName: "file")) var json: String?
+    @Option(help: ArgumentHelp(
+        "Write a picture: the 25 images that come nearest to a training image, mirrored or not, each with that on its right.",
+        valueName: "file")) var nearest: String?
     @Option(help: "Images of each label.") var perLabel: Int = 100
     @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1
     @Option(help: "Seed of the noise, or of --fit-classifier.") var seed: UInt64 = 0
@@ -53,10 +75,11 @@ struct Eval: ParsableCommand {
     @OptionGroup var rankOptions: RankOptions
 
     func validate() throws {
-        let spaces = [features.flatMap { $0 == .classifier ? nil : $0.rawValue }, classifier, inception].count { $0 != nil }
-        if fitClassifier, images != nil || spaces > 0 || features != nil || stats != nil || json != nil {
+        let spaces = [features != nil && features != .classifier, classifier != nil, inception != nil].count { $0 }
+        if fitClassifier, images != nil || spaces > 0 || features != nil || stats != nil || json != nil || nearest != nil {
             throw ValidationError("--fit-classifier takes --data, --size or --checkpoint, and --output; it judges nothing")
         }
+        if flip, !fitClassifier { throw ValidationError("--flip: it is for --fit-classifier") }
         if !fitClassifier, checkpoint == nil, images == nil {
             throw ValidationError("give a model by --checkpoint, images by --images, or --fit-classifier")
         }
@@ -67,6 +90,9 @@ struct Eval: ParsableCommand {
         if spaces > 1 { throw ValidationError("--features, --classifier and --inception each name a feature space; give one") }
         if stats != nil, spaces == 0 {
             throw ValidationError("--stats: say by --features, --classifier or --inception what they are statistics of")
+        }
+        if nearest != nil, checkpoint == nil, data == nil, stats != nil {
+            throw ValidationError("--nearest: --stats stands for real images; name those to compare with by --data")
         }
         if range != nil, images == nil { throw ValidationError("--range: it says what the numbers of --images mean; give those") }
         if let size, size < 1 { throw ValidationError("--size \(size): take 1 or more") }
@@ -91,6 +117,7 @@ struct Eval: ParsableCommand {
             return
         }
         let known = try classifier.map { try FittedClassifier($0) }
+        let encoder = try features?.path.map { try featureEncoder($0) }
         let reference = try stats.map { FeatureReference(try FeatureStatistics(npz: $0)) }
         let given = try images.map { try SavedImages($0, range: range) }
         var notes = given?.notes ?? []
@@ -99,6 +126,9 @@ struct Eval: ParsableCommand {
         if let saved {
             source = try DataSource.open(saved.configuration, path: data)
             if saved.configuration.data.areLatents {
+                guard nearest == nil else {
+                    throw ConfigurationError("--nearest: the model draws latents; sample pictures with --vae and give them to --images")
+                }
                 notes.append("latents are judged; for pictures sample with --vae and give them to --images")
             }
         } else if let images = judged, data != nil || reference == nil {
@@ -115,10 +145,13 @@ struct Eval: ParsableCommand {
             space = ClassifierFeatures(known, on: device)
         } else if let inception {
             space = try InceptionFeatures(inception, on: device)
+        } else if let encoder {
+            space = try PhiFeatures(encoder: encoder.load(into: DeviceMemory(device)), encoder.configuration, at: features?.path ?? "")
         } else if let features {
             space = features == .phi ? model.map { PhiFeatures($0.state, $0.configuration) } : PixelFeatures()
         }
         let evaluation: Evaluation
+        var copies: NearestImages?
         if let sets {
             let names = sets.training.classNames
             let generated =
@@ -132,6 +165,7 @@ struct Eval: ParsableCommand {
             if judged != nil, let order = Judges.order(of: names) { notes.append(order) }
             evaluation = try Evaluation(
                 generated: generated, training: sets.training, heldOut: sets.heldOut, space: space, reference: reference)
+            if nearest != nil { copies = try NearestImages(of: generated, in: sets.training) }
         } else if let judged, let space, let reference, ranks.isFirst {
             let named = try known.map { try judged.named($0.classNames, at: images ?? "") } ?? judged
             evaluation = try Evaluation(generated: named, space: space, reference: reference)
@@ -142,9 +176,21 @@ struct Eval: ParsableCommand {
         if let given { Output.line("judged: " + given.origin) }
         Output.line(evaluation.description)
         for note in notes { Output.line("note: " + note) }
+        if let nearest {
+            guard let copies, !copies.pairs.isEmpty else { throw DataError("no image is finite", at: "--nearest", fix: "judge a model that draws pictures") }
+            try PNG.write(copies.picture(), text: [PNG.Text("Software", "driftgpu")], to: nearest)
+        }
         guard let json else { return }
         let origin = given.map { [JSON.Member("judged", .string($0.origin))] } ?? []
         try AtomicFile.write(text: evaluation.json(origin, notes: notes).text + "\n", to: json)
+    }
+
+    /// The feature encoder that `--features` names.
+    private func featureEncoder(_ path: String) throws -> SavedModel {
+        guard Files.exists(path) else {
+            throw ConfigurationError("--features \(path): take pixels, phi, classifier, or the folder of a run of features train")
+        }
+        return try SavedModel(path, weights: weights)
     }
 
     /// Real images to train a classifier on: in the shape of the model, else in their own or the one asked for.
@@ -174,13 +220,14 @@ struct Eval: ParsableCommand {
         source.announce()
         let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
         var settings = ClassifierTraining()
-        (settings.steps, settings.seed) = (steps, seed)
+        (settings.steps, settings.seed, settings.flip) = (steps, seed, flip)
         let device = try deviceOptions.open()
+        let images = settings.imagesInStep(of: try ImageClassifier.Shape(for: training))
         let progress = ProgressLine(total: steps)
         var losses: [(String, Double)] = []
         let fitted = try settings.fit(training: training, heldOut: heldOut, on: device) { step, loss in
             if let loss { losses = [("loss", loss)] }
-            progress.update(step: step, losses: losses, images: settings.batch)
+            progress.update(step: step, losses: losses, images: images)
         }
         progress.finish()
         try fitted.write(to: output)

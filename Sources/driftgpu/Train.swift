@@ -26,6 +26,8 @@ struct Train: ParsableCommand {
     @Flag(help: "Write figures and sample grids as TensorBoard's event files too, to tensorboard/ in the output folder; a run that has them goes on with them.")
     var tensorboard = false
     @Flag(help: "Print the schedule of a step and what the run needs of the device's memory, and stop.") var printPlan = false
+    @Flag(help: "Print the largest step that fits the device's memory, and stop: a larger batch wants another learning rate and fewer steps, so it is not taken by itself.")
+    var findBatch = false
     @Option(help: ArgumentHelp("Profile 20 steps, write a Chrome trace to this file, print the time by kernel, and stop.", valueName: "file"))
     var profile: String?
     @OptionGroup(title: "Data") var dataOptions: DataOptions
@@ -42,11 +44,14 @@ struct Train: ParsableCommand {
     func validate() throws {
         let given = [("--resume", resume), ("--auto-resume", autoResume), ("--overwrite", overwrite)].filter(\.1)
         if given.count > 1 { throw ValidationError("\(given[0].0) and \(given[1].0) exclude each other") }
+        if findBatch, hyperparameters.batch != nil || hyperparameters.samplesPerLabel != nil {
+            throw ValidationError("--find-batch looks for --batch; leave that and --samples-per-label out")
+        }
     }
 
     func run() throws {
         try reporting {
-            let isLooking = printPlan || profile != nil
+            let isLooking = printPlan || findBatch || profile != nil
             let path = output ?? "out/" + (preset ?? Self.ownPreset)
             let isStarted = RankLaunch(ProcessInfo.processInfo.environment).map { $0.count > 1 } ?? false
             // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
@@ -57,11 +62,11 @@ struct Train: ParsableCommand {
         }
     }
 
-    /// The run, ready to begin; nil where its plan or its profile was asked for.
+    /// The run, ready to begin; nil where its plan, its largest step or its profile was asked for.
     private func prepare(_ path: String, _ ranks: any RankGroup) throws -> TrainingRun? {
         var settings = try Configuration.preset(preset ?? Self.ownPreset)
         // Before anything is read: a mistyped folder shows at once.
-        if !printPlan, profile == nil, ranks.isFirst { try RunFolder(path).check(existing) }
+        if !printPlan, !findBatch, profile == nil, ranks.isFirst { try RunFolder(path).check(existing) }
         let isResumed = (resume || autoResume) && FileManager.default.fileExists(atPath: RunFolder(path).configurationPath)
         if isResumed {
             settings = try RunFolder(path).configuration()
@@ -88,6 +93,10 @@ struct Train: ParsableCommand {
             profiling: profile != nil, precision: settings.run.precision, taking: rankOptions.device(deviceOptions.device, ranks))
         if printPlan {
             try plan(settings, data: data, device: device)
+            return nil
+        }
+        if findBatch {
+            try printLargest(settings, data: data, device: device)
             return nil
         }
         if let profile {
@@ -128,6 +137,7 @@ struct Train: ParsableCommand {
         let device = run.trainer.state.memory.device
         let steps = run.trainer.configuration.run.steps
         guard run.trainer.step < steps else {
+            if let written = try run.writeMissingAutoencoder() { remark("\(written): was missing, written") }
             remark(
                 "\(path): finished at step \(run.trainer.step) already; train on with a larger --steps, or see driftgpu \(next(run, path))")
             return
@@ -158,6 +168,9 @@ struct Train: ParsableCommand {
         if run.trainer.configuration.head.autoencoder != nil {
             return "cache --vae \(path.shellQuoted) --data \(data.path.shellQuoted) --size \(data.height) --output LATENTS"
         }
+        if run.trainer.configuration.head.maskedAutoencoder != nil {
+            return "eval --features \(path.shellQuoted) --data \(data.path.shellQuoted) --images SAMPLES"
+        }
         // Latents are no images to judge.
         return (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
     }
@@ -176,6 +189,26 @@ struct Train: ParsableCommand {
         Output.line(
             "arena with --grad-checkpointing \(recomputing.arenas[0]) bytes, without \(plain.arenas[0])")
         Output.line(own.description)
+    }
+
+    /// Prints the largest step that fits the device's memory, and what makes it larger.
+    private func printLargest(_ settings: Configuration, data: ImageSet, device: Device) throws {
+        func search(_ gradCheckpointing: Bool) throws -> BatchSearch {
+            var changed = settings
+            changed.run.gradCheckpointing = gradCheckpointing
+            return try BatchSearch(
+                changed, data: data, limits: TrainingMemory.Limits(device), traits: device.traits, gemm: device.gemm)
+        }
+        let found = try search(settings.run.gradCheckpointing)
+        let memory = NumberText.bytes(device.about.globalMemory)
+        Output.line("largest step on \(device.about.name), which has \(memory): \(found)")
+        if !settings.run.gradCheckpointing {
+            let more = try search(true)
+            if more.configuration.batch > found.configuration.batch {
+                Output.line("with --grad-checkpointing: \(more)")
+            }
+        }
+        Output.line("train with it: \(found.flags(instead: settings)); the learning rate \(settings.optimizer.learningRate) was chosen for other steps, --blr sets one for 256 images")
     }
 
     /// Prints where the time of a step goes.

@@ -24,17 +24,10 @@ import Testing
     @Test(arguments: TestDevice.teams) func agreesWithPyTorch(_ shape: TeamShape) throws {
         let model = try Self.configuration.makeGenerator()
         let head = try #require(model.head as? AutoencoderHead)
-        let file = try SafeTensorsFile(
-            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-                .appendingPathComponent("Fixtures/autoencoder/expected.safetensors").path)
+        let fixture = try PyTorchGradients("autoencoder")
         try TestDevice.with(shape) { device in
             let memory = DeviceMemory(device)
-            var values = [Float](repeating: 0, count: model.layout.count)
-            for entry in model.layout.entries {
-                let part = try file.floats("parameter/" + entry.name, shape: entry.shape)
-                values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: part)
-            }
-            try memory.write(values, to: model.layout.storage("parameters"))
+            try fixture.load(model.layout, into: memory)
             let graph = Graph()
             let scope = ParameterScope(graph, model.layout)
             let images = try graph.input("images", [2, 3, 8, 12])
@@ -47,20 +40,12 @@ import Testing
             let gradients = try graph.gradients(of: total, withRespectTo: model.layout.entries.map { try scope.parameter($0.name) })
             (terms + [made] + gradients.compactMap { $0 }).forEach(graph.output)
             let executor = try memory.executor(graph)
-            try executor.write(file.floats("images", shape: images.shape), to: images)
-            try executor.write(file.floats("eps", shape: eps.shape), to: eps)
+            try executor.write(fixture.file.floats("images", shape: images.shape), to: images)
+            try executor.write(fixture.file.floats("eps", shape: eps.shape), to: eps)
             try executor.run()
-            func compare(_ found: [Float], _ key: String, _ shape: [Int]) throws {
-                let want = try file.floats(key, shape: shape)
-                let largest = want.reduce(1e-3) { max($0, abs($1)) }
-                let worst = zip(found, want).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
-                #expect(found.count == want.count && worst < 2e-5 * largest, "\(shape), \(key): \(worst) of \(largest)")
-            }
-            try compare(terms.flatMap { try executor.read($0) as [Float] }, "losses", [4])
-            try compare(planes(fromTokens: executor.read(made), Self.configuration), "reconstruction", [2, 3, 8, 12])
-            for (entry, gradient) in zip(model.layout.entries, gradients) {
-                try compare(executor.read(#require(gradient, "\(entry.name)")), "gradient/" + entry.name, entry.shape)
-            }
+            try fixture.compare(terms.flatMap { try executor.read($0) as [Float] }, "losses", [4])
+            try fixture.compare(planes(fromTokens: executor.read(made), Self.configuration), "reconstruction", [2, 3, 8, 12])
+            try fixture.compare(gradients, of: model.layout, executor)
         }
     }
 
@@ -112,6 +97,17 @@ import Testing
             try train("parts", .resume)
             let files = ["autoencoder.safetensors", "checkpoints/step-00000060/state.safetensors", "samples/step-00000060.png"]
             for file in files { #expect(try Files.read(folder.file("whole/" + file)) == Files.read(folder.file("parts/" + file)), "\(file)") }
+
+            // A run that was killed before it could write the file does so when it is resumed.
+            let written = try Files.read(folder.file("whole/autoencoder.safetensors"))
+            try Files.removeTree(folder.file("whole/autoencoder.safetensors"))
+            func again() throws -> String? {
+                let run = try TrainingRun(configuration, data: data, heldOut: data, path: folder.file("whole"), existing: .resume, device: device)
+                return try run.writeMissingAutoencoder()
+            }
+            #expect(try again() == folder.file("whole/autoencoder.safetensors"))
+            #expect(try Files.read(folder.file("whole/autoencoder.safetensors")) == written)
+            #expect(try again() == nil)
 
             let ratios = try Files.read(folder.file("whole/metrics.jsonl")).split(separator: UInt8(ascii: "\n")).compactMap {
                 try JSON.parse(Array($0))["psnr"]?.double

@@ -71,7 +71,8 @@ import Testing
         // Presets on latents of 256x256 images in MAR's sizes have none: no run here wrote one.
         let presets = Configuration.presets.filter { !["mar-base", "mar-large", "mar-huge"].contains($0.key) }
         for (name, preset) in presets {
-            let version = name.hasSuffix("-mar") || name.hasSuffix("-causal") || name == "autoencoder" ? 3 : 1
+            let isLater = name.hasSuffix("-mar") || name.hasSuffix("-causal") || ["autoencoder", "features"].contains(name)
+            let version = isLater ? 3 : 1
             #expect(names.contains("\(version)-\(name).json"))
             let path = Files.join(folder, "\(version)-\(name).json")
             let stored = try Configuration().merging(json: Data(Files.read(path)), from: path)
@@ -87,10 +88,10 @@ import Testing
             }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
             if name == "photos-mar" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
-            if name == "autoencoder" {
+            if name == "autoencoder" || name == "features" {
                 (expected.data.path, expected.data.form) = ("/data/clothing", .folder)
                 expected.data.classNames = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]
-                (expected.run.labelsPerStep, expected.run.samplesPerLabel) = (10, 1)
+                (expected.run.labelsPerStep, expected.run.samplesPerLabel) = (10, name == "features" ? 6 : 1)
             }
             #expect(stored == expected, "\(name)")
         }

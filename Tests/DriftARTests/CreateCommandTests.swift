@@ -24,12 +24,18 @@ import Testing
         try Self.pictures(12, in: folder)
         let create = "create --data data --size 16 --autoencoder-steps 3 --steps 2 --per-label 2 --output made"
         let plan = try folder.run(create + " --plan")
-        #expect(plan.code == 0 && plan.output.contains("3 steps, about") && !Files.exists(folder.file("made")), "\(plan)")
+        #expect(plan.code == 0 && plan.output.contains("3 steps, about") && plan.output.contains("in all about") && !Files.exists(folder.file("made")), "\(plan)")
 
         let first = try folder.run(create)
         #expect(first.code == 0 && first.output.contains("done: made/samples/grid.png"), "\(first)")
-        for part in ["vae train", "cache", "train --preset photos-mar", "sample", "eval"] { #expect(first.output.contains("$ driftgpu " + part)) }
+        for part in ["vae train", "cache", "train --preset photos-mar", "sample", "eval --fit-classifier", "eval --images"] { #expect(first.output.contains("$ driftgpu " + part)) }
         #expect(try PNG.read(folder.file("made/samples/0001-00001.png")).picture.width == 16)
+        let figures = try JSON.parse(Files.read(folder.file("made/figures.json")))
+        for set in ["generated", "held_out"] {
+            for figure in ["accuracy", "frechet_distance", "kernel_distance", "diversity"] { #expect(figures[set]?[figure]?.double != nil, "\(set) \(figure)") }
+        }
+        // Four samples, each beside its nearest picture, all three pixels for one and with margins between.
+        #expect(try PNG.read(folder.file("made/nearest.png")).picture.width == 8 * (3 * 16 + 1) + 1)
         let model = try SavedModel(folder.file("made/model")).configuration
         #expect(model.run.steps == 2 && model.data.classNames == ["cats", "dogs"] && model.data.height == 4 && model.labelsInStep == 2)
         // Latents have a deviation of about 1 on the scale that the autoencoder's file says.
@@ -37,6 +43,7 @@ import Testing
 
         let second = try folder.run("create --data data --size 16 --per-label 2 --output made")
         #expect(second.code == 0 && second.output.contains("finished at step 3 already") && second.output.contains("complete already"), "\(second)")
+        #expect(second.output.contains("classifier.safetensors: there already"))
         for (line, part) in [
             ("--size 24", "was begun with"), ("--size 16 --no-flip", "was begun with"), ("--size 16 --steps 7", "3 and 2 steps"),
             ("--size 16 --hours 1", "3 and 2 steps"),
@@ -73,6 +80,8 @@ import Testing
             }
             let ten = try plan(10)
             #expect(ten.seconds.allSatisfy { $0 > 60 })
+            let fitting = try #require(try ten.plan.judgingSeconds(peak: 1e11, traits: device.traits, gemm: device.gemm))
+            #expect(fitting > 60 && fitting < ten.seconds[0])
             let longer = try ten.plan.lasting(hours: ten.seconds.reduce(0, +) / 1800, seconds: ten.seconds)
             #expect(longer.modelSteps == 2 * ten.plan.modelSteps && longer.autoencoderSteps == 2 * ten.plan.autoencoderSteps)
             // A hundred classes make no larger step.

@@ -3,9 +3,37 @@ import TestSupport
 import Testing
 
 @testable import DriftAR
+@testable import DriftData
 @testable import DriftFormats
 
 @Suite(.serialized) struct LatentCommandTests {
+    @Test("pictures with a part that is held out leave all their latents to train on, others hold out the same pictures again")
+    func heldOut() throws {
+        let folder = try TestFolder()
+        for (part, count) in [("train", 5), ("validation", 2)] {
+            for (shade, name) in ["a", "b"].enumerated() {
+                try Files.makeFolder(folder.file("apart/\(part)/\(name)"))
+                for number in 0..<count {
+                    let pixels = (0..<64).map { UInt8(truncatingIfNeeded: $0 * (number + 2) + 100 * shade) }
+                    try PNG.write(Picture(width: 8, height: 8, channels: 1, pixels: pixels), to: folder.file("apart/\(part)/\(name)/\(number).png"))
+                }
+            }
+        }
+        try SafeTensors.write(TinyVAE.tensors(), to: folder.file("vae.safetensors"))
+        for (data, held) in [("apart", 0), ("apart/train", 2)] {
+            let result = try folder.run("cache --data \(data) --vae vae.safetensors --size 8 --output latents\(held)")
+            #expect(result.code == 0 && result.output.contains("10 images"), "\(result)")
+            let latents = try DataSource.open(folder.file("latents\(held)"))
+            var options = DataSource.Options()
+            (options.height, options.width) = (8, 8)
+            let pictures = try DataSource.open(folder.file(data), options)
+            #expect(latents.training.count == 10 - held && latents.heldOut.count == held)
+            // Of the pictures the same: the last of each class.
+            if held > 0 { #expect(pictures.heldOut.count == held && pictures.heldOut.index.labels == latents.heldOut.index.labels) }
+            #expect(pictures.training.index.labels == latents.training.index.labels)
+        }
+    }
+
     @Test("cache pictures, train on the latents, sample with and without the autoencoder")
     func wholeRun() throws {
         let folder = try TestFolder()

@@ -17,6 +17,7 @@ extension HeadSettings {
         DiffusionHeadSettings.self,
         EnergyHeadSettings.self,
         FlowHeadSettings.self,
+        MaskedAutoencoderHeadSettings.self,
         TokenDriftHeadSettings.self,
     ]
 }

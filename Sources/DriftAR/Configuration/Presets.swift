@@ -13,7 +13,8 @@ extension Configuration {
     /// Presets by name.
     public static let presets: [String: Configuration] = [
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
-        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "autoencoder": autoencoder, "photos-mar": photosMAR,
+        "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "autoencoder": autoencoder,
+        "features": features, "photos-mar": photosMAR,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -142,6 +143,20 @@ extension Configuration {
         (vae.optimizer.weightDecay, vae.optimizer.clip, vae.optimizer.beta2) = (0.01, 1, 0.99)
         vae.run.steps = 2500
         return vae
+    }
+
+    /// A feature encoder of one's own pictures: 64 patches of 64x64 pixels.
+    private static var features: Configuration {
+        var features = Configuration()
+        features.preset = "features"
+        (features.stage, features.head) = (StageSettings(UnconditionedStageSettings()), HeadSettings(MaskedAutoencoderHeadSettings()))
+        (features.data.channels, features.data.height, features.data.width, features.data.patch) = (3, 64, 64, 8)
+        (features.data.flip, features.run.labelDrop, features.run.samplesPerLabel) = (true, 0, 6)
+        (features.network.embed, features.network.heads) = (128, 4)
+        (features.optimizer.learningRate, features.optimizer.decayFraction, features.optimizer.warmupSteps) = (1e-3, 0.5, 100)
+        (features.optimizer.weightDecay, features.optimizer.clip) = (0.05, 1)
+        features.run.steps = 3000
+        return features
     }
 
     /// Photographs of 64x64 pixels by masked autoregression on the latents of `autoencoder`: 64 tokens of 16 values.

@@ -2,11 +2,13 @@ import DriftData
 import DriftFormats
 import DriftGPU
 
-/// How a classifier is trained: AdamW on the cross entropy of shifted training images.
+/// How a classifier is trained: AdamW on the cross entropy of training images that are changed a little each time.
 public struct ClassifierTraining: Sendable {
     public var steps = 2000
-    /// Images in a step.
-    public var batch = 128
+    /// Images in a step; nil: 128, or 32 of a classifier by convolutions, whose steps are dear.
+    public var batch: Int?
+    /// Takes mirrored images for images, too.
+    public var flip = false
     public var learningRate = 1e-3
     public var weightDecay = 0.05
     public var dropout: Float = 0.1
@@ -19,11 +21,12 @@ public struct ClassifierTraining: Sendable {
     public func fit(
         training: Dataset, heldOut: Dataset, on device: Device, progress: (_ step: Int, _ loss: Double?) -> Void = { _, _ in }
     ) throws -> FittedClassifier {
-        guard steps >= 1, batch >= 1 else { throw ConfigurationError("classifier: \(steps) steps of \(batch) images; take 1 or more") }
+        guard steps >= 1, batch ?? 1 >= 1 else { throw ConfigurationError("classifier: \(steps) steps of \(batch ?? 1) images; take 1 or more") }
         guard training.count > 0, training.classCount >= 2 else {
             throw DataError("\(training.count) images of \(training.classCount) classes", at: "classifier", fix: "give images of 2 classes or more")
         }
         let classifier = try ImageClassifier(ImageClassifier.Shape(for: training))
+        let batch = imagesInStep(of: classifier.shape)
         let memory = DeviceMemory(device)
         let step = try ClassifierStep(classifier, self)
         let executor = try memory.executor(step.graph)
@@ -32,11 +35,12 @@ public struct ClassifierTraining: Sendable {
         let rate = LearningRate(
             peak: learningRate, minimum: 0, warmup: Double(steps) / 20, total: Double(steps), kind: .cosine)
         let random = Philox(seed: seed)
+        let changes = ImageChanges(height: training.height, width: training.width, mirrors: flip, zooms: classifier.shape.isOfConvolutions)
         for number in 0..<steps {
             let images = (0..<batch).map {
                 random.below(training.count, stream: Self.imageStream, step: UInt64(number), element: UInt32($0))
             }
-            try executor.write(shifted(images, of: training, random, step: number), to: step.images)
+            try executor.write(changes(images, of: training, random, step: number), to: step.images)
             try executor.write(images.map { training.labels[$0] }, to: step.labels)
             try executor.write(
                 [
@@ -67,31 +71,9 @@ public struct ClassifierTraining: Sendable {
     private static let scaleImages = 2000
 
     private static let imageStream: UInt32 = 0x3003_0000
-    private static let shiftStream: UInt32 = 0x3004_0000
 
-    /// Images moved by up to a fourteenth of their sides, one pixel at least, the border repeated: digits may not be mirrored
-    /// or turned, but every picture may be moved.
-    private func shifted(_ images: [Int], of data: Dataset, _ random: Philox, step: Int) -> [Float] {
-        let (height, width) = (data.height, data.width)
-        let (rows, columns) = (max(1, height / 14), max(1, width / 14))
-        var result: [Float] = []
-        result.reserveCapacity(images.count * data.imageSize)
-        for (position, image) in images.enumerated() {
-            func draw(_ reach: Int, _ axis: UInt32) -> Int {
-                random.below(
-                    2 * reach + 1, stream: Self.shiftStream, step: UInt64(step), element: UInt32(position) * 2 + axis) - reach
-            }
-            let (down, right) = (draw(rows, 0), draw(columns, 1))
-            for channel in 0..<data.channels {
-                let plane = image * data.imageSize + channel * height * width
-                for y in 0..<height {
-                    let line = plane + min(max(y - down, 0), height - 1) * width
-                    for x in 0..<width { result.append(data.images[line + min(max(x - right, 0), width - 1)]) }
-                }
-            }
-        }
-        return result
-    }
+    /// Images in a step of a classifier of that shape.
+    public func imagesInStep(of shape: ImageClassifier.Shape) -> Int { batch ?? (shape.isOfConvolutions ? 32 : 128) }
 }
 
 /// The graph of a training step.
@@ -108,8 +90,9 @@ struct ClassifierStep {
         self.graph = graph
         let (layout, shape) = (classifier.layout, classifier.shape)
         let scope = ParameterScope(graph, layout)
-        images = try graph.input("images", [settings.batch, shape.channels, shape.height, shape.width])
-        labels = try graph.input("labels", [settings.batch], .int32)
+        let batch = settings.imagesInStep(of: shape)
+        images = try graph.input("images", [batch, shape.channels, shape.height, shape.width])
+        labels = try graph.input("labels", [batch], .int32)
         clock = try graph.input("clock", [4], .uint32)
         learningRate = try graph.input("learning_rate", [1])
         let dropout = settings.dropout > 0 ? Dropout(probability: settings.dropout, clock: clock) : nil

@@ -37,10 +37,12 @@ public struct PixelFeatures: FeatureSpace {
 }
 
 /// A model's own phi, averaged over each quarter of the picture: 4 D values. phi knows no positions, so a mean over all of
-/// them would not see what lies where; all of them together would need more images than features.
+/// them would not see what lies where; all of them together would need more images than features. A feature encoder's know theirs: they are
+/// averaged over the whole picture.
 public struct PhiFeatures: FeatureSpace {
-    public let name = "phi"
+    public let name: String
     public let knowsClasses = false
+    private let isOfQuarters: Bool
     private let state: ModelState
     private let configuration: Configuration
 
@@ -48,6 +50,16 @@ public struct PhiFeatures: FeatureSpace {
     public init(_ state: ModelState, _ configuration: Configuration) {
         self.state = state
         self.configuration = configuration
+        (name, isOfQuarters) = ("phi", true)
+    }
+
+    /// The features of a feature encoder. Throws where it is none; `path` is what it is called.
+    public init(encoder state: ModelState, _ configuration: Configuration, at path: String) throws {
+        guard configuration.head.maskedAutoencoder != nil else {
+            throw DataError("no feature encoder, but a model with the head \(state.model.head.kind)", at: path, fix: "train one: driftgpu features train")
+        }
+        (self.state, self.configuration) = (state, configuration)
+        (name, isOfQuarters) = (path, false)
     }
 
     public func features(of images: Dataset) throws -> ImageFeatures {
@@ -55,13 +67,13 @@ public struct PhiFeatures: FeatureSpace {
         guard images.shape[1...] == [channels, height, width] else {
             throw DataError(
                 "the model takes images of \(channels) x \(height) x \(width), not \(images.channels) x \(images.height) x \(images.width)",
-                at: "phi", fix: "give images of the model's size")
+                at: name, fix: "give images of the model's size")
         }
         guard let (graph, input, output) = try Self.graph(state.model, configuration) else {
-            throw ConfigurationError("features phi: the head \(state.model.head.kind) has none; take others")
+            throw ConfigurationError("features \(name): the head \(state.model.head.kind) has none; take others")
         }
         let executor = try state.memory.executor(graph)
-        let quarters = Quarters(rows: height / patch, columns: width / patch)
+        let parts = isOfQuarters ? Regions(quartersOf: height / patch, width / patch) : Regions(allOf: height / patch * (width / patch))
         let embed = output.shape[2]
         let size = output.shape[1] * embed
         var values: [Float] = []
@@ -70,10 +82,10 @@ public struct PhiFeatures: FeatureSpace {
             try executor.run()
             let features = try executor.read(output)
             for image in 0..<count {
-                values += quarters.means(features[(image * size)..<((image + 1) * size)], width: embed)
+                values += parts.means(features[(image * size)..<((image + 1) * size)], width: embed)
             }
         }
-        return ImageFeatures(try FeatureSet(values, width: 4 * embed))
+        return ImageFeatures(try FeatureSet(values, width: parts.positions.count * embed))
     }
 
     private static let batch = 128
@@ -93,26 +105,29 @@ public struct PhiFeatures: FeatureSpace {
     }
 }
 
-/// The quarters of a grid of positions. Of an odd number of rows the middle one is in both halves, so that none is empty.
-private struct Quarters {
+/// Regions of a grid of positions.
+private struct Regions {
     let positions: [[Int]]
 
-    init(rows: Int, columns: Int) {
+    init(allOf count: Int) { positions = [Array(0..<count)] }
+
+    /// The quarters. Of an odd number of rows the middle one is in both halves, so that none is empty.
+    init(quartersOf rows: Int, _ columns: Int) {
         func halves(_ count: Int) -> [Range<Int>] { [0..<((count + 1) / 2), (count / 2)..<count] }
         positions = halves(rows).flatMap { vertical in
             halves(columns).map { horizontal in vertical.flatMap { y in horizontal.map { y * columns + $0 } } }
         }
     }
 
-    /// Features [R, width] -> means [4, width].
+    /// Features [R, width] -> means [regions, width].
     func means(_ features: ArraySlice<Float>, width: Int) -> [Float] {
-        positions.flatMap { quarter in
+        positions.flatMap { region in
             var sums = [Float](repeating: 0, count: width)
-            for position in quarter {
+            for position in region {
                 let start = features.startIndex + position * width
                 for k in 0..<width { sums[k] += features[start + k] }
             }
-            return sums.map { $0 / Float(quarter.count) }
+            return sums.map { $0 / Float(region.count) }
         }
     }
 }

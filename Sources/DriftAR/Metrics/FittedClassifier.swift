@@ -34,7 +34,8 @@ public struct FittedClassifier: Sendable {
             .init("accuracy", .number(accuracy)), .init("channels", .integer(shape.channels)),
             .init("classes", .array(classNames.map { .string($0) })), .init("depth", .integer(shape.depth)),
             .init("embed", .integer(shape.embed)), .init("features", .integer(shape.features)), .init("format", .integer(1)),
-            .init("heads", .integer(shape.heads)), .init("height", .integer(shape.height)), .init("patch", .integer(shape.patch)),
+            .init("heads", .integer(shape.heads)), .init("height", .integer(shape.height)),
+            .init("levels", .integer(shape.levels)), .init("patch", .integer(shape.patch)),
             .init("scale", .number(Double(scale))), .init("width", .integer(shape.width)),
         ])
         try SafeTensors.write(
@@ -43,7 +44,7 @@ public struct FittedClassifier: Sendable {
 
     /// What a file says of its classifier.
     private struct Header {
-        let channels, height, width, patch, embed, heads, depth, features: Int
+        let channels, height, width, patch, levels, embed, heads, depth, features: Int
         let classes: [String]
         let accuracy: Double
         let scale: Float
@@ -59,6 +60,7 @@ public struct FittedClassifier: Sendable {
             guard classes.count == names.count else { return nil }
             (self.channels, self.height, self.width, self.patch) = (channels, height, width, patch)
             (self.embed, self.heads, self.depth, self.features) = (embed, heads, depth, features)
+            levels = size("levels") ?? 0
             (self.accuracy, self.scale) = (accuracy, Float(scale))
         }
     }
@@ -83,14 +85,18 @@ public struct FittedClassifier: Sendable {
             header.features, header.classes.count,
         ]
         // Generous, and small enough that no product of them overflows.
-        guard sizes.allSatisfy({ (1...65_536).contains($0) }), header.height.isMultiple(of: header.patch),
-            header.width.isMultiple(of: header.patch), header.embed.isMultiple(of: header.heads), header.depth <= 64,
-            (0...1).contains(header.accuracy), header.scale > 0, header.scale.isFinite
+        let suits =
+            header.levels > 0
+            ? header.patch <= 8 && header.embed.isMultiple(of: 8)
+            : header.height.isMultiple(of: header.patch) && header.width.isMultiple(of: header.patch)
+        guard sizes.allSatisfy({ (1...65_536).contains($0) }), (0...8).contains(header.levels), suits,
+            header.embed.isMultiple(of: header.heads), header.depth <= 64, (0...1).contains(header.accuracy), header.scale > 0, header.scale.isFinite
         else { throw DataError("sizes that no classifier has", at: path, fix: remedy) }
         var shape = ImageClassifier.Shape(
             channels: header.channels, height: header.height, width: header.width, patch: header.patch,
             classes: header.classes.count)
-        (shape.embed, shape.heads, shape.depth, shape.features) = (header.embed, header.heads, header.depth, header.features)
+        (shape.levels, shape.embed, shape.heads) = (header.levels, header.embed, header.heads)
+        (shape.depth, shape.features) = (header.depth, header.features)
         do {
             classifier = try ImageClassifier(shape)
         } catch let error as GraphError {

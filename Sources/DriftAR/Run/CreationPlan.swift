@@ -13,12 +13,26 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     public var flip: Bool
     public var autoencoderSteps: Int
     public var modelSteps: Int
+    /// What follows from the data as they are.
+    public private(set) var judging = Judging()
+
+    /// How samples are judged.
+    public struct Judging: Sendable, Equatable {
+        public var classes = 0
+        public var classifierSteps = 0
+        /// Samples of each class that are judged.
+        public var perLabel = 0
+    }
+
+    private enum CodingKeys: String, CodingKey { case data, size, channels, flip, autoencoderSteps, modelSteps }
 
     /// Presets of the two runs.
     public static let presets = (autoencoder: "autoencoder", model: "photos-mar")
 
     /// The fewest steps that a time is divided into: below them nothing is learnt.
     private static let fewestSteps = 200
+    /// Most samples that are judged, of all classes.
+    private static let judgedLimit = 1000
     /// Of the multiply-adds that a device reaches in registers, what training reached of a CPU's: a guess for others.
     private static let reached = 0.65
 
@@ -32,9 +46,21 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             throw ConfigurationError("\(path): \(counted(source.training.count, "picture")) to train on; a model needs some hundreds at least")
         }
         (data, self.size, self.flip, channels) = (path, size, flip, source.training.channels)
+        let classes = source.training.classCount
+        // Few pictures are known by heart after few steps.
+        judging = Judging(
+            classes: classes, classifierSteps: min(ClassifierTraining().steps, max(Self.fewestSteps, source.training.count)),
+            perLabel: max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes))
         (autoencoderSteps, modelSteps) = try (
             Configuration.preset(Self.presets.autoencoder).run.steps, Configuration.preset(Self.presets.model).run.steps
         )
+    }
+
+    /// The same for data as they were when `other` was made of them.
+    public func judged(as other: CreationPlan) -> CreationPlan {
+        var plan = self
+        plan.judging = other.judging
+        return plan
     }
 
     /// The settings of both runs, as the commands have them.
@@ -67,6 +93,15 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             if isModel { operations -= Double(schedules[0].traffic.flops + schedules[1].traffic.flops) / 2 }
             return operations * Double(configuration.run.steps) / (Self.reached * peak)
         }
+    }
+
+    /// The same of the classifier that judges; nil of a single class, which has none.
+    public func judgingSeconds(peak: Double, traits: DeviceTraits, gemm: any GEMMProvider) throws -> Double? {
+        guard judging.classes > 1 else { return nil }
+        let shape = try ImageClassifier.Shape(channels: channels, height: size, width: size, classes: judging.classes)
+        let step = try ClassifierStep(ImageClassifier(shape), ClassifierTraining())
+        let operations = Double(try Schedule(step.graph, traits: traits, gemm: gemm).traffic.flops)
+        return operations * Double(judging.classifierSteps) / (Self.reached * peak)
     }
 
     /// The plan whose runs take about so many hours: more or fewer steps of both.

@@ -17,9 +17,11 @@ public struct LatentCache {
         public var flip: Bool
         /// Images of a shard.
         public var shard: Int
+        /// Whether the data have a part that is held out, which is none of these images.
+        public var isHeldOutApart: Bool
 
-        public init(images: ImageSet, scale: Float, flip: Bool, shard: Int = 256) {
-            (self.images, self.scale, self.flip, self.shard) = (images, scale, flip, shard)
+        public init(images: ImageSet, scale: Float, flip: Bool, shard: Int = 256, isHeldOutApart: Bool = false) {
+            (self.images, self.scale, self.flip, self.shard, self.isHeldOutApart) = (images, scale, flip, shard, isHeldOutApart)
         }
     }
 
@@ -165,8 +167,9 @@ public struct LatentCache {
         let list = shards.map { shard in
             JSON.object([JSON.Member("file", .string(shard.file)), JSON.Member("count", .integer(shard.count))])
         }
+        let apart = settings.isHeldOutApart ? [JSON.Member(LatentFolder.apartKey, .bool(true))] : []
         let manifest = JSON.object(
-            head + [JSON.Member("count", .integer(done)), JSON.Member("shards", .array(list))])
+            head + apart + [JSON.Member("count", .integer(done)), JSON.Member("shards", .array(list))])
         try AtomicFile.write(Array((manifest.text + "\n").utf8), to: path)
     }
 

@@ -134,7 +134,7 @@ public struct TrainingRun {
         do {
             let ending = try steps(
                 progress: progress, peak: peak, tensorboard: tensorboard, shouldStop: shouldStop, shouldSave: shouldSave)
-            if ending == .finished, reconstructions != nil { try writeAutoencoder() }
+            if ending == .finished, isAutoencoder, ranks.isFirst { try writeAutoencoder() }
             // None ends before the first has written all.
             try ranks.agree(on: nil)
             return ending
@@ -265,6 +265,16 @@ public struct TrainingRun {
             remedy = "start again with --overwrite and a smaller --lr than \(trainer.configuration.optimizer.learningRate)"
         }
         return DataError("diverged at step \(trainer.step): \(reason)", at: folder.path, fix: remedy)
+    }
+
+    private var isAutoencoder: Bool { trainer.configuration.head.autoencoder != nil }
+
+    /// Writes the file of a finished autoencoder where that is missing: a run can be killed after its last checkpoint. Returns its path
+    /// where it wrote it.
+    public func writeMissingAutoencoder() throws -> String? {
+        guard isAutoencoder, ranks.isFirst, trainer.step >= trainer.configuration.run.steps, !Files.exists(folder.autoencoderPath) else { return nil }
+        try writeAutoencoder()
+        return folder.autoencoderPath
     }
 
     /// The EMA of a finished autoencoder as one file, with the scale of its latents.
