@@ -91,6 +91,33 @@ import Testing
         try folder.expectError("import \(golden)/07_drift_ar_train.safetensors --output other", says: "weights at several keys: model/param, model/phase1/grad")
     }
 
+    @Test("a causal model, by its names alone and as exported, and what does not go with it is refused")
+    func causal() throws {
+        try writeBare(
+            {
+                $0.adopt(.causal)
+                $0.network.dropout = 0
+                $0.stage.causal?.keyHeads = 1
+                $0.head.flow?.steps = 3
+            }, to: "causal.safetensors")
+        try run("inspect causal.safetensors", says: "transformer", "head")
+        try run("import causal.safetensors --heads 2 --output model", says: "causal model", "width 16, 2 heads, depth 4, head 1")
+        let saved = try SavedModel(folder.file("model")).configuration
+        #expect(saved.stage.causal?.keyHeads == 1 && saved.stage.causal?.classTokens == 2 && saved.head.flow?.width == 128)
+        func drawn(_ options: String) throws -> [UInt8] {
+            try run("sample --checkpoint model --per-label 1 --format npy --output drawn " + options, says: "10 images")
+            return try Files.read(folder.file("drawn/samples.npy"))
+        }
+        let plain = try drawn("--head-steps 4")
+        #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --cfg 2") != plain)
+        try folder.expectError("sample --checkpoint model --parallel 2", says: "parallel 2: the head flow draws a token in many steps")
+        try folder.expectError("sample --checkpoint model --rounds 2", says: "rounds: nothing that a model of causal x flow draws by")
+        try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage causal has no draft")
+        try run("export --checkpoint model --output out.safetensors", says: "wrote")
+        try run("import out.safetensors --output again", says: "tensors fit")
+        #expect(try SavedModel(folder.file("again")).configuration == saved)
+    }
+
     @Test("a DiT, by its names alone and as exported")
     func dit() throws {
         let change: (inout Configuration) -> Void = {
