@@ -109,7 +109,7 @@ import Testing
             return try Files.read(folder.file("drawn/samples.npy"))
         }
         let plain = try drawn("--head-steps 4")
-        #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --cfg 2") != plain)
+        #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --temperature 0.5") != plain)
         try folder.expectError("sample --checkpoint model --parallel 2", says: "parallel 2: the head flow draws a token in many steps")
         try folder.expectError("sample --checkpoint model --rounds 2", says: "rounds: nothing that a model of causal x flow draws by")
         try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage causal has no draft")

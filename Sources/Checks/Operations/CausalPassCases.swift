@@ -43,8 +43,8 @@ enum CausalPassCases: OperationCases {
         make(channels: 3, width: 36, hidden: 50, heads: 6, keyHeads: 3, depth: 1, count: 5, known: [2], sequences: 1, tokens: 9, front: 1),
         make(channels: 33, width: 64, hidden: 33, heads: 4, keyHeads: 4, depth: 2, count: 2, known: [6, 1, 4], sequences: 3, tokens: 7,
              front: 3, hasPlaces: false),
-        make(channels: 1, width: 8, hidden: 8, heads: 1, keyHeads: 1, depth: 1, count: 19, known: [1, 6], sequences: 2, tokens: 20),
-        make(channels: 4, width: 32, hidden: 40, heads: 2, keyHeads: 1, depth: 2, count: 3, known: [0, 0], sequences: 4, tokens: 5,
+        make(channels: 1, width: 16, hidden: 8, heads: 2, keyHeads: 1, depth: 1, count: 19, known: [1, 6], sequences: 2, tokens: 20),
+        make(channels: 4, width: 32, hidden: 30, heads: 4, keyHeads: 2, depth: 2, count: 3, known: [0, 0], sequences: 4, tokens: 5,
              front: 3, isGiven: true),
     ]
 

@@ -120,11 +120,7 @@ package struct CausalGraphs {
             firstImage: graph.stored([1], in: Place.firstImage), round: counter(graph).value)
     }
 
-    /// Floats of the keys, or of the values, of a block; a multiple of 4, as places in storages are.
-    private var span: Int {
-        let block = stage.shape.block
-        return (batch.conditions * block.keyHeads * block.size * stage.shape.capacity + 3) / 4 * 4
-    }
+    private var span: Int { stage.pass.span(batch.conditions) }
     private var caches: Storage { Place.caches(2 * stage.shape.depth * span) }
 
     private func cache(_ graph: Graph, _ layer: Int) throws -> KeyValueCache {

@@ -245,14 +245,16 @@ package struct CausalStage: Stage {
         }
     }
 
-    /// The sizes of a pass of the kernel for small networks; nil where this one is too large for it.
-    package var small: CausalPassShape? {
+    /// The sizes of a pass over rows.
+    package var pass: CausalPassShape {
         let block = shape.block
-        let small = CausalPassShape(
+        return CausalPassShape(
             channels: shape.tokenWidth, width: block.width, hidden: block.hidden, heads: block.heads, keyHeads: block.keyHeads,
             depth: shape.depth, capacity: shape.capacity, epsilon: block.epsilon)
-        return small.isSmall && shape.headPositions != .sines ? small : nil
     }
+
+    /// The same where the kernel for small networks takes it.
+    package var small: CausalPassShape? { pass.isSmall && shape.headPositions != .sines ? pass : nil }
 
     /// The weights as that kernel reads them.
     package func packed(_ scope: ParameterScope) throws -> Tensor {
