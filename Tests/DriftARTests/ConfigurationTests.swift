@@ -226,6 +226,19 @@ import Testing
         }
     }
 
+    @Test("the number of samples that the drift head wants is neither taken from another head nor left to one")
+    func noisesOfTheDriftHead() {
+        var mar = Configuration.digitsMAR
+        #expect(mar.head.drift?.noises == TokenDriftHeadSettings().noises && mar.head.drift?.width == 96)
+        mar.adopt(.marEnergy)
+        #expect(mar.head.energy?.noises == EnergyHeadSettings().noises && mar.head.energy?.width == 96)
+        mar.head.energy?.noises = 3
+        mar.adopt(.mar)
+        #expect(mar.head.diffusion?.noises == 3)
+        mar.adopt(.marDrift)
+        #expect(mar.head.drift?.noises == TokenDriftHeadSettings().noises)
+    }
+
     @Test func notFinite() throws {
         let floats: [WritableKeyPath<Configuration, Float>] = [
             \.network.mlpRatio, \.network.layerNormEpsilon, \.network.dropout, \.run.labelDrop,

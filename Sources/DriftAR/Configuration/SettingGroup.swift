@@ -5,7 +5,7 @@ import Foundation
 package protocol SettingGroup: Codable, Sendable, Equatable {
     /// As it is called in files of settings.
     static var kind: String { get }
-    /// Settings that begin with this kind's defaults where another kind has some of the same name.
+    /// Settings that begin with this kind's defaults where another kind has some of the same name, and that it hands on to none.
     static var own: Set<String> { get }
     init()
     /// Throws a line that names the first setting out of range, beside those of the other groups.
@@ -47,7 +47,7 @@ extension KindedSettings {
         try container.encode(kind, forKey: .kind)
     }
 
-    /// Makes it one of another kind, with the values of settings that both have and it does not call its own. False where there is no such kind.
+    /// Makes it one of another kind, with the values of settings that both have and neither calls its own. False where there is no such kind.
     mutating func choose(_ kind: String) -> Bool {
         guard let type = Self.types.first(where: { $0.kind == kind }) else { return false }
         guard kind != self.kind else { return true }
@@ -56,7 +56,8 @@ extension KindedSettings {
         }
         var merged = values(type.init())
         var other: any SettingGroup = type.init()
-        for (name, value) in values(group) where merged[name] != nil && !type.own.contains(name) {
+        let kept = type.own.union(Swift.type(of: group).own)
+        for (name, value) in values(group) where merged[name] != nil && !kept.contains(name) {
             let trial = merged.merging([name: value]) { $1 }
             // A setting of the same name and another form keeps its default.
             guard let taken = try? JSONDecoder().decode(type, from: JSONSerialization.data(withJSONObject: trial)) else { continue }
