@@ -22,6 +22,7 @@
 #include "cpu_attention_short_backward.cl"
 #include "cpu_softmax_entropy.cl"
 #include "cpu_softmax_entropy_backward.cl"
+#include "entropy_cached.cl"
 #include "gpu_attention_flash.cl"
 #include "gpu_attention_flash_backward.cl"
 #include "gpu_attention_mma.cl"

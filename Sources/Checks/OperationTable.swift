@@ -8,6 +8,7 @@ extension OperationFamily {
         AddPeriodicCases.self,
         AttentionCases.self,
         CachedAttentionCases.self,
+        CachedEntropyCases.self,
         CausalPassCases.self,
         ConcatCases.self,
         ConvolutionCases.self,

@@ -10,10 +10,11 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     /// The model of digits-mar with the diffusion head and with the energy head.
     case mar
     case marEnergy = "mar-energy"
-    /// MAR with its drift head; and the model of digits-causal with the flow head and with the energy head.
+    /// MAR with its drift head; and the model of digits-causal with the flow head, the energy head and the drift head.
     case marDrift = "mar-drift"
     case causal
     case causalEnergy = "causal-energy"
+    case causalDrift = "causal-drift"
 
     /// The names of all, separated by commas.
     public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
@@ -41,9 +42,9 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             size.adopt(self == .mar ? .mar : self == .marEnergy ? .marEnergy : .marDrift)
             size.head.diffusion?.noises = 4
             size.run.samplesPerLabel = 10
-        case .causal, .causalEnergy:
+        case .causal, .causalEnergy, .causalDrift:
             size = .digitsCausal
-            size.adopt(self == .causal ? .causal : .causalEnergy)
+            size.adopt(self == .causal ? .causal : self == .causalEnergy ? .causalEnergy : .causalDrift)
             size.head.flow?.noises = 4
             size.run.samplesPerLabel = 10
         case .base, .large:

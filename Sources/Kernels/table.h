@@ -62,6 +62,9 @@ static const char cpu_softmax_entropy_text[] = {
 static const char cpu_softmax_entropy_backward_text[] = {
 #embed "attention/cpu_softmax_entropy_backward.cl"
 };
+static const char entropy_cached_text[] = {
+#embed "attention/entropy_cached.cl"
+};
 static const char gpu_attention_flash_text[] = {
 #embed "attention/gpu_attention_flash.cl"
 };
@@ -312,6 +315,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"cpu_attention_short_backward.cl", cpu_attention_short_backward_text, sizeof cpu_attention_short_backward_text},
     {"cpu_softmax_entropy.cl", cpu_softmax_entropy_text, sizeof cpu_softmax_entropy_text},
     {"cpu_softmax_entropy_backward.cl", cpu_softmax_entropy_backward_text, sizeof cpu_softmax_entropy_backward_text},
+    {"entropy_cached.cl", entropy_cached_text, sizeof entropy_cached_text},
     {"gpu_attention_flash.cl", gpu_attention_flash_text, sizeof gpu_attention_flash_text},
     {"gpu_attention_flash_backward.cl", gpu_attention_flash_backward_text, sizeof gpu_attention_flash_backward_text},
     {"gpu_attention_mma.cl", gpu_attention_mma_text, sizeof gpu_attention_mma_text},

@@ -4,6 +4,7 @@ import DriftFormats
 
 extension RoundSettings.Guidance: ExpressibleByArgument, SettingValue {}
 extension RoundSettings.Order: ExpressibleByArgument, SettingValue {}
+extension CausalStageSettings.Guess: ExpressibleByArgument, SettingValue {}
 
 /// How a model that draws in rounds does so, in place of what its settings say.
 struct DrawingOptions: ParsableArguments {
@@ -15,6 +16,8 @@ struct DrawingOptions: ParsableArguments {
     var parallel: Int?
     @Option(help: ArgumentHelp("Root mean square by which a guess may differ from the token drawn in its place; 0 draws what one token after the other gives. Default: as the model's settings say.", valueName: "x"))
     var tolerance: Float?
+    @Option(help: "Who guesses the tokens that others of a pass are drawn from: the draft, where the model has one, or the last pass. Default: as the model's settings say.")
+    var guess: CausalStageSettings.Guess?
     @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion or flow head. Default: as the model's settings say.", valueName: "n"))
     var headSteps: Int?
     @Option(help: ArgumentHelp("Factor of what is random in a token beside the noise it starts from. Default: as the model's settings say.", valueName: "x"))
@@ -27,6 +30,7 @@ struct DrawingOptions: ParsableArguments {
         let given: [(flag: String, group: String, name: String, text: String?)] = [
             ("rounds", "stage", "rounds", rounds.settingText), ("order", "stage", "order", order.settingText),
             ("parallel", "stage", "parallel", parallel.settingText), ("tolerance", "stage", "tolerance", tolerance.settingText),
+            ("guess", "stage", "guess", guess.settingText),
             ("head-steps", "head", "steps", headSteps.settingText),
             ("temperature", "stage", "temperature", temperature.settingText),
             ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),

@@ -45,6 +45,89 @@ import Testing
         }
     }
 
+    /// A model whose draft proposes with chance: with random weights no guess is right.
+    @Test(
+        "tokens that a draft proposes are checked: where guesses must be exact, the bits are those of one token after the other",
+        arguments: [(Form.small, "energy"), (.small, "drift"), (.blocks, "drift")], [Float(1), 2])
+    func drafted(_ model: (form: Form, head: String), cfg: Float) throws {
+        try TestDevice.with(.cpu16) { device in
+            let form = model.form
+            let model = try Model(model.head, device) {
+                form.change(&$0)
+                $0.stage.causal?.draftDepth = 2
+            }
+            func draw(_ parallel: Int, _ tolerance: Float = 0, _ guess: CausalStageSettings.Guess = .draft) throws -> ([UInt32], DecodingFigures) {
+                let loop = model.loop(parallel: parallel, tolerance: tolerance) { $0.guess = guess }
+                let drawn = try loop.draw(Self.labels, images: Self.images, cfg: cfg, seed: 5)
+                return (drawn.map(\.bitPattern), try #require(loop.decoding))
+            }
+            let (bits, _) = try draw(1)
+            for parallel in [2, 4] {
+                let (others, figures) = try draw(parallel)
+                #expect(others == bits, "\(parallel) a pass")
+                #expect(figures.tokens == 6 * Self.tokens && figures.checkedByEntropy.reduce(0, +) > 0 && figures.correlation != nil)
+                #expect(figures.checked.count == Self.tokens - 1 && figures.checked[0] == 0 && figures.checked.reduce(0, +) > 6 * 7, "\(figures.checked)")
+            }
+            // Guesses of both kinds are taken unseen where they may be anything; they are others.
+            let (proposed, figures) = try draw(4, .greatestFiniteMagnitude)
+            let (repeated, others) = try draw(4, .greatestFiniteMagnitude, .last)
+            #expect(figures.accepted == [6, 0, 6, 18] && others.accepted == figures.accepted && proposed != repeated && proposed != bits)
+            #expect(figures.acceptance == 1 && others.checkedByEntropy.isEmpty && others.correlation == nil)
+        }
+    }
+
+    @Test("what the draft proposes is what it says of a whole sequence, and the head draws from it", arguments: Form.allCases, TestDevice.teams)
+    func proposals(_ form: Form, _ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let model = try Model("drift", device) {
+                form.change(&$0)
+                $0.stage.causal?.draftDepth = 2
+            }
+            let head = try #require(model.head as? TokenDriftHead)
+            let draft = try #require(model.stage.shape.draft)
+            #expect((draft.small == nil) == false)
+            let (images, width, tokens) = (3, model.stage.shape.tokenWidth, Self.tokens)
+            var random = TestRandom(5)
+            let noise = (0..<(images * tokens * width)).map { _ in Float(random.normal()) }
+            // Two a pass, so each token is proposed once from what is final, and one of the two is drawn again from the stage.
+            let loop = model.loop(parallel: 2, tolerance: 0)
+            let drawn = try loop.draw(Self.labels, images: 0..<1, cfg: 1, seed: 1, given: .init(start: noise, steps: []))
+            let distances = try model.state.memory.read(
+                Float.self, from: CausalGraphs.Place.distance(images * tokens), count: images * tokens)
+            let entropies = try model.state.memory.read(
+                Float.self, from: CausalGraphs.Place.draftEntropy(images * tokens), count: images * tokens)
+            let graph = Graph()
+            let scope = model.state.sampling.weights.scope(graph)
+            let classes = try graph.input("classes", [images], .int32)
+            let all = try graph.input("tokens", [images, tokens, width])
+            let start = try graph.input("start", [images, tokens, width])
+            let (z, _) = try model.stage.forward(front: model.stage.front(classes, scope), tokens: all, scope)
+            let added = try model.stage.shape.headPositions == .learned ? model.stage.places(scope) : nil
+            let proposed = try draft(z: z, tokens: all, added: added, scope)
+            let rows = images * (tokens - 1)
+            let guesses = try head.generate(
+                z: graph.reshape(proposed.z, [rows, proposed.z.type.columns]), entropy: graph.reshape(proposed.entropy, [rows]),
+                noise: graph.reshape(graph.slice(start, axis: 1, 1..<tokens), [rows, width]), scope)
+            graph.output(guesses)
+            graph.output(proposed.entropy)
+            let executor = try model.state.memory.executor(graph)
+            try executor.write(Self.labels.map(Int32.init), to: classes)
+            try executor.write(drawn, to: all)
+            try executor.write(noise, to: start)
+            try executor.run()
+            let (wanted, own) = (try executor.read(guesses), try executor.read(proposed.entropy))
+            for (b, t) in (0..<images).flatMap({ b in (1..<(tokens - 1)).map { (b, $0) } }) {
+                let square = (0..<width).reduce(0.0) { sum, i in
+                    let difference = drawn[(b * tokens + t) * width + i] - wanted[(b * (tokens - 1) + t - 1) * width + i]
+                    return sum + Double(difference * difference)
+                }
+                let distance = (square / Double(width)).squareRoot()
+                #expect(abs(Double(distances[b * tokens + t]) - distance) < 1e-3 * max(1, distance), "token \(t) of \(b)")
+                #expect(abs(entropies[b * tokens + t] - own[b * (tokens - 1) + t - 1]) < 1e-4, "entropy \(t) of \(b)")
+            }
+        }
+    }
+
     /// A network that one kernel takes through all blocks, and one that is too large for it or has other positions.
     enum Form: String, CaseIterable, Sendable {
         case small, blocks
@@ -54,10 +137,45 @@ import Testing
         }
     }
 
-    @Test("several tokens a pass draw the bits of one after the other where guesses must be exact", arguments: Form.allCases, [Float(1), 2])
-    func exact(_ form: Form, cfg: Float) throws {
+    @Test(
+        "tokens drawn one by one are those that a pass over all of them draws, whose entropy is that of the cached rows",
+        arguments: Form.allCases, TestDevice.teams)
+    func oneByOne(_ form: Form, _ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let model = try Model("drift", device, form.change)
+            let head = try #require(model.head as? TokenDriftHead)
+            let (images, width) = (3, model.stage.shape.tokenWidth)
+            var random = TestRandom(5)
+            let noise = (0..<(images * Self.tokens * width)).map { _ in Float(random.normal()) }
+            let drawn = try model.loop(parallel: 3).draw(Self.labels, images: 0..<1, cfg: 1, seed: 1, given: .init(start: noise, steps: []))
+            let graph = Graph()
+            let scope = model.state.sampling.weights.scope(graph)
+            let classes = try graph.input("classes", [images], .int32)
+            let (tokens, start) = (try graph.input("tokens", [images, Self.tokens, width]), try graph.input("start", [images * Self.tokens, width]))
+            let (z, entropy) = try model.stage.forward(front: model.stage.front(classes, scope), tokens: tokens, scope, withEntropy: true)
+            let found = try #require(entropy)
+            let again = try head.generate(
+                z: graph.reshape(z, [images * Self.tokens, z.type.columns]), entropy: graph.reshape(found, [images * Self.tokens]),
+                noise: start, scope)
+            graph.output(again)
+            graph.output(found)
+            let executor = try model.state.memory.executor(graph)
+            try executor.write(Self.labels.map(Int32.init), to: classes)
+            try executor.write(drawn, to: tokens)
+            try executor.write(noise, to: start)
+            try executor.run()
+            let (wanted, entropies) = (try executor.read(again), try executor.read(found))
+            #expect(Set(entropies).count > images * (Self.tokens - 3) && entropies[0] == 0 && entropies[1] == 0)
+            let (largest, error) = (wanted.map(abs).max() ?? 0, zip(wanted, drawn).map { abs($0 - $1) }.max() ?? 0)
+            #expect(largest > 0.01 && error <= 1e-4 * largest, "\(error) of \(largest)")
+        }
+    }
+
+    @Test("several tokens a pass draw the bits of one after the other where guesses must be exact", arguments: [(Form.small, "energy"), (.blocks, "energy"), (.small, "drift")], [Float(1), 2])
+    func exact(_ model: (form: Form, head: String), cfg: Float) throws {
         try TestDevice.with(.cpu16) { device in
-            let model = try Model("energy", device, form.change)
+            let form = model.form
+            let model = try Model(model.head, device, form.change)
             #expect((model.stage.small == nil) == (form == .blocks))
             func draw(_ parallel: Int) throws -> (bits: [UInt32], figures: DecodingFigures) {
                 let loop = model.loop(parallel: parallel)
@@ -107,7 +225,7 @@ import Testing
         }
     }
 
-    @Test("a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy"], TestDevice.teams)
+    @Test("a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy", "drift"], TestDevice.teams)
     func numbersOfASeed(_ head: String, _ shape: TeamShape) throws {
         try TestDevice.with(shape) { device in
             // Variances of a diffusion are powers of what its network says.

@@ -16,36 +16,46 @@ enum CausalPassCases: OperationCases {
         var tokens: Int
         /// Rows in front of the tokens.
         var front = 2
-        var isGiven = false
+        /// Columns of given rows; nil: rows are tokens.
+        var given: Int?
+        /// Places from the tokens known to the token of the first row.
+        var ahead = 0
         var hasPlaces = true
+        /// The block whose queries are compared, too.
+        var shown: Int?
 
         var images: Int { known.count }
-        var offset: Int { isGiven ? 0 : front - 1 }
-        func start(_ b: Int) -> Int { isGiven ? 0 : Int(known[b % images]) + offset }
+        var isGiven: Bool { given != nil }
+        var offset: Int { ahead < 0 ? 0 : front - 1 }
+        func start(_ b: Int) -> Int { Int(known[b % images]) + offset }
     }
 
     private static func make(
         channels: Int, width: Int, hidden: Int, heads: Int, keyHeads: Int, depth: Int, count: Int, known: [Int32], sequences: Int,
-        tokens: Int, front: Int = 2, isGiven: Bool = false, hasPlaces: Bool = true
+        tokens: Int, front: Int = 2, given: Int? = nil, ahead: Int = 0, hasPlaces: Bool = true, shown: Int? = nil
     ) -> OperationCase {
         let shape = CausalPassShape(
             channels: channels, width: width, hidden: hidden, heads: heads, keyHeads: keyHeads, depth: depth,
             capacity: front + tokens - 1, epsilon: 1e-5)
         return make(
             Size(
-                shape: shape, count: count, known: known, sequences: sequences, tokens: tokens, front: front, isGiven: isGiven,
-                hasPlaces: hasPlaces))
+                shape: shape, count: count, known: known, sequences: sequences, tokens: tokens, front: front, given: given, ahead: ahead,
+                hasPlaces: hasPlaces, shown: shown))
     }
 
     /// Every case.
     static let all = [
-        make(channels: 4, width: 16, hidden: 20, heads: 2, keyHeads: 1, depth: 2, count: 1, known: [3, 1], sequences: 4, tokens: 5),
+        make(channels: 4, width: 16, hidden: 20, heads: 2, keyHeads: 1, depth: 2, count: 1, known: [3, 1], sequences: 4, tokens: 5,
+             shown: 0),
         make(channels: 3, width: 36, hidden: 50, heads: 6, keyHeads: 3, depth: 1, count: 5, known: [2], sequences: 1, tokens: 9, front: 1),
         make(channels: 33, width: 64, hidden: 33, heads: 4, keyHeads: 4, depth: 2, count: 2, known: [6, 1, 4], sequences: 3, tokens: 7,
-             front: 3, hasPlaces: false),
-        make(channels: 1, width: 16, hidden: 8, heads: 2, keyHeads: 1, depth: 1, count: 19, known: [1, 6], sequences: 2, tokens: 20),
+             front: 3, hasPlaces: false, shown: 1),
+        make(channels: 1, width: 16, hidden: 8, heads: 2, keyHeads: 1, depth: 1, count: 19, known: [1, 6], sequences: 2, tokens: 20,
+             shown: 0),
         make(channels: 4, width: 32, hidden: 30, heads: 4, keyHeads: 2, depth: 2, count: 3, known: [0, 0], sequences: 4, tokens: 5,
-             front: 3, isGiven: true),
+             front: 3, given: 32, ahead: -2),
+        make(channels: 7, width: 16, hidden: 8, heads: 2, keyHeads: 1, depth: 1, count: 3, known: [2, 5], sequences: 4, tokens: 8,
+             front: 1, given: 7, ahead: 1),
     ]
 
     private static func make(_ size: Size) -> OperationCase {
@@ -63,22 +73,22 @@ enum CausalPassCases: OperationCases {
         weights += [plain([width]), matrix(width, width), plain([width])]
         let cache = 2 * shape.depth * shape.span(size.sequences)
         let fixed: [OperationCase.Input] = [
-            plain([size.images, size.tokens, shape.channels]), plain([size.sequences, size.count, width]),
+            plain([size.images, size.tokens, shape.channels]), plain([size.sequences, size.count, size.given ?? 1]),
             .init(shape: [size.images], values: .integers(size.known), isDifferentiable: false), plain([cache]),
             plain([size.tokens, width]),
         ]
         let places = RotaryPlaces(front: size.front, grid: nil)
         return OperationCase(
-            name: "causal_pass \(size.count) of \(size.sequences), width \(width), \(shape.heads) heads of \(shape.size) over \(shape.keyHeads), depth \(shape.depth)\(size.isGiven ? ", given" : "")",
+            name: "causal_pass \(size.count) of \(size.sequences), width \(width), \(shape.heads) heads of \(shape.size) over \(shape.keyHeads), depth \(shape.depth)\(size.given.map { ", given \($0)" } ?? "")",
             inputs: fixed + weights,
             build: { graph, x in
                 let packed = try graph.causalPassWeights(Self.weights(Array(x.dropFirst(fixed.count)), depth: shape.depth))
-                let z = try graph.causalPass(
+                let (z, queries) = try graph.causalPass(
                     shape, tokens: x[0], given: size.isGiven ? x[1] : nil, known: x[2], offset: size.offset, count: size.count,
                     sequences: size.sequences, weights: packed,
                     table: graph.rotaryTable(places, count: shape.capacity, size: shape.size), caches: x[3],
-                    places: size.hasPlaces ? x[4] : nil)
-                return [z, try graph.copy(x[3])]
+                    places: size.hasPlaces ? x[4] : nil, ahead: size.ahead, shown: size.shown)
+                return try [z, graph.copy(x[3])] + (queries.map { [$0] } ?? [])
             },
             reference: { x in
                 reference(size, x, Array(x.dropFirst(fixed.count)), places.table(count: shape.capacity, size: shape.size).map(Double.init))
@@ -114,20 +124,23 @@ enum CausalPassCases: OperationCases {
         return zip(x, weight).map { $0 / root * $1 }
     }
 
-    /// z of all rows, and the caches. Places past the end are not kept, and a row there sees what is kept.
+    /// z of all rows, the caches, and the queries that are shown. Places past the end are not kept, and a row there sees what is kept.
     private static func reference(_ size: Size, _ x: [[Double]], _ w: [[Double]], _ table: [Double]) -> [[Double]] {
         let (shape, head) = (size.shape, size.shape.size)
         let (width, keyHeads, epsilon) = (shape.width, shape.keyHeads, Double(shape.epsilon))
         let span = shape.span(size.sequences)
-        var (caches, z): ([Double], [Double]) = (x[3], [])
+        var (caches, z, queries): ([Double], [Double], [Double]) = (x[3], [], [])
         func turned(_ row: [Double], _ heads: Int, _ place: Int) -> [Double] {
             RotaryCases.turn(row, table: Array(table[(place * head)..<((place + 1) * head)]), 1, heads, head)
         }
         for b in 0..<size.sequences {
             for g in 0..<size.count {
                 let (image, token) = (b % size.images, Int(size.known[b % size.images]) - 1 + g)
-                var row = Array(x[1][((b * size.count + g) * width)..<((b * size.count + g + 1) * width)])
-                if !size.isGiven {
+                let columns = size.given ?? 1
+                var row = Array(x[1][((b * size.count + g) * columns)..<((b * size.count + g + 1) * columns)])
+                if size.given == shape.channels {
+                    row = linear(row, w[0], w[1])
+                } else if !size.isGiven {
                     let start = (image * size.tokens + token) * shape.channels
                     let values = token < size.tokens
                         ? Array(x[0][start..<(start + shape.channels)]) : [Double](repeating: 0, count: shape.channels)
@@ -138,7 +151,9 @@ enum CausalPassCases: OperationCases {
                 for block in 0..<shape.depth {
                     let p = Array(w[(2 + 12 * block)..<(14 + 12 * block)])
                     let n = normed(row, p[0], epsilon: epsilon)
-                    let (query, key) = (turned(linear(n, p[1], p[2]), shape.heads, own), linear(n, p[3], p[4]))
+                    let (raw, key) = (linear(n, p[1], p[2]), linear(n, p[3], p[4]))
+                    let query = turned(raw, shape.heads, own)
+                    if block == size.shown { queries += raw }
                     let value = linear(n, p[5], p[6])
                     func at(_ h: Int, _ q: Int) -> Int { 2 * block * span + ((b * keyHeads + h) * shape.capacity + q) * head }
                     if place < shape.capacity {
@@ -169,12 +184,12 @@ enum CausalPassCases: OperationCases {
                     row = zip(row, linear(gated, p[11])).map { $0 + $1 }
                 }
                 let end = Array(w.suffix(3))
-                let drawn = Int(size.known[image]) + (size.isGiven ? 0 : g)
+                let drawn = Int(size.known[image]) + size.ahead + g
                 z += linear(normed(row, end[0], epsilon: epsilon), end[1], end[2]).enumerated().map { column, value in
-                    value + (size.hasPlaces && drawn < size.tokens ? x[4][drawn * width + column] : 0)
+                    value + (size.hasPlaces && (0..<size.tokens).contains(drawn) ? x[4][drawn * width + column] : 0)
                 }
             }
         }
-        return [z, caches]
+        return size.shown == nil ? [z, caches] : [z, caches, queries]
     }
 }

@@ -1,6 +1,6 @@
 import DriftGPU
 
-/// Rows from places on that each sequence has of its own, and their numbers; some past either end.
+/// Rows from places on that each sequence has of its own, and their numbers; rows put there; some past either end.
 enum WindowCases: OperationCases {
     static let families = [OperationFamily("window", all, untimed: "a step of a drawing; bench sample times it with the rest")]
 
@@ -19,22 +19,29 @@ enum WindowCases: OperationCases {
             name: "window \(count) of \(images) x \(length) x \(width) from \(known) + \(offset), \(sequences) sequences",
             inputs: [
                 .init(shape: [images, length, width], isDifferentiable: false),
+                .init(shape: [images, count, width], isDifferentiable: false),
                 .init(shape: [known.count], values: .integers(known), isDifferentiable: false),
             ],
             build: { graph, x in
-                [
-                    try graph.window(x[0], from: x[1], offset: offset, count: count, sequences: sequences),
-                    try graph.windowRows(
-                        from: x[1], offset: offset, count: count, sequences: sequences, length: length, images: images),
-                ]
+                let taken = try graph.window(x[0], from: x[2], offset: offset, count: count, sequences: sequences)
+                let numbers = try graph.windowRows(
+                    from: x[2], offset: offset, count: count, sequences: sequences, length: length, images: images)
+                try graph.putWindow(x[1], into: x[0], from: x[2], offset: offset)
+                return [taken, numbers, try graph.copy(x[0])]
             },
             reference: { x in
                 let rows = (0..<(sequences * count)).map { row -> Int in
                     let (b, p) = (row / count, Int(known[row / count % known.count]) + offset + row % count)
                     return (0..<length).contains(p) ? b % images * length + p : -1
                 }
+                var put = x[0]
+                for row in 0..<(images * count) {
+                    let (b, p) = (row / count, Int(known[row / count % known.count]) + offset + row % count)
+                    guard (0..<length).contains(p) else { continue }
+                    for i in 0..<width { put[(b * length + p) * width + i] = x[1][row * width + i] }
+                }
                 return [
-                    rows.flatMap { row in (0..<width).map { row < 0 ? 0 : x[0][row * width + $0] } }, rows.map(Double.init),
+                    rows.flatMap { row in (0..<width).map { row < 0 ? 0 : x[0][row * width + $0] } }, rows.map(Double.init), put,
                 ]
             })
     }

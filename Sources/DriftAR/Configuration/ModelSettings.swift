@@ -10,9 +10,10 @@ extension Configuration {
         case mar
         case marEnergy = "mar-energy"
         case marDrift = "mar-drift"
-        /// Causal autoregression with NextStep-1's flow head, and with the energy head of one step.
+        /// Causal autoregression with NextStep-1's flow head, and with the energy and the drift head of one step.
         case causal
         case causalEnergy = "causal-energy"
+        case causalDrift = "causal-drift"
 
         package var pair: (stage: String, head: String) {
             switch self {
@@ -23,6 +24,7 @@ extension Configuration {
             case .marDrift: (MARStageSettings.kind, TokenDriftHeadSettings.kind)
             case .causal: (CausalStageSettings.kind, FlowHeadSettings.kind)
             case .causalEnergy: (CausalStageSettings.kind, EnergyHeadSettings.kind)
+            case .causalDrift: (CausalStageSettings.kind, TokenDriftHeadSettings.kind)
             }
         }
     }

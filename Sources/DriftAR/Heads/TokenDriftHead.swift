@@ -3,7 +3,7 @@ import DriftGPU
 /// Drift-AR's head for single tokens: a token in one step from a prior whose deviation the entropy sets, trained by the drift loss.
 public struct TokenDriftHeadSettings: TokenHeadKind {
     package static let kind = "drift"
-    package static let stages = ["mar"]
+    package static let stages = ["mar", "causal"]
 
     /// Blocks.
     public var depth = 3

@@ -3,8 +3,8 @@ import DriftGPU
 
 /// The loop of causal autoregression with its keys and values kept: a pass over the class rows, then passes over tokens.
 ///
-/// One token a pass is enqueued whole, without waiting for the host. Several at once are drawn from guesses (parallel
-/// fixed-point decoding, as Jacobi's): what the pass before drew in the same places. The noise of a token is a function of the
+/// One token a pass is enqueued whole, without waiting for the host. Several at once are drawn from guesses: of the draft, or
+/// what the pass before drew in the same places (parallel fixed-point decoding, as Jacobi's). The noise of a token is a function of the
 /// seed, the image and the position, so a token whose predecessors were guessed right is what one after the other would have
 /// given, and at tolerance 0 so are all. A pass may then make several final, another number for each image; the host reads how
 /// far they are.
@@ -109,6 +109,17 @@ package final class CausalDecoding: GenerationLoop {
         let count = batch.images * batch.parallel
         let tally = try context.memory.read(Int32.self, from: CausalGraphs.Place.tally(count), at: 0, count: count)
         for (index, passes) in tally.enumerated() { decoding?.add(index % batch.parallel + 1, passes: Int(passes)) }
+        guard batch.parallel > 1 else { return }
+        let tokens = stage.shape.tokens
+        let distances = try context.memory.read(Float.self, from: CausalGraphs.Place.distance(batch.images * tokens), count: batch.images * tokens)
+        var entropies: [Float]?
+        if stage.shape.draft != nil, stage.drawing.guess == .draft {
+            entropies = try context.memory.read(
+                Float.self, from: CausalGraphs.Place.draftEntropy(batch.images * tokens), count: batch.images * tokens)
+        }
+        for (index, distance) in distances.enumerated() where !(distance < 0) {
+            decoding?.check(position: index % tokens, distance: distance, tolerance: batch.tolerance, entropy: entropies?[index])
+        }
     }
 
     private func write(
@@ -121,6 +132,8 @@ package final class CausalDecoding: GenerationLoop {
         try memory.write(given?.classes ?? spread + without, to: Place.classes(batch.conditions))
         try memory.write([Int32](repeating: 0, count: batch.images), to: Place.known(batch.images))
         try memory.write([Int32](repeating: 0, count: batch.images * batch.parallel), to: Place.tally(batch.images * batch.parallel))
+        let places = batch.images * tokens
+        try memory.write([Float](repeating: -1, count: places), to: Place.distance(places))
         let guesses = [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
         try memory.write(guesses, to: Place.tokens(guesses.count))
         try memory.write(stage.drawing.strengths(cfg, tokens: tokens), to: Place.strengths(tokens))

@@ -33,28 +33,30 @@ package struct CausalGraphs {
     /// Computes once for a set of weights what head and stage need of them; nil where that is nothing.
     let preparation: Graph?
 
-    private let stage: CausalStage
-    private let head: any TokenHead
+    let stage: CausalStage
+    let head: any TokenHead
     private let weights: StoredWeights
-    private let batch: Batch
+    let batch: Batch
     private let prepared: RoundGraphs.Prepared?
     /// Where the stage's packed weights lie; nil where it is too large for the kernel that takes them.
     private let stageWeights: Storage?
+    /// Where the draft's lie; nil where it is too large, or there is none.
+    private(set) var draftWeights: Storage?
 
     package init(_ stage: CausalStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch) throws {
         (self.stage, self.head, self.weights, self.batch) = (stage, head, weights, batch)
         let prepared = try RoundGraphs.prepared(head, weights)
         self.prepared = prepared
         let preparation = prepared?.graph ?? Graph()
-        if stage.small != nil {
-            let packed = try stage.packed(weights.scope(preparation))
-            let storage = Storage("causal_weights_\(packed.count)", count: packed.count)
+        func keep(_ packed: Tensor, _ name: String) throws -> Storage {
+            let storage = Storage("causal_\(name)_\(packed.count)", count: packed.count)
             try preparation.place(packed, in: storage, at: 0)
-            stageWeights = storage
-        } else {
-            stageWeights = nil
+            return storage
         }
-        self.preparation = prepared == nil && stageWeights == nil ? nil : preparation
+        let scope = weights.scope(preparation)
+        stageWeights = try stage.small == nil ? nil : keep(stage.packed(scope), "weights")
+        if let draft = stage.shape.draft, draft.small != nil { draftWeights = try keep(draft.packed(scope), "draft_weights") }
+        self.preparation = prepared == nil && stageWeights == nil && draftWeights == nil ? nil : preparation
         (first, next) = (Graph(), Graph())
         // Noise that was given is there for each step.
         let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
@@ -66,7 +68,7 @@ package struct CausalGraphs {
         let embedded = try make(first, isFirst: true)
         _ = try make(next, isFirst: false)
         if let step { try makeStep(step, embedded: embedded) }
-        if let end { try accept(x(end), end, count: 1) }
+        if let end { _ = try accept(stored(x(end), end, count: 1), end) }
     }
 
     /// All graphs, in the order in which an image's first token meets them.
@@ -94,6 +96,12 @@ package struct CausalGraphs {
         package static let key = Storage("causal_key", count: 2, element: .uint32)
         package static func distinct(_ count: Int) -> Storage { Storage("causal_distinct", count: count, element: .int32, grows: true) }
         package static let firstImage = Storage("causal_first", count: 1, element: .uint32)
+        /// Of each guess that was checked, how far it was from the token drawn in its place [b, R]; below 0 where none was.
+        package static func distance(_ count: Int) -> Storage { Storage("causal_distance", count: count, grows: true) }
+        /// The draft's entropy for each token that it proposed [b, R].
+        package static func draftEntropy(_ count: Int) -> Storage { Storage("causal_draft_entropy", count: count, grows: true) }
+        /// As `caches`, of the draft.
+        static func draftCaches(_ count: Int) -> Storage { Storage("causal_draft_caches", count: count, grows: true) }
         static func x(_ count: Int) -> Storage { Storage("causal_x", count: count, grows: true) }
         static func embedded(_ count: Int) -> Storage { Storage("causal_embedded", count: count, grows: true) }
     }
@@ -109,7 +117,7 @@ package struct CausalGraphs {
 
     private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "causal_step") }
     private func known(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images], in: Place.known(batch.images)) }
-    private func sequence(_ graph: Graph) throws -> Tensor {
+    func sequence(_ graph: Graph) throws -> Tensor {
         try graph.stored([batch.images, tokens, width], in: Place.tokens(batch.images * tokens * width))
     }
 
@@ -129,19 +137,21 @@ package struct CausalGraphs {
             key: graph.stored(shape, in: caches, at: 2 * layer * span), value: graph.stored(shape, in: caches, at: (2 * layer + 1) * span))
     }
 
-    /// The strengths of guidance of `count` tokens of each image: one where all images are at the same token.
-    private func cfg(_ graph: Graph, _ known: Tensor, count: Int) throws -> Tensor? {
+    /// The strengths of guidance of `count` tokens of each image, from the next but `offset` on: one where all images are at the same
+    /// token.
+    func cfg(_ graph: Graph, _ known: Tensor, offset: Int = 0, count: Int) throws -> Tensor? {
         guard batch.isGuided else { return nil }
         let table = try graph.stored([1, tokens, 1], in: Place.strengths(tokens))
         guard batch.parallel == 1 else {
-            return try graph.reshape(graph.window(table, from: known, count: count, sequences: batch.images), [batch.images * count])
+            return try graph.reshape(
+                graph.window(table, from: known, offset: offset, count: count, sequences: batch.images), [batch.images * count])
         }
         let one = try graph.slice(known, axis: 0, 0..<1)
         return try graph.reshape(graph.window(table, from: one, count: 1, sequences: 1), [1])
     }
 
-    /// What the next `count` tokens of each image start from [b count, W].
-    private func start(_ graph: Graph, _ known: Tensor, count: Int, isFirst: Bool) throws -> Tensor {
+    /// What `count` tokens of each image start from, from the next but `offset` on: [b count, W].
+    func start(_ graph: Graph, _ known: Tensor, offset: Int = 0, count: Int, isFirst: Bool) throws -> Tensor {
         let own = head.start
         let storage = Place.start(batch.images * tokens * own.width)
         var all = try graph.stored([batch.images, tokens, own.width], in: storage)
@@ -150,7 +160,7 @@ package struct CausalGraphs {
             try graph.place(all, in: storage, at: 0)
         }
         return try graph.reshape(
-            graph.window(all, from: known, count: count, sequences: batch.images), [batch.images * count, own.width])
+            graph.window(all, from: known, offset: offset, count: count, sequences: batch.images), [batch.images * count, own.width])
     }
 
     private func stepNoise(_ graph: Graph) throws -> Tensor? {
@@ -175,10 +185,17 @@ package struct CausalGraphs {
     /// The tokens between the steps [b, C].
     private func x(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images, width], in: Place.x(batch.images * width)) }
 
-    private func accept(_ drawn: Tensor, _ graph: Graph, count: Int) throws {
-        let stored = try graph.reshape(stage.norm(drawn, graph), [batch.images, count, width])
+    /// Drawn tokens [b G, C] as they are stored and fed back [b, G, C].
+    private func stored(_ drawn: Tensor, _ graph: Graph, count: Int) throws -> Tensor {
+        try graph.reshape(stage.norm(drawn, graph), [batch.images, count, width])
+    }
+
+    /// Returns which of the tokens [b, G, C] is the last final one of its image [b].
+    private func accept(_ stored: Tensor, _ graph: Graph) throws -> Tensor {
         let tally = try graph.stored([batch.images, batch.parallel], in: Place.tally(batch.images * batch.parallel))
-        try graph.acceptTokens(stored, into: sequence(graph), known: known(graph), tally: tally, tolerance: batch.tolerance)
+        let distance = try graph.stored([batch.images, tokens], in: Place.distance(batch.images * tokens))
+        return try graph.acceptTokens(
+            stored, into: sequence(graph), known: known(graph), tally: tally, distance: distance, tolerance: batch.tolerance)
     }
 
     /// Returns the shape of what the head's steps have in common.
@@ -187,10 +204,12 @@ package struct CausalGraphs {
         if isFirst || step != nil { try graph.reset(counter(graph)) }
         let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
-        let z = try conditions(graph, known, count: count, isFirst: isFirst, scope)
+        let (z, entropy) = try conditions(graph, known, count: count, isFirst: isFirst, scope)
         let cfg = try cfg(graph, known, count: count)
         let embedded = try graph.part(Graph.head) {
-            try head.embed(z: graph.reshape(z, [z.type.rows, z.type.columns]), entropy: nil, cfg: cfg, scope)
+            try head.embed(
+                z: graph.reshape(z, [z.type.rows, z.type.columns]), entropy: entropy.map { try graph.reshape($0, [$0.count]) }, cfg: cfg,
+                scope)
         }
         let start = try start(graph, known, count: count, isFirst: isFirst)
         guard head.steps == 1 || head.start.width == width else {
@@ -198,7 +217,10 @@ package struct CausalGraphs {
         }
         guard step != nil else {
             let drawn = try graph.part(Graph.head) { try draw(graph, known, start: start, embedded: embedded, cfg: cfg, scope) }
-            try accept(drawn, graph, count: count)
+            let tokens = try stored(drawn, graph, count: count)
+            let followed = try draft.map { try follow(graph, $0, z: z, tokens: tokens, known: known, scope) }
+            let last = try accept(tokens, graph)
+            if let draft, let followed { try propose(graph, draft, from: followed, last: last, known: known, scope) }
             return embedded.shape
         }
         try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
@@ -206,8 +228,10 @@ package struct CausalGraphs {
         return embedded.shape
     }
 
-    /// z [B, G, D] of the next tokens.
-    private func conditions(_ graph: Graph, _ known: Tensor, count: Int, isFirst: Bool, _ scope: ParameterScope) throws -> Tensor {
+    /// z [B, G, D] of the next tokens, and their entropy [B, G] where the head takes it.
+    private func conditions(
+        _ graph: Graph, _ known: Tensor, count: Int, isFirst: Bool, _ scope: ParameterScope
+    ) throws -> (z: Tensor, entropy: Tensor?) {
         let (shape, conditions) = (stage.shape, batch.conditions)
         let front = try isFirst ? stage.front(graph.stored([conditions], in: Place.classes(conditions)), scope) : nil
         let (angles, offset) = (try stage.table(graph), isFirst ? 0 : shape.classTokens - 1)
@@ -215,13 +239,24 @@ package struct CausalGraphs {
             guard isFirst, shape.classTokens > 1 else { return rows }
             return try graph.slice(rows, axis: 1, (shape.classTokens - 1)..<shape.classTokens)
         }
+        let needsEntropy = head.sigma != nil
+        // No token is there yet whose attention could have one.
+        var entropy = try needsEntropy && isFirst ? graph.fill([conditions, 1], with: 0) : nil
+        func takeEntropy(_ query: Tensor) throws {
+            entropy = try graph.cachedEntropy(
+                query: query, heads: shape.block.heads, keys: cache(graph, shape.entropyBlock).key, known: known, offset: offset,
+                buffer: shape.classTokens, table: angles)
+        }
+        let shown = needsEntropy && !isFirst ? shape.entropyBlock : nil
         if let small = stage.small, let stageWeights {
-            return try last(
-                graph.causalPass(
-                    small, tokens: sequence(graph), given: front, known: known, offset: offset,
-                    count: isFirst ? shape.classTokens : count, sequences: conditions,
-                    weights: graph.stored([stageWeights.count], in: stageWeights), table: angles,
-                    caches: graph.stored([caches.count], in: caches), places: stage.places(scope)))
+            let (z, queries) = try graph.causalPass(
+                small, tokens: sequence(graph), given: front, known: known, offset: offset,
+                count: isFirst ? shape.classTokens : count, sequences: conditions,
+                weights: graph.stored([stageWeights.count], in: stageWeights), table: angles,
+                caches: graph.stored([caches.count], in: caches), places: stage.places(scope),
+                ahead: isFirst ? 1 - shape.classTokens : 0, shown: shown)
+            try queries.map(takeEntropy)
+            return (try last(z), entropy)
         }
         var rows: Tensor
         if let front {
@@ -232,16 +267,17 @@ package struct CausalGraphs {
         }
         for layer in 0..<shape.depth {
             rows = try shape.block.step(
-                rows, cache: cache(graph, layer), known: known, offset: offset, table: angles, scope.scope("layers.\(layer)"))
+                rows, cache: cache(graph, layer), known: known, offset: offset, table: angles, scope.scope("layers.\(layer)"),
+                inspecting: { if layer == shown { try takeEntropy($0) } })
         }
         let places = try stage.places(scope).map {
             try graph.window(graph.reshape($0, [1, tokens, shape.embed]), from: known, count: count, sequences: conditions)
         }
-        return try stage.leave(last(rows), places: places, scope)
+        return (try stage.leave(last(rows), places: places, scope), entropy)
     }
 
     /// The tokens from the only step, or from all of them in one launch.
-    private func draw(
+    func draw(
         _ graph: Graph, _ known: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope
     ) throws -> Tensor {
         if head.steps > 1, let table = try table(graph), let weights = try packed(graph) {

@@ -57,13 +57,16 @@ package struct CausalBlock: Sendable, Hashable {
     }
 
     /// New rows [B, G, D] of sequences whose known[b mod n] + `offset` earlier rows are in the cache -> [B, G, D]. `table`
-    /// [capacity, D / H].
+    /// [capacity, D / H]. `inspecting` is given the query [B, G, D], before it turns, when the cache has the new rows' keys.
     package func step(
-        _ x: Tensor, cache: KeyValueCache, known: Tensor, offset: Int, table: Tensor, _ scope: ParameterScope
+        _ x: Tensor, cache: KeyValueCache, known: Tensor, offset: Int, table: Tensor, _ scope: ParameterScope,
+        inspecting: (Tensor) throws -> Void = { _ in }
     ) throws -> Tensor {
         try apply(x, scope, dropout: nil) { query, key, value in
-            try scope.graph.cachedAttention(
+            let attended = try scope.graph.cachedAttention(
                 query: query, key: key, value: value, heads: heads, cache: cache, known: known, offset: offset, table: table)
+            try inspecting(query)
+            return attended
         }
     }
 

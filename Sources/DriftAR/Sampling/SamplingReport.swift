@@ -1,7 +1,7 @@
 import Foundation
 
 /// What drawing images took and where the time went, as text and as JSON.
-public struct SamplingReport: Sendable, Codable {
+public struct SamplingReport: Sendable, Encodable {
     public let device: String
     /// PCI address and UUID of the device; nil where its driver says neither.
     public let identity: String?
@@ -105,6 +105,11 @@ public struct SamplingReport: Sendable, Codable {
             lines.append(
                 String(format: "decoding: %.2f tokens a pass over an image; passes by tokens: ", decoding.tokensPerPass)
                     + shares.joined(separator: ", "))
+            if let acceptance = decoding.acceptance, let distance = decoding.meanDistance {
+                lines.append(
+                    String(format: "guesses: %.1f %% of those checked were right, %.3f off in the mean", 100 * acceptance, distance)
+                        + (decoding.correlation.map { String(format: "; draft's entropy and how far off: r = %.2f", $0) } ?? ""))
+            }
         }
         guard let figures, let last = figures.batches.last else { return lines }
         lines.append(

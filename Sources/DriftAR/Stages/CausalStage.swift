@@ -22,6 +22,14 @@ public struct CausalStageSettings: StageKind {
         case sines
     }
 
+    /// Who guesses the tokens that a pass draws others from.
+    public enum Guess: String, Codable, Sendable, CaseIterable {
+        /// The draft, where the model has one.
+        case draft
+        /// The pass before: what it drew in the same places (parallel fixed-point decoding).
+        case last
+    }
+
     /// Blocks.
     public var depth = 4
     /// H_kv, heads of keys and values; 0: as many as of queries.
@@ -36,8 +44,14 @@ public struct CausalStageSettings: StageKind {
     public var guidance = RoundSettings.Guidance.linear
     /// Factor of what is random in a token beside the noise it starts from.
     public var temperature: Float = 1
+    /// Blocks of the draft; 0: there is none.
+    public var draftDepth = 0
+    /// Weight of the loss that teaches the draft the stage's entropy.
+    public var alignmentWeight: Float = 1
     /// Tokens that a pass draws at once, all but the first from guesses of those before; 1: one after the other.
     public var parallel = 1
+    /// Who guesses.
+    public var guess = Guess.draft
     /// Root mean square by which a guess may differ from the token drawn in its place.
     public var tolerance: Float = 0
 
@@ -60,6 +74,9 @@ public struct CausalStageSettings: StageKind {
             "stage.headPositions sines: embed \(network.embed) must be a multiple of 4")
         try require(rotaryBase > 1 && rotaryBase.isFinite, "stage.rotaryBase \(rotaryBase): take a number above 1")
         try require(temperature >= 0 && temperature.isFinite, "temperature \(temperature): must be 0 or more")
+        try require(draftDepth >= 0 && draftDepth <= 64, "stage.draftDepth \(draftDepth): take 0 (no draft) to 64")
+        try require(draftDepth == 0 || tokens > 1, "stage.draftDepth \(draftDepth): an image of one token needs no draft; take 0")
+        try require(alignmentWeight >= 0 && alignmentWeight.isFinite, "stage.alignmentWeight \(alignmentWeight): must be 0 or more")
         try require(parallel > 0 && parallel <= tokens, "parallel \(parallel): an image of \(tokens) tokens is drawn by 1 to \(tokens) at once")
         try require(tolerance >= 0 && tolerance.isFinite, "tolerance \(tolerance): must be 0 (guesses must be exact) or more")
         try require(
@@ -95,6 +112,8 @@ package struct CausalStage: Stage {
         package var rotary: CausalStageSettings.Rotary
         package var rotaryBase: Double
         package var headPositions: CausalStageSettings.HeadPositions
+        /// Blocks of the draft; 0: there is none.
+        package var draftDepth = 0
 
         package init(
             tokens: Int, tokenRows: Int, tokenWidth: Int, block: CausalBlock, depth: Int, classTokens: Int, classes: Int,
@@ -107,8 +126,22 @@ package struct CausalStage: Stage {
 
         /// D.
         package var embed: Int { block.width }
+        /// The block whose attention gives the entropy.
+        package var entropyBlock: Int { max(0, depth - 2) }
         /// Rows of a sequence: the last token enters none.
         package var capacity: Int { classTokens + tokens - 1 }
+
+        /// The positions of a sequence with so many rows in front of the tokens.
+        func places(front: Int) -> RotaryPlaces {
+            let grid = rotary == .grid ? RotaryPlaces.Grid(rows: tokenRows, columns: tokens / tokenRows) : nil
+            return RotaryPlaces(front: front, grid: grid, base: rotaryBase)
+        }
+
+        /// The draft; nil where there is none.
+        package var draft: CausalDraft? {
+            guard draftDepth > 0 else { return nil }
+            return CausalDraft(block: block, depth: draftDepth, tokenWidth: tokenWidth, tokens: tokens, places: places(front: 0))
+        }
     }
 
     /// What training adds to the sizes.
@@ -119,6 +152,8 @@ package struct CausalStage: Stage {
         package var labelDrop: Float = 0
         /// G, real images of a label in a step.
         package var imagesPerLabel = 1
+        /// Weight of the draft's entropy loss.
+        package var alignmentWeight: Float = 1
 
         package init() {}
     }
@@ -129,6 +164,7 @@ package struct CausalStage: Stage {
         package var temperature: Float = 1
         package var parallel = 1
         package var tolerance: Float = 0
+        package var guess = CausalStageSettings.Guess.draft
 
         package init() {}
 
@@ -162,16 +198,17 @@ package struct CausalStage: Stage {
         var (training, drawing) = (Training(), Drawing())
         (training.dropout, training.labelDrop, training.imagesPerLabel) = (network.dropout, run.labelDrop, run.samplesPerLabel)
         (drawing.guidance, drawing.temperature) = (settings.guidance, settings.temperature)
-        (drawing.parallel, drawing.tolerance) = (settings.parallel, settings.tolerance)
+        (drawing.parallel, drawing.tolerance, drawing.guess) = (settings.parallel, settings.tolerance, settings.guess)
+        training.alignmentWeight = settings.alignmentWeight
         let block = CausalBlock(
             width: network.embed, heads: network.heads, keyHeads: settings.keyHeads == 0 ? network.heads : settings.keyHeads,
             hidden: Int(Float(network.embed) * network.mlpRatio), epsilon: network.layerNormEpsilon)
-        self.init(
-            Shape(
-                tokens: data.tokens, tokenRows: data.height / data.patch, tokenWidth: data.tokenWidth, block: block,
-                depth: settings.depth, classTokens: settings.classTokens, classes: data.classes, rotary: settings.rotary,
-                rotaryBase: settings.rotaryBase, headPositions: settings.headPositions),
-            training, norm: settings.tokenNorm, drawing)
+        var shape = Shape(
+            tokens: data.tokens, tokenRows: data.height / data.patch, tokenWidth: data.tokenWidth, block: block,
+            depth: settings.depth, classTokens: settings.classTokens, classes: data.classes, rotary: settings.rotary,
+            rotaryBase: settings.rotaryBase, headPositions: settings.headPositions)
+        shape.draftDepth = settings.draftDepth
+        self.init(shape, training, norm: settings.tokenNorm, drawing)
     }
 
     private static func declare(_ shape: Shape) -> [ParameterDeclaration] {
@@ -185,7 +222,7 @@ package struct CausalStage: Stage {
         list.append(.init("norm.weight", [width], .ones))
         list += ParameterDeclaration.linear("image_out_projector", width, width, .glorot)
         if shape.headPositions == .learned { list.append(.init("pos_for_diff", [shape.tokens, width], .normal(0.02))) }
-        return list
+        return list + (shape.draft?.declarations ?? [])
     }
 
     package var kind: String { CausalStageSettings.kind }
@@ -206,9 +243,7 @@ package struct CausalStage: Stage {
 
     /// The angles of all positions [n + R - 1, D / H].
     package func table(_ graph: Graph) throws -> Tensor {
-        let grid = shape.rotary == .grid ? RotaryPlaces.Grid(rows: shape.tokenRows, columns: shape.tokens / shape.tokenRows) : nil
-        return try graph.rotaryTable(
-            RotaryPlaces(front: shape.classTokens, grid: grid, base: shape.rotaryBase), count: shape.capacity, size: shape.block.size)
+        try graph.rotaryTable(shape.places(front: shape.classTokens), count: shape.capacity, size: shape.block.size)
     }
 
     /// Rows of the last block [B, G, D] -> z [B, G, D]. `places` [B, G, D] or [R, D]: what is added for their positions.
@@ -282,7 +317,7 @@ package struct CausalStage: Stage {
         for index in 0..<shape.depth {
             x = try graph.segment {
                 let result = try shape.block(x, table: table, scope.scope("layers.\(index)"), dropout: dropout)
-                if withEntropy, index == max(0, shape.depth - 2) {
+                if withEntropy, index == shape.entropyBlock {
                     entropy = try graph.fill([batch, 1], with: 0)
                     if count > 1 {
                         let others = try graph.softmaxEntropy(result.qkv, heads: shape.block.heads, buffer: own)
@@ -304,7 +339,7 @@ package struct CausalStage: Stage {
         let classes = try graph.input([images], .int32, block: StepInputs.block)
         let tokens = try norm(step.real, graph)
         let (z, entropy) = try forward(
-            front: front(classes, scope), tokens: tokens, scope, withEntropy: step.needsEntropy, dropout: step.dropout(training.dropout))
+            front: front(classes, scope), tokens: tokens, scope, withEntropy: step.needsEntropy || alignsEntropy, dropout: step.dropout(training.dropout))
         let (count, drop, none) = (training.imagesPerLabel, training.labelDrop, Int32(shape.classes))
         return Condition(
             labels: step.labels, z: z, entropy: entropy, targets: norm == .none ? nil : tokens,
@@ -314,6 +349,27 @@ package struct CausalStage: Stage {
                     return .ints(keeps.indices.map { keeps[$0] > 0 ? Int32(plan.labels[$0 / count]) : none })
                 }
             ])
+    }
+
+    private var alignsEntropy: Bool { shape.draft != nil && training.alignmentWeight > 0 }
+
+    /// The draft's losses: its features against the stage's of the same tokens (SmoothL1), and its entropies against the stage's.
+    /// It alone learns from them.
+    package func penalties(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
+        guard let draft = shape.draft, let z = condition.z else { return [] }
+        let graph = scope.graph
+        let proposed = try draft(
+            z: z, tokens: condition.targets ?? step.real, added: shape.headPositions == .learned ? places(scope) : nil, scope,
+            dropout: step.dropout(training.dropout))
+        let target = try graph.slice(graph.detach(z), axis: 1, 1..<shape.tokens)
+        var losses = [LossTerm("draft", try graph.smoothL1(proposed.z, target))]
+        if alignsEntropy, let entropy = condition.entropy {
+            let rows = [entropy.shape[0], shape.tokens - 1, 1]
+            let own = try graph.reshape(graph.slice(graph.detach(entropy), axis: 1, 1..<shape.tokens), rows)
+            let loss = try graph.smoothL1(graph.reshape(proposed.entropy, rows), own)
+            losses.append(LossTerm("alignment", try graph.scale(loss, by: training.alignmentWeight)))
+        }
+        return losses
     }
 
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {

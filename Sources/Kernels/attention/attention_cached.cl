@@ -35,10 +35,6 @@
   USE_OUT(float, out);                                                                                                     \
   USE_OUT(float, partial)
 
-// Column i of a head turned by the angles at `angle`.
-INLINE float turned(__global const float *x, __global const float *angle, int i, int rotated) {
-  return rotated ? turned_column(x[i], x[PARTNER(i)], angle, i) : x[i];
-}
 #define NEW_ROW(p, b, g, h) (p + (((size_t)(b) * rows + (g)) * heads + (h)) * HEAD_DIM)
 #define QUERY_ROW(p, b, g, h, j) (p + ((((size_t)(b) * rows + (g)) * heads + (h)) * HEAD_GROUP + (j)) * HEAD_DIM)
 

@@ -44,6 +44,9 @@
 #define LOG2_E 1.44269504089f
 #define LN_2 0.69314718056f
 #define INLINE static inline __attribute__((always_inline))
+// The least weight of a column in an entropy, and -1e-8 log 1e-8, what a column at it adds to the sum.
+#define FLOOR 1e-8f
+#define FLOOR_ENTROPY 1.842068e-7f
 
 #ifndef MASK_BLOCK
 #define MASK_BLOCK 1

@@ -14,6 +14,10 @@ INLINE float turned_column(float x, float partner, __global const float *angle, 
   const int half_size = HEAD_DIM / 2;
   return i < half_size ? x * angle[i] - partner * angle[half_size + i] : x * angle[i - half_size] + partner * angle[i];
 }
+// Column i of a head at x turned by the angles at `angle`.
+INLINE float turned(__global const float *x, __global const float *angle, int i, int rotated) {
+  return rotated ? turned_column(x[i], x[PARTNER(i)], angle, i) : x[i];
+}
 
 #if !TEAM_GPU
 #define CACHED_TILE (4 * LANES)

@@ -13,8 +13,5 @@
   (p + ((size_t)(b) * (buffer_length + content) + (row)) * stride + column + (h) * HEAD_DIM)
 #define CONTENT_ROWS(p, b, h, row) (p + ((size_t)(b) * heads + (h)) * content + (row))
 #define SLOPE(b, c, row) (slope + ((size_t)(b) * content + (c)) * content + (row))
-#define FLOOR 1e-8f
-// -1e-8 log 1e-8, what a column at the floor adds to the sum.
-#define FLOOR_ENTROPY 1.842068e-7f
 
 #endif

@@ -26,3 +26,17 @@ TEAM_KERNEL void window_rows(IN(int, known), OUT(int, y), const int rows, const 
     y[row] = p >= 0 && p < length ? b % images * length + p : -1;
   }
 }
+
+// x[b, p] = y[b, g], p as above, where it is in 0 ..< length. x [B, length, width], y [B, count, width]. Traffic: 8 rows width bytes.
+TEAM_KERNEL void window_put(OUT(float, x), IN(int, known), IN(float, y), const int rows, const int count, const int length,
+                         const int period, const int offset, const int width) {
+  USE_OUT(float, x);
+  USE_IN(int, known);
+  USE_IN(float, y);
+  ROW_RUNS(row, first, last, rows, width, {
+    const int b = (int)(row / count), p = known[b % period] + offset + (int)(row % count);
+    if (p >= 0 && p < length)
+      for (int i = first; i < last; i += LANES)
+        lanes_store(x + ((size_t)b * length + p) * width, i, width, lanes_load(y + row * width, i, width));
+  })
+}

@@ -2,16 +2,16 @@
 // are kept on the device.
 //
 // Of image i, K = known[i] tokens are there. Sequence b (image b mod images) gets G = count rows, whose first stands at position
-// L = K + offset: of tokens K - 1 + g through the layer in front, zeros where there is none, or `given` ones (then L = 0). For each
-// block, with norm(x) = x / sqrt(mean(x^2) + epsilon) weight:
+// L = K + offset. With `source` 0 they are tokens K - 1 + g through the layer in front, zeros where there is none; with 1 `given` ones
+// through that layer; with 2 `given` ones as they are. For each block, with norm(x) = x / sqrt(mean(x^2) + epsilon) weight:
 //
 //   n = norm x;  keys and values of n go to places L + g of the caches;  x += o(attention of the query of n)
 //   n = norm x;  x += down(silu(gate n) up n)
 //
-// (attention_cached.cl), then z = out(norm x) + places[K + g], zeros behind the last place, where `placed` is not 0.
+// (attention_cached.cl), then z = out(norm x) + places[K + ahead + g], zeros where there is no such place, where `placed` is not 0.
 //
-// tokens [images, length, channels] or given [B G, width]; z [B, G, width]; caches [depth, 2, span]: keys, then values [B, heads,
-// capacity, HEAD_DIM] in each; packed: the layers as token_weights.cl packs them: in, of each block norm, q, k, v, o, norm, gate,
+// tokens [images, length, channels] or given [B G, channels or width]; z [B, G, width]; caches [depth, 2, span]: keys, then values [B, heads,
+// capacity, HEAD_DIM] in each; queries [B, G, width]: those of block `shown`, none where that is -1; packed: the layers as token_weights.cl packs them: in, of each block norm, q, k, v, o, norm, gate,
 // up, down, then norm and out. A tile is `together` whole sequences; one that has more than TOKEN_ROWS rows goes through in parts, one
 // after the other, whose keys and values are there when the next one wants them.
 // Least traffic: the weights once a tile, from a cache; 2 (2 width + 2 keys) width + 6 width hidden FLOPs a row and block.
@@ -103,10 +103,10 @@ INLINE void token_attend(__local const float *query, int row, int h, __global co
 }
 
 TEAM_KERNEL void causal_pass(IN(float, tokens), IN(float, given), IN(int, known), IN(float, packed), IN(float, table),
-                          IN(float, places), OUT(float, caches), OUT(float, z), const int batch, const int images,
-                          const int count, const int together, const int length, const int channels, const int width,
+                          IN(float, places), OUT(float, caches), OUT(float, z), OUT(float, queries), const int batch,
+                          const int images, const int count, const int together, const int length, const int channels, const int width,
                           const int hidden, const int heads, const int depth, const int capacity, const int span,
-                          const int offset, const int is_given, const int placed, const float epsilon) {
+                          const int offset, const int source, const int placed, const int ahead, const int shown, const float epsilon) {
   USE_IN(float, tokens);
   USE_IN(float, given);
   USE_IN(int, known);
@@ -115,6 +115,7 @@ TEAM_KERNEL void causal_pass(IN(float, tokens), IN(float, given), IN(int, known)
   USE_IN(float, places);
   USE_OUT(float, caches);
   USE_OUT(float, z);
+  USE_OUT(float, queries);
   __local float buffers[5 * TOKEN_BUFFER];
   __local int starts[TOKEN_ROWS];
   TOKEN_LOCAL(batch);
@@ -131,18 +132,20 @@ TEAM_KERNEL void causal_pass(IN(float, tokens), IN(float, given), IN(int, known)
 #define OWN(row) (begin + min(row, rows - 1))
 #define SEQUENCE(row) (sequence + OWN(row) / count)
       // Where it stands.
-#define POSITION(row) ((is_given ? 0 : starts[row] + offset) + OWN(row) % count)
+#define POSITION(row) (starts[row] + offset + OWN(row) % count)
       for (int row = TEAM_RANK; row < TOKEN_ROWS; row += TEAM_SIZE) starts[row] = known[SEQUENCE(row) % images];
       TEAM_BARRIER;
       __global const float *layer = packed + (size_t)padded * (channels + 1);
-      if (is_given) {
+      if (source == 2) {
         TOKEN_FOR(at, row, column, padded) TOKEN_STORE(token_fetch(given, first, row, column, first + rows, width), x + at);
         TEAM_BARRIER;
       } else {
         TOKEN_EACH(row, column, channels) {
           const int token = starts[row] - 1 + OWN(row) % count;
           const size_t image = SEQUENCE(row) % images;
-          h[TOKEN_PLACE(row, column)] = token >= 0 && token < length ? tokens[(image * length + token) * channels + column] : 0.0f;
+          h[TOKEN_PLACE(row, column)] =
+              source == 1 ? given[((size_t)sequence * count + OWN(row)) * channels + column]
+                          : (token >= 0 && token < length ? tokens[(image * length + token) * channels + column] : 0.0f);
         }
         TEAM_BARRIER;
         token_layer(h, channels, packed, padded, x, x, 0.0f, TOKEN_SET);
@@ -153,6 +156,11 @@ TEAM_KERNEL void causal_pass(IN(float, tokens), IN(float, given), IN(int, known)
         layer += padded;
         token_layer(h, width, layer, padded, query, query, 0.0f, TOKEN_SET);
         layer += (size_t)padded * (width + 1);
+        if (block == shown) {
+          TOKEN_EACH(row, column, width) {
+            if (row < rows) queries[(size_t)(first + row) * width + column] = query[TOKEN_PLACE(row, column)];
+          }
+        }
         token_layer(h, width, layer, keys_padded, key, key, 0.0f, TOKEN_SET);
         layer += (size_t)keys_padded * (width + 1);
         token_layer(h, width, layer, keys_padded, value, value, 0.0f, TOKEN_SET);
@@ -189,8 +197,8 @@ TEAM_KERNEL void causal_pass(IN(float, tokens), IN(float, given), IN(int, known)
       token_layer(h, width, layer + padded, padded, query, query, 0.0f, TOKEN_SET);
       TOKEN_EACH(row, column, width) {
         if (row < rows) {
-          const int place = starts[row] + (is_given ? 0 : OWN(row) % count);
-          const float added = placed && place < length ? places[(size_t)place * width + column] : 0.0f;
+          const int place = starts[row] + ahead + OWN(row) % count;
+          const float added = placed && place >= 0 && place < length ? places[(size_t)place * width + column] : 0.0f;
           z[(size_t)(first + row) * width + column] = query[TOKEN_PLACE(row, column)] + added;
         }
       }

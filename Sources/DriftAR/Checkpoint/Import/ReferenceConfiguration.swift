@@ -64,7 +64,7 @@ struct ReferenceConfiguration {
         case .dit: try setDiT(&result)
         case .mar: try setMAR(&result)
         case .causal: try setCausal(&result)
-        case .marEnergy, .marDrift, .causalEnergy:
+        case .marEnergy, .marDrift, .causalEnergy, .causalDrift:
             throw wrong("no settings of driftgpu beside its weights, which alone do not say all", "take a file that driftgpu wrote")
         default: try setDriftAR(&result)
         }

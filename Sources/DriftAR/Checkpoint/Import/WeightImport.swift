@@ -15,9 +15,10 @@ public struct WeightImport: Sendable {
         /// MAR with a head of one step, as this program trains it.
         case marEnergy = "mar-energy"
         case marDrift = "mar-drift"
-        /// A causal model with NextStep-1's flow head, and with a head of one step, as this program trains them.
+        /// A causal model with NextStep-1's flow head, and with the heads of one step, as this program trains them.
         case causal
         case causalEnergy = "causal-energy"
+        case causalDrift = "causal-drift"
         /// The KL autoencoder of LDM, in the shape of MAR's kl16 or another.
         case kl16
 
@@ -31,6 +32,7 @@ public struct WeightImport: Sendable {
             case .marDrift: .marDrift
             case .causal: .causal
             case .causalEnergy: .causalEnergy
+            case .causalDrift: .causalDrift
             case .kl16: nil
             }
         }
@@ -72,7 +74,7 @@ public struct WeightImport: Sendable {
             let layout = try AutoencoderLayout(translated.headers, path: source.path)
             let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
             parts = [Part(name: "model", weights: translated, comparison: comparison)]
-        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift, .causal, .causalEnergy:
+        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift, .causal, .causalEnergy, .causalDrift:
             var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
@@ -92,7 +94,7 @@ public struct WeightImport: Sendable {
         }
         if has("drift_decoder.") { return .driftAR }
         if has("diffdecoder.") { return .transDiff }
-        if has("image_in_projector.") { return has("scoreloss.") ? .causalEnergy : .causal }
+        if has("image_in_projector.") { return has("scoreloss.") ? .causalEnergy : has("token_drift.") ? .causalDrift : .causal }
         if has("diffloss.") { return .mar }
         if has("scoreloss.") { return .marEnergy }
         if has("token_drift.") { return .marDrift }

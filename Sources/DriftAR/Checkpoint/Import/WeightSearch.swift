@@ -27,6 +27,7 @@ struct WeightSearch {
         case .marDrift: ["token_drift.net.input_proj.weight", "token_drift.net.cond_embed.weight"]
         case .causal: ["image_in_projector.weight", "image_head.net.input_proj.weight"]
         case .causalEnergy: ["image_in_projector.weight", "scoreloss.net.noise_embed.weight"]
+        case .causalDrift: ["image_in_projector.weight", "token_drift.net.cond_embed.weight"]
         case .kl16: ["encoder.conv_in.weight", "decoder.conv_in.weight", "encoder.conv_out.weight"]
         }
     }

@@ -46,7 +46,42 @@ struct Window: Operation {
     }
 }
 
+/// Rows put into sequences from a place on that the device says. Inputs: x [B, R, W] (stored, written to), known [n] int32, rows
+/// [B, G, W].
+struct WindowPut: Operation {
+    let offset: Int
+
+    var name: String { "window" }
+    var mutatedInputs: [Int] { [0] }
+    func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+        let (x, known, rows) = (inputs[0], inputs[1], inputs[2])
+        guard x.rank == 3, rows.rank == 3, x.element == .float32, rows.element == .float32, rows.shape[0] == x.shape[0],
+            rows.columns == x.columns, known.element == .int32, known.count > 0, x.shape[0] % known.count == 0
+        else {
+            throw GraphError("window: rows \(rows) into \(x) from places \(known); [B, G, W] into [B, R, W] from int32, one for each or for equal stretches of them")
+        }
+        return []
+    }
+    func commands(_ context: LaunchContext) -> [Command] {
+        let (x, rows) = (context.inputs[0], context.inputs[2])
+        return [
+            context.runLaunch(
+                "window_put", family: name, rows: rows.rows, width: rows.columns,
+                arguments: [
+                    .input(0), .input(1), .input(2), .int(rows.rows), .int(rows.shape[1]), .int(x.shape[1]),
+                    .int(context.inputs[1].count), .int(offset), .int(rows.columns),
+                ], traffic: Traffic(bytes: 8 * rows.count))
+        ]
+    }
+}
+
 extension Graph {
+    /// Puts `rows` [B, G, W] into `x` [B, R, W], stored, from row known[b mod n] + `offset` of each sequence on; those past either end
+    /// nowhere. `known` [n] int32. No gradient.
+    public func putWindow(_ rows: Tensor, into x: Tensor, from known: Tensor, offset: Int = 0) throws {
+        _ = try apply(WindowPut(offset: offset), x, known, rows)
+    }
+
     /// Rows known[b mod n] + `offset` and the `count` - 1 behind it of x[b mod images], for each of B `sequences`: `x` [images, R, W],
     /// `known` [n] int32 -> [B, count, W], zeros where there is no such row. No gradient.
     public func window(_ x: Tensor, from known: Tensor, offset: Int = 0, count: Int, sequences: Int) throws -> Tensor {

@@ -44,9 +44,9 @@ public struct CausalPassShape: Sendable, Hashable {
     var flops: Int { 2 * (channels * width + depth * width * (2 * width + 2 * keyWidth + 3 * hidden) + width * width) }
 }
 
-/// New rows of sequences through all blocks. Inputs: rows (tokens [b, R, C], or with `isGiven` [B, G, D]), known [b] int32, packed
-/// weights, table [capacity, size], caches [2 depth span] (stored, written to), and the places [R, D] where there are any. Output
-/// z [B, G, D].
+/// New rows of sequences through all blocks. Inputs: rows (tokens [b, R, C], or given [B, G, C or D]), known [b] int32, packed
+/// weights, table [capacity, size], caches [2 depth span] (stored, written to), and the places [R, D] where there are any. Outputs
+/// z [B, G, D], and the queries of a block [B, G, D] where one is shown.
 struct CausalPass: Operation {
     let shape: CausalPassShape
     /// B, G and b.
@@ -56,24 +56,40 @@ struct CausalPass: Operation {
     /// R.
     let tokens: Int
     let offset: Int
-    let isGiven: Bool
+    let source: Source
+    /// How far the token that the first row draws lies behind those known.
+    let ahead: Int
+    /// The block whose queries are an output.
+    let shown: Int?
+
+    /// Where rows come from, as the kernel counts them.
+    enum Source: Int {
+        case tokens
+        /// Given [B, G, C], through the layer in front.
+        case inputs
+        /// Given [B, G, D], behind it.
+        case rows
+    }
 
     var name: String { "causal_pass" }
     var mutatedInputs: [Int] { [4] }
 
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
-        let rows = isGiven ? TensorType([sequences, count, shape.width]) : TensorType([images, tokens, shape.channels])
+        let rows =
+            source == .tokens
+            ? TensorType([images, tokens, shape.channels])
+            : TensorType([sequences, count, source == .rows ? shape.width : shape.channels])
         guard shape.isSmall, shape.keyHeads > 0, shape.heads % shape.keyHeads == 0, sequences > 0, count > 0, images > 0,
             sequences % images == 0
         else { throw GraphError("causal_pass: \(shape) for \(count) rows of \(sequences) sequences of \(images) images") }
         guard inputs[0] == rows, inputs[1] == TensorType([images], .int32), inputs[2].count == shape.packedCount,
             inputs[3] == TensorType([shape.capacity, shape.size]), inputs[4].count == 2 * shape.depth * shape.span(sequences),
-            inputs.count < 6 || inputs[5].count == tokens * shape.width
+            inputs.count < 6 || inputs[5].count == tokens * shape.width, (0..<shape.depth).contains(shown ?? 0)
         else {
             throw GraphError(
                 "causal_pass: rows \(inputs[0]), known \(inputs[1]), weights \(inputs[2]), table \(inputs[3]), caches \(inputs[4]); \(rows), [\(images)] int32, \(shape.packedCount), [\(shape.capacity), \(shape.size)] and \(2 * shape.depth * shape.span(sequences)) are needed")
         }
-        return [TensorType([sequences, count, shape.width])]
+        return Array(repeating: TensorType([sequences, count, shape.width]), count: shown == nil ? 1 : 2)
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
@@ -91,9 +107,9 @@ struct CausalPass: Operation {
                 indices: rows,
                 arguments: [
                     .input(0), .input(0), .input(1), .input(2), .input(3), .input(hasPlaces ? 5 : 3), .input(4), .output(0),
-                    .int(sequences), .int(images), .int(count), .int(together), .int(tokens), .int(shape.channels), .int(shape.width),
+                    .output(shown == nil ? 0 : 1), .int(sequences), .int(images), .int(count), .int(together), .int(tokens), .int(shape.channels), .int(shape.width),
                     .int(shape.hidden), .int(shape.keyHeads), .int(shape.depth), .int(shape.capacity), .int(shape.span(sequences)),
-                    .int(offset), .int(isGiven ? 1 : 0), .int(hasPlaces ? 1 : 0), .float(shape.epsilon),
+                    .int(offset), .int(source.rawValue), .int(hasPlaces ? 1 : 0), .int(ahead), .int(shown ?? -1), .float(shape.epsilon),
                 ],
                 traffic: Traffic(
                     bytes: 4 * (shape.packedCount + shape.depth * shape.span(sequences) + 2 * rows * shape.width),
@@ -162,16 +178,18 @@ extension Graph {
 
     /// G = `count` new rows of each of B `sequences` through a small causal transformer, in one launch: [B, G, D] behind its last
     /// layer. Of image i known[i] `tokens` [b, R, C] are there, and known[i] + `offset` rows are kept in the `caches`; sequence j is of
-    /// image j mod b. Rows are the tokens from the last one known on; or `given` ones [B, G, D], the first of their sequences.
-    /// `places` [R, D]: what is added to the row from which token r is drawn. `weights`: as `causalPassWeights` packs them. `table`
-    /// [capacity, size]: `rotaryTable`. `caches`: stored, 2 depth span floats. No gradient.
+    /// image j mod b. Rows are the tokens from the last one known on; or `given` ones, [B, G, D] as they are or [B, G, C] through the
+    /// layer in front. `places` [R, D]: row r is added to the row from which token r is drawn, which is token known[i] + `ahead` for the
+    /// first. `weights`: as `causalPassWeights` packs them. `table` [capacity, size]: `rotaryTable`. `caches`: stored, 2 depth span
+    /// floats. Beside z the queries [B, G, D] of block `shown`, before they turn. No gradient.
     public func causalPass(
         _ shape: CausalPassShape, tokens: Tensor, given: Tensor? = nil, known: Tensor, offset: Int, count: Int, sequences: Int,
-        weights: Tensor, table: Tensor, caches: Tensor, places: Tensor?
-    ) throws -> Tensor {
+        weights: Tensor, table: Tensor, caches: Tensor, places: Tensor?, ahead: Int = 0, shown: Int? = nil
+    ) throws -> (z: Tensor, queries: Tensor?) {
         let operation = CausalPass(
             shape: shape, sequences: sequences, count: count, images: tokens.shape[0], tokens: tokens.shape.dropFirst().first ?? 0,
-            offset: offset, isGiven: given != nil)
-        return try apply(operation, [given ?? tokens, known, weights, table, caches] + (places.map { [$0] } ?? []))[0]
+            offset: offset, source: given.map { $0.type.columns == shape.width ? .rows : .inputs } ?? .tokens, ahead: ahead, shown: shown)
+        let outputs = try apply(operation, [given ?? tokens, known, weights, table, caches] + (places.map { [$0] } ?? []))
+        return (outputs[0], shown == nil ? nil : outputs[1])
     }
 }
