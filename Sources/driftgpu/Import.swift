@@ -2,6 +2,7 @@ import ArgumentParser
 import DriftAR
 
 extension ImportOptions.Drawn: ExpressibleByArgument {}
+extension CausalStageSettings.Rotary: ExpressibleByArgument {}
 
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,6 +30,9 @@ struct Import: ParsableCommand {
     @Option(help: ArgumentHelp("Factor from an autoencoder's latents to the model's. Default: 0.18215 of 4 channels, else 0.2325.", valueName: "x"))
     var latentScale: Float?
     @Option(help: ArgumentHelp("Rotary position embedding of dit, where the file does not say.", valueName: "bool")) var rope: Bool?
+    @Option(help: "How positions turn queries and keys of a causal model, where the file does not say: by their number (line) or by row and column (grid).")
+    var rotary: CausalStageSettings.Rotary?
+    @Option(help: ArgumentHelp("Base of a causal model's rotary positions, where the file does not say.", valueName: "x")) var rotaryBase: Double?
     @Flag(help: "Take what fits, whatever else is missing, misshapen or too much.") var allowMissing = false
     @Flag(help: "Replace files that exist.") var overwrite = false
     @Option(name: [.short, .long], help: "Folder or .safetensors file to write.") var output: String
@@ -37,6 +41,7 @@ struct Import: ParsableCommand {
         try reporting {
             var options = ImportOptions(heads: heads, patch: patch)
             (options.draws, options.latentScale, options.rope) = (draws, latentScale, rope)
+            (options.rotary, options.rotaryBase) = (rotary, rotaryBase)
             let weights = try WeightImport(
                 WeightFile.open(file), key: key == "auto" ? nil : key, prefix: prefix,
                 kind: WeightImport.Kind(rawValue: kind.rawValue), options: options)

@@ -25,7 +25,8 @@ import Testing
             ("stage.depth 0", { $0.depth = 0 }), ("stage.keyHeads 3: take a divisor of the 2 heads", { $0.keyHeads = 3 }),
             ("stage.classTokens 0", { $0.classTokens = 0 }), ("stage.rotaryBase 1.0", { $0.rotaryBase = 1 }),
             ("temperature -1.0", { $0.temperature = -1 }), ("parallel 17: an image of 16 tokens", { $0.parallel = 17 }),
-            ("parallel 0", { $0.parallel = 0 }), ("tolerance nan", { $0.tolerance = .nan }), ("tolerance -1.0", { $0.tolerance = -1 }),
+            ("parallel 0", { $0.parallel = 0 }), ("stage.draftDepth -1", { $0.draftDepth = -1 }),
+            ("stage.alignmentWeight -1.0", { $0.alignmentWeight = -1 }), ("tolerance nan", { $0.tolerance = .nan }), ("tolerance -1.0", { $0.tolerance = -1 }),
         ]
         for (line, change) in wrong {
             let text = try message("energy", change)
@@ -63,6 +64,48 @@ import Testing
                 case .layer: #expect(abs(mean) < 1e-3 && abs(square - 1) < 0.05)
                 case .sphere: #expect(abs(square - 1) < 1e-3)
                 }
+            }
+        }
+    }
+
+    @Test("a draft learns beside the stage, which learns what it learns without one", arguments: ["energy", "drift"])
+    func draft(_ head: String) throws {
+        try TestDevice.with(.cpu16) { device in
+            func trained(draft: Int, from begun: [String: [Float]] = [:], steps: Int = 40) throws -> (weights: [String: [Float]], first: [String: Double], last: [String: Double]) {
+                var configuration = try Self.tiny(head)
+                (configuration.network.dropout, configuration.optimizer.clip) = (0, 0)
+                configuration.stage.causal?.draftDepth = draft
+                let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
+                try state.initialize(seed: 1)
+                let storage = state.model.layout.storage("parameters")
+                for (name, values) in begun {
+                    try state.memory.write(values, to: storage, at: #require(state.model.layout[name]).offset)
+                }
+                let trainer = try Trainer(configuration, state: state, data: TinyRun.data())
+                func metrics() throws -> [String: Double] { try Dictionary(trainer.metrics()) { $1 } }
+                guard steps > 0 else { return (try weights(state), [:], [:]) }
+                try trainer.advance()
+                let first = try metrics()
+                for _ in 1..<steps { try trainer.advance() }
+                return (try weights(state), first, try metrics())
+            }
+            func weights(_ state: ModelState) throws -> [String: [Float]] {
+                let (layout, all) = (state.model.layout, try state.memory.read(Float.self, from: state.model.layout.storage("parameters")))
+                return Dictionary(uniqueKeysWithValues: state.model.declarations.compactMap { declaration in
+                    layout[declaration.name].map { (declaration.name, Array(all[$0.offset..<($0.offset + $0.count)])) }
+                })
+            }
+            // Values are drawn in the order of the parameters: the head's are others behind a draft.
+            let begun = try trained(draft: 0, steps: 0).weights
+            let (alone, beside) = (try trained(draft: 0), try trained(draft: 1, from: begun))
+            let differing = alone.weights.filter { beside.weights[$0.key] != $0.value }.keys.sorted()
+            #expect(differing.isEmpty, "\(differing)")
+            let added = beside.weights.keys.filter { alone.weights[$0] == nil }
+            #expect(added.count == 17 && added.allSatisfy { $0.hasPrefix("draft.") }, "\(added.sorted())")
+            #expect(alone.first["draft"] == nil && alone.first["alignment"] == nil)
+            for name in ["draft", "alignment"] {
+                let (first, last) = (try #require(beside.first[name]), try #require(beside.last[name]))
+                #expect(last < first, "\(name): \(first) to \(last)")
             }
         }
     }

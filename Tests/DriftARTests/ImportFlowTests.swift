@@ -98,10 +98,16 @@ import Testing
                 $0.adopt(.causal)
                 $0.network.dropout = 0
                 $0.stage.causal?.keyHeads = 1
+                $0.stage.causal?.draftDepth = 1
                 $0.head.flow?.steps = 3
             }, to: "causal.safetensors")
         try run("inspect causal.safetensors", says: "transformer", "head")
-        try run("import causal.safetensors --heads 2 --output model", says: "causal model", "width 16, 2 heads, depth 4, head 1")
+        try run(
+            "import causal.safetensors --heads 2 --output model", says: "causal model", "width 16, 2 heads, depth 4, head 1",
+            "positions turn by grid, base 10000", "--rotary, --rotary-base")
+        try run("import causal.safetensors --heads 2 --rotary line --rotary-base 1e6 --output lined", says: "causal model")
+        let lined = try RunFolder(folder.file("lined")).configuration().stage.causal
+        #expect(lined?.rotary == .line && lined?.rotaryBase == 1e6 && lined?.draftDepth == 1)
         let saved = try SavedModel(folder.file("model")).configuration
         #expect(saved.stage.causal?.keyHeads == 1 && saved.stage.causal?.classTokens == 2 && saved.head.flow?.width == 128)
         func drawn(_ options: String) throws -> [UInt8] {

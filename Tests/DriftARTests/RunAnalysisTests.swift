@@ -250,6 +250,48 @@ import Testing
         #expect(counted == 4 * 16)
     }
 
+    @Test("a run of a causal model: errors of drawn tokens, and of a draft's guesses", arguments: [Configuration.Model.causalDrift, .causal])
+    func tokens(_ model: Configuration.Model) throws {
+        let folder = try TestFolder()
+        let run = folder.file("run")
+        try TestDevice.with(.cpu16) { device in
+            _ = try TinyRun.pixels.run(run, device) { configuration in
+                configuration.adopt(model)
+                (configuration.network.dropout, configuration.run.steps) = (0, 2)
+                configuration.stage.causal?.draftDepth = 1
+                configuration.head.flow?.steps = 3
+            }
+            let analysis = try RunAnalysis(run)
+            let settings = ModelDiagnostics.Settings(labels: [3, 0], perLabel: 2, seed: 5)
+            let found = try #require(try analysis.diagnose(on: device, settings) as? CausalDiagnostics)
+            let lines = try analysis.write(found)
+            let draws = model == .causalDrift
+            #expect(lines.count == (draws ? 3 : 2) && lines[1].hasPrefix("Entropy against error of drawn tokens: Pearson r = "), "\(lines)")
+            let path = run + "/analysis"
+            let names = try Files.names(in: path).filter { $0.hasSuffix(".svg") }
+            let expected = ["entropy_histogram", "positions"] + (draws ? ["draft_acceptance", "draft_distance", "entropy_error"] : [])
+            #expect(expected.allSatisfy { names.contains($0 + ".svg") }, "\(names)")
+            for name in names { _ = try PlotTests.Document(String(decoding: Files.read(path + "/" + name), as: UTF8.self)) }
+            let rows = try table(path + "/entropy.csv").dropFirst()
+            let heldOut = try DataSource.open(found.configuration).heldOut
+            let images = [3, 0].reduce(0) { $0 + heldOut.index.members[$1].count }
+            #expect(images > 50 && rows.count == images * 16)
+            for row in rows {
+                let (first, second) = (row[2] == "1", row[2] == "2")
+                // An image's first two tokens have fewer than two before them; the draft guesses all but the first.
+                #expect((first || second) == (Double(row[3]) == 1) && row[6].isEmpty == first && (row[7].isEmpty || !draws) == (first || !draws))
+                #expect(row[5].isEmpty != draws && row[4].isEmpty != draws)
+            }
+            guard draws else { return }
+            let distances = rows.compactMap { Double($0[7]) }
+            let mean = distances.reduce(0, +) / Double(distances.count)
+            #expect(abs(found.tokens.compactMap(\.distance).reduce(0, +) / Double(distances.count) - mean) < 1e-9)
+            #expect(found.acceptance([0, .infinity]) == [0, 1])
+            let bare = try CausalDiagnostics(SavedModel(run), device: device, images: nil, source: "the data are gone", settings)
+            #expect(try RunAnalysis(run, output: folder.file("bare")).write(bare).last == "no entropies: the data are gone")
+        }
+    }
+
     @Test("the command: a report without metrics, one-line errors for what is damaged or asked for in vain")
     func command() throws {
         let folder = try TestFolder()

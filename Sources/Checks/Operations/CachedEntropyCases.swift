@@ -62,7 +62,7 @@ enum CachedEntropyCases: OperationCases {
             let (b, g) = (row / size.rows, row % size.rows)
             let p = size.place(b, g)
             let count = p + 1 - size.buffer
-            guard count > 1 else { return 0 }
+            guard count > 1 else { return 1 }
             var mean = [Double](repeating: 0, count: count)
             for h in 0..<size.heads {
                 let start = (row * size.heads + h) * size.size

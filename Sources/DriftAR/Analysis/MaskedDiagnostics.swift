@@ -81,15 +81,13 @@ public struct MaskedDiagnostics: Sendable {
         _ images: ImageSet, _ labels: [Int], hidden: [Int], _ probe: MaskedProbe, _ configuration: Configuration, seed: UInt64
     ) throws -> [Pair] {
         let (tokens, width) = (configuration.data.tokens, configuration.data.tokenWidth)
-        let members = labels.filter { $0 < images.index.members.count && !images.index.members[$0].isEmpty }
-        let most = members.map { images.index.members[$0].count }.max() ?? 0
-        let perLabel = min(most, max(1, tokenLimit / tokens / max(1, members.count)))
+        let (members, perLabel) = images.members(of: labels, limit: tokenLimit, tokens: tokens)
         guard perLabel > 0 else { return [] }
         var pairs: [Pair] = []
         let atOnce = max(1, configuration.sampleBatch / perLabel)
         for start in stride(from: 0, to: members.count, by: atOnce) {
             let part = Array(members[start..<min(start + atOnce, members.count)])
-            let real = try Self.tokens(images, part, perLabel: perLabel, configuration)
+            let real = try images.tokens(part, perLabel: perLabel, configuration)
             let orders = part.flatMap { label in
                 (0..<perLabel).flatMap { MaskedRounds.order(label, image: $0, tokens: tokens, seed: seed) }
             }
@@ -123,24 +121,6 @@ public struct MaskedDiagnostics: Sendable {
             }
         }
         return pairs
-    }
-
-    /// Tokens [L images, R, C] of the first images of each label, evenly spread; of latents' distributions the means.
-    private static func tokens(
-        _ images: ImageSet, _ labels: [Int], perLabel: Int, _ configuration: Configuration
-    ) throws -> [Float] {
-        let drawn = labels.flatMap { label in
-            let members = images.index.members[label]
-            let count = min(perLabel, members.count)
-            return (0..<perLabel).map { DrawnImage(index: members[$0 % count * members.count / count], variant: ImageVariant()) }
-        }
-        var values = [Float](repeating: 0, count: drawn.count * images.valueCount)
-        try values.withUnsafeMutableBufferPointer { try images.read(drawn, to: $0) }
-        if case .moments(let scale) = images.form {
-            let size = images.valueCount
-            values = drawn.indices.flatMap { image in values[(image * size)..<(image * size + size / 2)].map { $0 * scale } }
-        }
-        return DriftAR.tokens(fromPlanes: values, configuration)
     }
 
     private static func drawings(

@@ -18,7 +18,21 @@ public struct RunAnalysis: Sendable {
     private let configuration: Configuration?
     /// Why there is no model.
     private let lack: String
-    private let drawsInRounds: Bool
+    private let found: Entropies?
+
+    /// Where a model has entropies.
+    private enum Entropies {
+        case labels, rounds, tokens
+
+        init?(_ generator: Generator) {
+            switch generator.stage {
+            case is CausalStage where generator.head.ofTokens != nil: self = .tokens
+            case let stage where stage.masking != nil && generator.head.ofTokens != nil: self = .rounds
+            case let stage where stage.hasEntropy && generator.head.sigma != nil: self = .labels
+            default: return nil
+            }
+        }
+    }
 
     public static let reportName = "report.html"
 
@@ -32,10 +46,8 @@ public struct RunAnalysis: Sendable {
         let place = RunFolder(run)
         curves = Files.exists(place.metricsPath) ? try TrainingCurves(place.metricsPath) : nil
         let saved = try place.checkpoints.latest() == nil ? nil : SavedModel(run, weights: weights)
-        let generator = try saved?.configuration.makeGenerator()
-        drawsInRounds = generator?.stage.masking != nil && generator?.head.ofTokens != nil
-        let hasEntropy = drawsInRounds || (generator?.stage.hasEntropy == true && generator?.head.sigma != nil)
-        model = hasEntropy ? saved : nil
+        found = try saved.flatMap { try Entropies($0.configuration.makeGenerator()) }
+        model = found == nil ? nil : saved
         lack = saved == nil ? "the run has no complete checkpoint yet" : "no entropy sets the prior of its images"
         let isLogged = curves.map { !$0.steps.isEmpty } ?? false
         guard isLogged || model != nil else {
@@ -54,7 +66,7 @@ public struct RunAnalysis: Sendable {
         on device: Device, data: String? = nil, autoencoder: Autoencoder? = nil, _ settings: ModelDiagnostics.Settings
     ) throws -> (any Diagnostics)? {
         guard let model else { return nil }
-        guard drawsInRounds else {
+        guard found != .labels else {
             return try ModelDiagnostics(model, device: device, autoencoder: autoencoder, settings)
         }
         var (images, source): (ImageSet?, String)
@@ -65,6 +77,9 @@ public struct RunAnalysis: Sendable {
         } catch let error where data == nil {
             // The rest of the page needs no images.
             (images, source) = (nil, "\(error)")
+        }
+        if found == .tokens {
+            return try CausalDiagnostics(model, device: device, images: images, source: source, settings)
         }
         return try MaskedDiagnostics(
             model, device: device, images: images, source: source, autoencoder: autoencoder, settings)

@@ -240,8 +240,8 @@ package struct CausalGraphs {
             return try graph.slice(rows, axis: 1, (shape.classTokens - 1)..<shape.classTokens)
         }
         let needsEntropy = head.sigma != nil
-        // No token is there yet whose attention could have one.
-        var entropy = try needsEntropy && isFirst ? graph.fill([conditions, 1], with: 0) : nil
+        // Nothing is there yet that could tell what the token is.
+        var entropy = try needsEntropy && isFirst ? graph.fill([conditions, 1], with: 1) : nil
         func takeEntropy(_ query: Tensor) throws {
             entropy = try graph.cachedEntropy(
                 query: query, heads: shape.block.heads, keys: cache(graph, shape.entropyBlock).key, known: known, offset: offset,

@@ -40,7 +40,14 @@ package struct CausalDraft: Sendable, Hashable {
         for index in 0..<depth {
             x = try graph.segment {
                 let result = try block(x, table: table, own.scope("layers.\(index)"), dropout: dropout)
-                if index == depth - 1 { entropy = try graph.softmaxEntropy(result.qkv, heads: block.heads, buffer: 0) }
+                if index == depth - 1 {
+                    let uncertain = try graph.fill([z.shape[0], 1], with: 1)
+                    entropy = uncertain
+                    if last > 1 {
+                        let all = try graph.softmaxEntropy(result.qkv, heads: block.heads, buffer: 0)
+                        entropy = try graph.concat([uncertain, graph.slice(all, axis: 1, 1..<last)], axis: 1)
+                    }
+                }
                 return result.output
             }
         }

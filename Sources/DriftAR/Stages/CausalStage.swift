@@ -57,6 +57,8 @@ public struct CausalStageSettings: StageKind {
 
     public init() {}
 
+    /// Another stage's draft is another draft.
+    package static var own: Set<String> { ["draftDepth"] }
     package func makeStage(_ configuration: Configuration) -> any Stage { CausalStage(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
@@ -304,7 +306,8 @@ package struct CausalStage: Stage {
     }
 
     /// The class rows `front` [B, n, D] and all tokens [B, R, C] -> z [B, R, D] of each from those before it; and, where it is asked
-    /// for, the entropy [B, R] of the attention of the penultimate block among these, 0 where there are fewer than two.
+    /// for, the entropy [B, R] of the attention of the penultimate block among these. Where there are fewer than two it is 1: nothing
+    /// tells what the token is, and 0 would have the drift head draw it from a point.
     package func forward(
         front: Tensor, tokens: Tensor, _ scope: ParameterScope, withEntropy: Bool = false, dropout: Dropout? = nil
     ) throws -> (z: Tensor, entropy: Tensor?) {
@@ -318,10 +321,11 @@ package struct CausalStage: Stage {
             x = try graph.segment {
                 let result = try shape.block(x, table: table, scope.scope("layers.\(index)"), dropout: dropout)
                 if withEntropy, index == shape.entropyBlock {
-                    entropy = try graph.fill([batch, 1], with: 0)
-                    if count > 1 {
+                    let uncertain = try graph.fill([batch, min(2, count)], with: 1)
+                    entropy = uncertain
+                    if count > 2 {
                         let others = try graph.softmaxEntropy(result.qkv, heads: shape.block.heads, buffer: own)
-                        entropy = try graph.concat([graph.fill([batch, 1], with: 0), others], axis: 1)
+                        entropy = try graph.concat([uncertain, graph.slice(others, axis: 1, 1..<(count - 1))], axis: 1)
                     }
                 }
                 return result.output

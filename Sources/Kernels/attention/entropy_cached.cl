@@ -5,9 +5,9 @@
 // the places from `buffer` to p, n of them:
 //
 //   a_hc = softmax(scale turn(query_bgh, p) . cache_key[b, h / HEAD_GROUP])_c over all places up to p
-//   w_hc = a_hc / max(sum_c a_hc, 1e-8);  u_c = max(mean_h w_hc, 1e-8);  E_bg = clamp(-sum_c u_c log u_c / log n, 0, 1),  0 where n < 2
+//   w_hc = a_hc / max(sum_c a_hc, 1e-8);  u_c = max(mean_h w_hc, 1e-8);  E_bg = clamp(-sum_c u_c log u_c / log n, 0, 1),  1 where n < 2
 //
-// with -1e-8 log 1e-8 for each place behind p. query [B, G, H, HEAD_DIM], cache_key [B, H / HEAD_GROUP, capacity, HEAD_DIM], table
+// with -1e-8 log 1e-8 for each place behind p. A row that sees nothing to choose from is as uncertain as can be. query [B, G, H, HEAD_DIM], cache_key [B, H / HEAD_GROUP, capacity, HEAD_DIM], table
 // [capacity, HEAD_DIM] (cosines, then sines), entropy [B, G]. A row's bits do not depend on the other rows.
 // Least traffic: the keys kept, 4 B (H / HEAD_GROUP) L HEAD_DIM bytes; 4 B H G L HEAD_DIM FLOPs.
 //
@@ -101,7 +101,7 @@ TEAM_KERNEL void entropy_cached(IN(float, query), IN(float, cache_key), IN(int, 
       }
     }
     sum = team_sum_scalar(sum) + (float)(capacity - 1 - p) * FLOOR_ENTROPY;
-    if (TEAM_RANK == 0) entropy[unit] = n > 1 ? clamp(sum / log((float)n), 0.0f, 1.0f) : 0.0f;
+    if (TEAM_RANK == 0) entropy[unit] = n > 1 ? clamp(sum / log((float)n), 0.0f, 1.0f) : 1.0f;
     TEAM_BARRIER;
   }
 }

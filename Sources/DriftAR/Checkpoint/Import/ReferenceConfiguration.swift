@@ -15,6 +15,9 @@ public struct ImportOptions: Sendable {
     public var latentScale: Float?
     /// Whether a DiT has RoPE; nil: where it has its companions, normed queries and keys or a gated MLP.
     public var rope: Bool?
+    /// How positions turn queries and keys of a causal model, and their base; nil: on a grid, 10000.
+    public var rotary: CausalStageSettings.Rotary?
+    public var rotaryBase: Double?
 
     public init(heads: Int? = nil, patch: Int? = nil) {
         self.heads = heads
@@ -163,6 +166,11 @@ struct ReferenceConfiguration {
         result.network.heads = try heads(embed: result.network.embed, encoderDepth: causal.depth)
         let columns = result.network.embed / max(1, result.network.heads)
         causal.keyHeads = try size(block + "self_attn.k_proj.weight", axis: 0) / max(1, columns)
+        causal.draftDepth = try blockCount("draft.layers.")
+        causal.rotary = options.rotary ?? causal.rotary
+        causal.rotaryBase = options.rotaryBase ?? causal.rotaryBase
+        let flags = (options.rotary == nil ? ["--rotary"] : []) + (options.rotaryBase == nil ? ["--rotary-base"] : [])
+        if !flags.isEmpty { assumed.append(("positions turn by \(causal.rotary), base \(causal.rotaryBase)", flags.joined(separator: ", "))) }
         (result.stage, result.head) = (StageSettings(causal), HeadSettings(head))
     }
 

@@ -54,7 +54,7 @@ struct CachedEntropy: Operation {
 extension Graph {
     /// Entropy [B, G] of the attention of G new rows of each of B sequences among the places from `buffer` to their own: `query`
     /// [B, G, H size] as `cachedAttention` took it, which has put their keys in the cache. The other arguments are as there. What
-    /// `softmaxEntropy` gives for those rows of a whole sequence; 0 where a row has fewer than two columns. No gradient.
+    /// `softmaxEntropy` gives for those rows of a whole sequence; but 1 where a row has fewer than two columns. No gradient.
     public func cachedEntropy(
         query: Tensor, heads: Int, keys: Tensor, known: Tensor, offset: Int = 0, buffer: Int, table: Tensor?
     ) throws -> Tensor {
