@@ -26,7 +26,8 @@ import Testing
             ("stage.classTokens 0", { $0.classTokens = 0 }), ("stage.rotaryBase 1.0", { $0.rotaryBase = 1 }),
             ("temperature -1.0", { $0.temperature = -1 }), ("parallel 17: an image of 16 tokens", { $0.parallel = 17 }),
             ("parallel 0", { $0.parallel = 0 }), ("stage.draftDepth -1", { $0.draftDepth = -1 }),
-            ("stage.alignmentWeight -1.0", { $0.alignmentWeight = -1 }), ("tolerance nan", { $0.tolerance = .nan }), ("tolerance -1.0", { $0.tolerance = -1 }),
+            ("stage.alignmentWeight -1.0", { $0.alignmentWeight = -1 }), ("stage.guessWeight nan", { $0.guessWeight = .nan }),
+            ("tolerance nan", { $0.tolerance = .nan }), ("tolerance -1.0", { $0.tolerance = -1 }),
         ]
         for (line, change) in wrong {
             let text = try message("energy", change)
@@ -103,7 +104,9 @@ import Testing
             let added = beside.weights.keys.filter { alone.weights[$0] == nil }
             #expect(added.count == 17 && added.allSatisfy { $0.hasPrefix("draft.") }, "\(added.sorted())")
             #expect(alone.first["draft"] == nil && alone.first["alignment"] == nil)
-            for name in ["draft", "alignment"] {
+            // An energy head that has learned nothing draws zeros, whatever it draws from.
+            #expect(head == "drift" || beside.first["guess"] == 0)
+            for name in ["draft", "alignment"] + (head == "drift" ? ["guess"] : []) {
                 let (first, last) = (try #require(beside.first[name]), try #require(beside.last[name]))
                 #expect(last < first, "\(name): \(first) to \(last)")
             }

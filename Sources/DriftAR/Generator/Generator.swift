@@ -55,7 +55,7 @@ public struct Generator: Sendable {
         let condition = try stage.condition(step, scope)
         let made = try graph.part(Graph.head) { try head.loss(condition, step, scope) }
         let own = step.isSecondPhase ? [] : try stage.losses(of: condition, step, scope)
-        let losses = try made.losses + stage.penalties(condition, step, scope)
+        let losses = try made.losses + stage.penalties(condition, head: head, step, scope)
         var total = try graph.sum(losses)
         if !own.isEmpty {
             total = try graph.add(

@@ -23,8 +23,8 @@ package protocol Stage: Sendable {
     func condition(_ step: StepInputs, _ scope: ParameterScope) throws -> Condition
     /// The stage's own losses, to be weighted with alpha against the head's; none in the second phase. Called after the head's.
     func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm]
-    /// Losses that add to the head's with a weight of their own, in every phase.
-    func penalties(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm]
+    /// Losses that add to those of `head` with a weight of their own, in every phase.
+    func penalties(_ condition: Condition, head: any Head, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm]
     /// What else is worth watching.
     func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm]
 
@@ -54,7 +54,9 @@ extension Stage {
     package var masking: TokenMasking? { nil }
     package var hasLosses: Bool { false }
     package func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] { [] }
-    package func penalties(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] { [] }
+    package func penalties(
+        _ condition: Condition, head: any Head, _ step: StepInputs, _ scope: ParameterScope
+    ) throws -> [LossTerm] { [] }
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] { [] }
     package func encoder(_ context: SamplingContext) -> LabelEncoder? { nil }
     package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { nil }

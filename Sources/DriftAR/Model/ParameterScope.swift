@@ -8,9 +8,11 @@ public struct ParameterScope {
     public let storage: Storage
     let prefix: String
     private let cache: Cache
+    /// Whether no gradient reaches the parameters.
+    private var isFixed = false
 
     /// Each parameter becomes one tensor however often it is asked for.
-    private final class Cache { var tensors: [String: Tensor] = [:] }
+    private final class Cache { var (tensors, fixed): ([String: Tensor], [String: Tensor]) = ([:], [:]) }
 
     public init(_ graph: Graph, _ layout: ParameterLayout, storage name: String = "parameters") {
         self.graph = graph
@@ -25,20 +27,31 @@ public struct ParameterScope {
         layout = parent.layout
         storage = parent.storage
         cache = parent.cache
+        isFixed = parent.isFixed
         self.prefix = prefix
     }
 
     /// The scope `name` below this one.
     public func scope(_ name: String) -> ParameterScope { ParameterScope(self, prefix: prefix + name + ".") }
 
+    /// The same parameters as constants: no gradient reaches them.
+    public var fixed: ParameterScope {
+        var scope = self
+        scope.isFixed = true
+        return scope
+    }
+
     /// The tensor of parameter `name`. Throws when the model has none of that name.
     public func parameter(_ name: String) throws -> Tensor {
         let full = prefix + name
-        if let tensor = cache.tensors[full] { return tensor }
+        if isFixed, let tensor = cache.fixed[full] { return tensor }
         guard let entry = layout[full] else { throw GraphError("parameter \(full): the model has none of that name") }
-        let tensor = try graph.stored(entry.shape, in: storage, at: entry.offset)
+        let tensor = try cache.tensors[full] ?? graph.stored(entry.shape, in: storage, at: entry.offset)
         cache.tensors[full] = tensor
-        return tensor
+        guard isFixed else { return tensor }
+        let constant = try graph.detach(tensor)
+        cache.fixed[full] = constant
+        return constant
     }
 
     /// y = x W^T + b with `name.weight` [out, in] and `name.bias` [out].

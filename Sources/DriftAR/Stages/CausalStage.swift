@@ -48,6 +48,8 @@ public struct CausalStageSettings: StageKind {
     public var draftDepth = 0
     /// Weight of the loss that teaches the draft the stage's entropy.
     public var alignmentWeight: Float = 1
+    /// Weight of the loss that teaches the draft what a head of one step draws.
+    public var guessWeight: Float = 10
     /// Tokens that a pass draws at once, all but the first from guesses of those before; 1: one after the other.
     public var parallel = 1
     /// Who guesses.
@@ -79,6 +81,7 @@ public struct CausalStageSettings: StageKind {
         try require(draftDepth >= 0 && draftDepth <= 64, "stage.draftDepth \(draftDepth): take 0 (no draft) to 64")
         try require(draftDepth == 0 || tokens > 1, "stage.draftDepth \(draftDepth): an image of one token needs no draft; take 0")
         try require(alignmentWeight >= 0 && alignmentWeight.isFinite, "stage.alignmentWeight \(alignmentWeight): must be 0 or more")
+        try require(guessWeight >= 0 && guessWeight.isFinite, "stage.guessWeight \(guessWeight): must be 0 or more")
         try require(parallel > 0 && parallel <= tokens, "parallel \(parallel): an image of \(tokens) tokens is drawn by 1 to \(tokens) at once")
         try require(tolerance >= 0 && tolerance.isFinite, "tolerance \(tolerance): must be 0 (guesses must be exact) or more")
         try require(
@@ -154,8 +157,9 @@ package struct CausalStage: Stage {
         package var labelDrop: Float = 0
         /// G, real images of a label in a step.
         package var imagesPerLabel = 1
-        /// Weight of the draft's entropy loss.
+        /// Weights of the draft's losses of entropies and of guesses.
         package var alignmentWeight: Float = 1
+        package var guessWeight: Float = 10
 
         package init() {}
     }
@@ -201,7 +205,7 @@ package struct CausalStage: Stage {
         (training.dropout, training.labelDrop, training.imagesPerLabel) = (network.dropout, run.labelDrop, run.samplesPerLabel)
         (drawing.guidance, drawing.temperature) = (settings.guidance, settings.temperature)
         (drawing.parallel, drawing.tolerance, drawing.guess) = (settings.parallel, settings.tolerance, settings.guess)
-        training.alignmentWeight = settings.alignmentWeight
+        (training.alignmentWeight, training.guessWeight) = (settings.alignmentWeight, settings.guessWeight)
         let block = CausalBlock(
             width: network.embed, heads: network.heads, keyHeads: settings.keyHeads == 0 ? network.heads : settings.keyHeads,
             hidden: Int(Float(network.embed) * network.mlpRatio), epsilon: network.layerNormEpsilon)
@@ -357,23 +361,37 @@ package struct CausalStage: Stage {
 
     private var alignsEntropy: Bool { shape.draft != nil && training.alignmentWeight > 0 }
 
-    /// The draft's losses: its features against the stage's of the same tokens (SmoothL1), and its entropies against the stage's.
-    /// It alone learns from them.
-    package func penalties(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
+    /// The draft's losses: its features against the stage's of the same tokens (SmoothL1), its entropies against the stage's, and what
+    /// a head of one step draws from it against what it draws from the stage with the same noise, by which guesses are judged. The
+    /// draft alone learns from them.
+    package func penalties(
+        _ condition: Condition, head: any Head, _ step: StepInputs, _ scope: ParameterScope
+    ) throws -> [LossTerm] {
         guard let draft = shape.draft, let z = condition.z else { return [] }
-        let graph = scope.graph
+        let (graph, count) = (scope.graph, shape.tokens - 1)
         let proposed = try draft(
             z: z, tokens: condition.targets ?? step.real, added: shape.headPositions == .learned ? places(scope) : nil, scope,
             dropout: step.dropout(training.dropout))
-        let target = try graph.slice(graph.detach(z), axis: 1, 1..<shape.tokens)
-        var losses = [LossTerm("draft", try graph.smoothL1(proposed.z, target))]
-        if alignsEntropy, let entropy = condition.entropy {
-            let rows = [entropy.shape[0], shape.tokens - 1, 1]
-            let own = try graph.reshape(graph.slice(graph.detach(entropy), axis: 1, 1..<shape.tokens), rows)
-            let loss = try graph.smoothL1(graph.reshape(proposed.entropy, rows), own)
+        func behind(_ x: Tensor) throws -> Tensor { try graph.slice(graph.detach(x), axis: 1, 1..<shape.tokens) }
+        let features = try behind(z)
+        var losses = [LossTerm("draft", try graph.smoothL1(proposed.z, features))]
+        let entropy = try condition.entropy.map(behind)
+        if alignsEntropy, let entropy {
+            let rows = [entropy.shape[0], count, 1]
+            let loss = try graph.smoothL1(graph.reshape(proposed.entropy, rows), graph.reshape(entropy, rows))
             losses.append(LossTerm("alignment", try graph.scale(loss, by: training.alignmentWeight)))
         }
-        return losses
+        guard training.guessWeight > 0, let head = head.ofTokens, head.steps == 1 else { return losses }
+        let rows = z.shape[0] * count
+        let (noise, fixed) = (try head.start.draw(rows, clock: step.clock, graph), scope.fixed)
+        func draw(_ z: Tensor, _ entropy: Tensor?) throws -> Tensor {
+            let embedded = try head.embed(
+                z: graph.reshape(z, [rows, shape.embed]), entropy: entropy.map { try graph.reshape($0, [rows]) }, cfg: nil, fixed)
+            let drawn = try norm(head.step(TokenStep(x: noise, embedded: embedded), fixed), graph)
+            return try graph.reshape(drawn, [z.shape[0], count, shape.tokenWidth])
+        }
+        let loss = try graph.smoothL1(draw(proposed.z, proposed.entropy), graph.detach(draw(features, entropy)))
+        return losses + [LossTerm("guess", try graph.scale(loss, by: training.guessWeight))]
     }
 
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {

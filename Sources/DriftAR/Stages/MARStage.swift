@@ -296,7 +296,7 @@ package struct MARStage: Stage {
             ])
     }
 
-    package func penalties(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
+    package func penalties(_ condition: Condition, head: any Head, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
         guard training.entropyWeight > 0, let entropy = condition.entropy else { return [] }
         return [LossTerm("entropy_loss", try scope.graph.scale(scope.graph.mean(entropy), by: -training.entropyWeight))]
     }
