@@ -232,9 +232,7 @@ class GoldenMAR(GoldenModel):
             )  # fmt: skip
             for number, tokens in enumerate(states, 1):
                 case.compare("out", f"tokens_{number}", tokens)
-            patched = patchify(case["out", "latents"].to(self.device), parent.config["patch_size"])
-            about = next(t for t in case.entry["tensors"] if (t["role"], t["name"]) == ("out", "latents"))
-            case.judge("out/latents", tokens, patched, about["atol"])
+            case.compare_latents(tokens, parent.config["patch_size"])
             yield case
 
 

@@ -44,9 +44,16 @@ class Case:
         return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
 
     def compare(self, role: str, name: str, got: Tensor) -> None:
+        self.judge(f"{role}/{name}", got, self[role, name], self.tolerance(role, name))
+
+    def tolerance(self, role: str, name: str) -> float:
         about = next(t for t in self.entry["tensors"] if (t["role"], t["name"]) == (role, name))
-        # Whole numbers have no tolerance: they are equal or wrong.
-        self.judge(f"{role}/{name}", got, self[role, name], about.get("atol", 0))
+        # Whole numbers have none: they are equal or wrong.
+        return about.get("atol", 0)
+
+    def compare_latents(self, tokens: Tensor, patch: int) -> None:
+        """Tokens with the images that were made of the recorded ones."""
+        self.judge("out/latents", tokens, patchify(self["out", "latents"], patch), self.tolerance("out", "latents"))
 
     def judge(self, name: str, got: Tensor, want: Tensor, tolerance: float) -> None:
         error = (got.detach().reshape(want.shape).to(want.device) - want).abs().max().item()
@@ -89,9 +96,9 @@ class GoldenModel:
     def __init__(self, folder: Path, device: torch.device, mode: str) -> None:
         self.recorded, self.device, self.mode = Recorded(folder), device, mode
 
-    def loaded(self, module: nn.Module, case: Case) -> Any:
+    def loaded(self, module: nn.Module, case: Case, more: dict[str, Tensor] | None = None) -> Any:
         # Strict: a parameter too many, too few, or of another shape is an error.
-        module.load_state_dict(case.role("param"), strict=True)
+        module.load_state_dict(case.role("param") | (more or {}), strict=True)
         return module.to(self.device)
 
     def inputs(self, case: Case, *names: str) -> list[Tensor]:
@@ -104,8 +111,11 @@ class GoldenModel:
         source = case.entry["params_from"]
         return self.recorded.case(source if isinstance(source, str) else source["case"])
 
-    def compare_gradients(self, case: Case, module: nn.Module, inputs: dict[str, Tensor] | None = None) -> None:
-        gradients = {name: p.grad for name, p in module.named_parameters()} | {k: x.grad for k, x in (inputs or {}).items()}
+    def compare_gradients(
+        self, case: Case, module: nn.Module, inputs: dict[str, Tensor] | None = None, more: dict[str, Tensor] | None = None
+    ) -> None:
+        """Of parameters, of inputs, and `more` that were taken from elsewhere."""
+        gradients = {name: p.grad for name, p in module.named_parameters()} | {k: x.grad for k, x in (inputs or {}).items()} | (more or {})
         for name in case.role("grad"):
             gradient = gradients.get(name)
             if gradient is None:
