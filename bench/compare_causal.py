@@ -15,14 +15,20 @@ from causal import Causal, Shape
 from golden_causal import check
 from rounds import CPU, Step, Works, run
 from token_heads import drawing_schedule
+from workloads import compiled
 
 
 def works_of(config: dict[str, Any], labels: Tensor, mode: str) -> Works:
-    model, schedule, guidance = Causal(Shape.from_config(config)), drawing_schedule(config["head"], CPU), config["stage"]["guidance"]
+    shape, schedule, guidance = Shape.from_config(config), drawing_schedule(config["head"], CPU), config["stage"]["guidance"]
+    # Another model than the one that learns: what a token takes is compiled, not the loop over tokens and steps.
+    drawing = Causal(shape)
+    drawing.advance = compiled(drawing.advance, mode)
+    part = "step" if shape.head.kind == "flow" else "forward"
+    setattr(drawing.net, part, compiled(getattr(drawing.net, part), mode))
     return (
-        Step(model, config, mode, lambda _: ()),
-        lambda: model.sample(labels, schedule),
-        lambda: model.sample(labels, schedule, 2, guidance),
+        Step(Causal(shape), config, mode, lambda _: ()),
+        lambda: drawing.sample(labels, schedule),
+        lambda: drawing.sample(labels, schedule, 2, guidance),
     )
 
 

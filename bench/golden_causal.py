@@ -113,6 +113,36 @@ class GoldenCausal(GoldenModel):
             case.compare("out", "values", torch.stack([cache.values for cache in caches]))
             yield case
 
+    @torch.inference_mode()
+    def kept(self) -> Iterator[Case]:
+        """What the reference lacks: a grid, learned positions, tokens on a sphere, both heads. Kept rows against whole passes."""
+        for head in (HeadShape("flow", 4, 32, 24, 2), HeadShape("energy", 4, 32, 24, 2)):
+            case = Case({"id": f"kept rows, head {head.kind}"}, {})
+            torch.manual_seed(1)
+            shape = Shape(
+                tokens=15, token_rows=3, embed=32, heads=4, key_heads=2, hidden=44, depth=3, class_tokens=2, classes=5, epsilon=1e-6,
+                head=head, token_norm="sphere",
+            )  # fmt: skip
+            model = Causal(shape).to(self.device)
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            labels, schedule = torch.tensor([0, 3, 3], device=self.device), FlowSchedule("quiet", 5, 1, self.device)
+            noise = torch.randn(6, 3, shape.tokens, head.noise_width if head.kind == "energy" else head.token_width)
+
+            def of(number: int, wanted: Tensor) -> Tensor:
+                return noise[number].to(self.device).gather(1, wanted[..., None].expand(-1, -1, noise.shape[-1])).flatten(0, 1)
+
+            strength = strengths(3, shape.tokens, "linear").to(self.device)
+            front = model.front(torch.cat([labels, torch.full_like(labels, shape.classes)]))
+            tokens = torch.stack(list(model.drawn(front, schedule, of, strength)), 1)
+            # Each token once more, from whole passes over those that were drawn.
+            z = model.conditions(front, tokens.repeat(2, 1, 1))
+            places = torch.arange(shape.tokens, device=self.device)[:, None, None].expand(-1, len(labels), 1)
+            for token, wanted in enumerate(places):
+                *_, drawn = model.net.draws(z[:, token], wanted, of, schedule, strength[token])
+                case.judge(f"token {token}", tokens[:, token], model.normed(drawn), 1e-4)
+            yield case
+
     def positions(self) -> Iterator[Case]:
         for case in self.recorded.cases("causal", lambda case: case.has("out", "table")):
             grid = case.config["grid"]
@@ -162,5 +192,5 @@ class GoldenCausal(GoldenModel):
 def check(folder: Path, device: torch.device, mode: str) -> bool:
     """Prints a line for each case; true when every result lies within its tolerance."""
     golden = GoldenCausal(folder, device, mode)
-    families = (golden.blocks, golden.passes, golden.cached, golden.positions, golden.heads, golden.drawings)
+    families = (golden.blocks, golden.passes, golden.cached, golden.kept, golden.positions, golden.heads, golden.drawings)
     return judged(f"{folder}, {mode}: causal autoregression and the flow head", {family.__name__: family() for family in families})
