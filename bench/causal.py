@@ -199,6 +199,10 @@ class Causal(TokenModel):
         grid = 1 + torch.stack([token // shape.columns, token % shape.columns], 1)
         return torch.cat([torch.zeros(shape.class_tokens, 2, dtype=grid.dtype), grid])
 
+    def classes(self, labels: Tensor, drop: Tensor) -> Tensor:
+        """Those of images of which some lose their label."""
+        return torch.where(drop, self.shape.classes, labels)
+
     def front(self, classes: Tensor) -> Tensor:
         """The rows in front of the tokens [B, n, D]."""
         return self.cls_embedding(classes).unflatten(1, (self.shape.class_tokens, -1))
@@ -233,7 +237,7 @@ class Causal(TokenModel):
 
     def loss(self, labels: Tensor, drop: Tensor, tokens: Tensor, schedule: Schedule | None = None) -> Tensor:
         tokens = self.normed(tokens)
-        z = self.conditions(self.front(torch.where(drop, self.shape.classes, labels)), tokens)
+        z = self.conditions(self.front(self.classes(labels, drop)), tokens)
         return self.net.loss(z.flatten(0, 1), tokens.flatten(0, 1), schedule)
 
     # MARK: Sampling

@@ -72,10 +72,12 @@ class GoldenCausal(GoldenModel):
             model = self.model(case)
             tokens, normal, noise = self.inputs(case, "tokens", "normal", "noise")
             tokens.requires_grad_()
-            labels = torch.arange(len(tokens), device=self.device)
+            # The rows of the last image are those of no label: it has lost its own, whichever it was.
+            images = torch.arange(len(tokens), device=self.device)
+            classes = model.classes(images % model.shape.classes, images == model.shape.classes)
 
             def run(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-                z = model.conditions(model.front(labels), tokens)
+                z = model.conditions(model.front(classes), tokens)
                 target = tokens.detach().flatten(0, 1).repeat(len(normal), 1)
                 errors, time = model.net.terms(z.flatten(0, 1), target, normal.flatten(), noise.flatten(0, 2))
                 return errors.mean(), time, z
@@ -87,7 +89,7 @@ class GoldenCausal(GoldenModel):
             rows = model.cls_embedding.weight
             self.compare_gradients(case, model, {"tokens": tokens}, {"class_tokens": rows.grad.view_as(case["in", "class_tokens"])})
             with torch.no_grad():
-                x = model.entered(model.front(labels), tokens)
+                x = model.entered(model.front(classes), tokens)
                 for number, block in enumerate(model.layers, 1):
                     x = block(x, model.angles)
                     if case.has("out", f"hidden_{number}"):
