@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws with the weights and the random numbers of a run of causal autoregression in PyTorch, and compares with what driftgpu draws.
 
-    driftgpu train --preset digits-causal --steps 200 --output out/digits-causal
-    bench/same_drawings.py --driftgpu .build/release/driftgpu out/digits-causal
+    driftgpu train --preset digits-causal --steps 200 --output out/causal
+    bench/same_drawings.py --driftgpu .build/release/driftgpu out/causal
 
 The images are the same but for rounding, which each token hands on to those behind it.
 """
