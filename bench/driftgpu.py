@@ -73,6 +73,16 @@ class Driftgpu:
             if not entry.get("isSpeculative")
         }  # fmt: skip
 
+    def drawings(self, run: Path, labels: int, per_label: int, cfg: float, seed: int, folder: Path) -> tuple[Path, Path]:
+        """The weights of a run, and what they draw of the first labels, as files in `folder`: safetensors and npy."""
+        weights, samples = folder / "weights.safetensors", folder / "samples"
+        self._run("export", "--checkpoint", str(run), "--output", str(weights), "--overwrite")
+        self._run(
+            "sample", "--checkpoint", str(run), "--labels", f"0-{labels - 1}", "--per-label", str(per_label), "--cfg", str(cfg),
+            "--seed", str(seed), "--format", "npy", "--output", str(samples), "--device", self.device,
+        )  # fmt: skip
+        return weights, samples / "samples.npy"
+
     def _timing(self, entry: dict[str, Any]) -> Timing:
         return Timing(entry["timing"]["median"], entry["timing"]["minimum"])
 

@@ -7,68 +7,30 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mar import MAR, DiffusionNet, EnergyNet, Round, Schedule, Shape, at, sinusoid
-from recorded import Case, Recorded, judged
+from mar import MAR, Round, Shape, at
+from recorded import Case, GoldenModel, judged, patchify
+from token_heads import DiffusionNet, EnergyNet, HeadShape, Schedule, sinusoid
 from workloads import Optimizer, compiled
 
 
-def head_shape(config: dict[str, Any], head: str) -> Shape:
-    """Of a head alone; what the stage has is not there."""
-    return Shape(
-        tokens=1, token_width=config["channels"], embed=config["z"], heads=1, encoder_depth=0, decoder_depth=0, buffer=1, classes=1,
-        mlp_ratio=1, epsilon=config["layer_norm_eps"], head=head, head_depth=config["head_depth"], head_width=config["head_width"],
-        noises=1, noise_width=config.get("noise_channels", 64), limit=0,
+def head_shape(config: dict[str, Any], head: str) -> HeadShape:
+    return HeadShape(
+        kind=head, token_width=config["channels"], condition_width=config["z"], width=config["head_width"], depth=config["head_depth"],
+        noise_width=config.get("noise_channels", 64),
     )  # fmt: skip
 
 
 def model_shape(config: dict[str, Any]) -> Shape:
     return Shape(
-        tokens=config["seq_len"], token_width=config["channels"], embed=config["embed"], heads=config["heads"],
-        encoder_depth=config["encoder_depth"], decoder_depth=config["decoder_depth"], buffer=config["buffer"],
-        classes=config["class_num"], mlp_ratio=config["mlp_ratio"], epsilon=config["layer_norm_eps"], head="diffusion",
-        head_depth=config["head_depth"], head_width=config["head_width"], noises=config["batch_mul"], limit=0,
+        tokens=config["seq_len"], embed=config["embed"], heads=config["heads"], encoder_depth=config["encoder_depth"],
+        decoder_depth=config["decoder_depth"], buffer=config["buffer"], classes=config["class_num"], mlp_ratio=config["mlp_ratio"],
+        epsilon=config["layer_norm_eps"], head=head_shape(config | {"z": config["embed"]}, "diffusion"),
     )  # fmt: skip
 
 
-def patchify(images: Tensor, patch: int) -> Tensor:
-    """[B, C, h, w] -> [B, R, C p p], the channel slowest, as MAR has it."""
-    x = images.unflatten(3, (-1, patch)).unflatten(2, (-1, patch))
-    return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-class GoldenMAR:
-    def __init__(self, folder: Path, device: torch.device, mode: str) -> None:
-        self.recorded, self.device, self.mode = Recorded(folder), device, mode
-
-    def loaded(self, module: nn.Module, case: Case) -> Any:
-        # Strict: a parameter too many, too few, or of another shape is an error.
-        module.load_state_dict(case.role("param"), strict=True)
-        return module.to(self.device)
-
-    def inputs(self, case: Case, *names: str) -> list[Tensor]:
-        """Whole numbers are indices here."""
-        found = [case["in", name].to(self.device) for name in names]
-        return [value.long() if value.dtype == torch.int32 else value for value in found]
-
-    def parent(self, case: Case) -> Case:
-        """The case that holds the parameters of this one."""
-        source = case.entry["params_from"]
-        return self.recorded.case(source if isinstance(source, str) else source["case"])
-
-    def compare_gradients(self, case: Case, module: nn.Module, inputs: dict[str, Tensor] | None = None) -> None:
-        gradients = {name: p.grad for name, p in module.named_parameters()} | {k: x.grad for k, x in (inputs or {}).items()}
-        for name in case.role("grad"):
-            gradient = gradients.get(name)
-            if gradient is None:
-                case.failures.append(f"{name} has no gradient")
-            else:
-                case.compare("grad", name, gradient)
-        for name in case.entry.get("grad_zero", []) + case.entry.get("grad_none", []):
-            if gradients[name] is not None and gradients[name].any():
-                case.failures.append(f"{name} has a gradient, the reference has none")
-
+class GoldenMAR(GoldenModel):
     # MARK: Tables
 
     def schedules(self) -> Iterator[Case]:
@@ -173,15 +135,9 @@ class GoldenMAR:
             net = self.loaded(EnergyNet(head_shape(parent.config, "energy")), parent)
             z, noise = self.inputs(case, "z", "noise")
             cfg = case.config["cfg"] if len(z) > len(noise) else None
-            (sample,) = net.draws(z, torch.empty(0), lambda *_: noise, Schedule(2, self.device), cfg, case.config["infer_temperature"])
+            (sample,) = net.draws(z, torch.empty(0), lambda *_: noise, None, cfg, case.config["infer_temperature"])
             case.compare("out", "sample", sample)
             yield case
-
-    def finish(self, case: Case, y: Tensor, loss: Tensor, net: nn.Module, inputs: dict[str, Tensor]) -> None:
-        loss.backward()
-        case.compare("out", "y", y)
-        case.compare("out", "loss", loss)
-        self.compare_gradients(case, net, inputs)
 
     # MARK: Training
 
@@ -276,9 +232,7 @@ class GoldenMAR:
             )  # fmt: skip
             for number, tokens in enumerate(states, 1):
                 case.compare("out", f"tokens_{number}", tokens)
-            patched = patchify(case["out", "latents"].to(self.device), parent.config["patch_size"])
-            about = next(t for t in case.entry["tensors"] if (t["role"], t["name"]) == ("out", "latents"))
-            case.judge("out/latents", tokens, patched, about["atol"])
+            case.compare_latents(tokens, parent.config["patch_size"])
             yield case
 
 
