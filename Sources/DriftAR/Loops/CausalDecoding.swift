@@ -52,7 +52,7 @@ package final class CausalDecoding: GenerationLoop {
 
     package func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
         guard speculation == nil else {
-            throw ConfigurationError("speculative: the stage \(stage.kind) has no draft; take --parallel, which needs none")
+            throw ConfigurationError("speculative: the stage \(stage.kind) proposes tokens, not features; take --parallel")
         }
     }
 
