@@ -37,7 +37,7 @@ package struct CausalGraphs {
     let head: any TokenHead
     private let weights: StoredWeights
     let batch: Batch
-    private let prepared: RoundGraphs.Prepared?
+    private let steps: HeadSteps
     /// Where the stage's packed weights lie; nil where it is too large for the kernel that takes them.
     private let stageWeights: Storage?
     /// Where the draft's lie; nil where it is too large, or there is none.
@@ -45,8 +45,10 @@ package struct CausalGraphs {
 
     package init(_ stage: CausalStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch) throws {
         (self.stage, self.head, self.weights, self.batch) = (stage, head, weights, batch)
-        let prepared = try RoundGraphs.prepared(head, weights)
-        self.prepared = prepared
+        let prepared = try HeadSteps.prepare(head, weights)
+        steps = try HeadSteps(
+            head, loop: "causal", count: batch.images, width: stage.shape.tokenWidth, tokens: stage.shape.tokens,
+            imagesPerLabel: batch.size.perLabel, temperature: stage.drawing.temperature, isGiven: batch.isGiven, prepared)
         let preparation = prepared?.graph ?? Graph()
         func keep(_ packed: Tensor, _ name: String) throws -> Storage {
             let storage = Storage("causal_\(name)_\(packed.count)", count: packed.count)
@@ -58,17 +60,17 @@ package struct CausalGraphs {
         if let draft = stage.shape.draft, draft.small != nil { draftWeights = try keep(draft.packed(scope), "draft_weights") }
         self.preparation = prepared == nil && stageWeights == nil && draftWeights == nil ? nil : preparation
         (first, next) = (Graph(), Graph())
-        // Noise that was given is there for each step.
-        let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
-        step = isOneGraph ? nil : Graph()
-        end = isOneGraph ? nil : Graph()
+        step = steps.isOneGraph ? nil : Graph()
+        end = steps.isOneGraph ? nil : Graph()
         guard head.steps == 1 || batch.parallel == 1 else {
             throw GraphError("causal decoding: the head \(head.kind) draws a token in \(head.steps) steps; draw one token after the other")
         }
         let embedded = try make(first, isFirst: true)
         _ = try make(next, isFirst: false)
-        if let step { try makeStep(step, embedded: embedded) }
-        if let end { _ = try accept(stored(x(end), end, count: 1), end) }
+        if let step {
+            try steps.step(embedded: embedded, cfg: cfg(step, known(step), count: 1), noise: stepNoise(step), weights.scope(step))
+        }
+        if let end { _ = try accept(stored(steps.result(end), end, count: 1), end) }
     }
 
     /// All graphs, in the order in which an image's first token meets them.
@@ -102,8 +104,6 @@ package struct CausalGraphs {
         package static func draftEntropy(_ count: Int) -> Storage { Storage("causal_draft_entropy", count: count, grows: true) }
         /// As `caches`, of the draft.
         static func draftCaches(_ count: Int) -> Storage { Storage("causal_draft_caches", count: count, grows: true) }
-        static func x(_ count: Int) -> Storage { Storage("causal_x", count: count, grows: true) }
-        static func embedded(_ count: Int) -> Storage { Storage("causal_embedded", count: count, grows: true) }
     }
 
     /// Streams of a seed's random numbers; the low 16 bits are the head's step.
@@ -115,7 +115,6 @@ package struct CausalGraphs {
     private var tokens: Int { stage.shape.tokens }
     private var width: Int { stage.shape.tokenWidth }
 
-    private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "causal_step") }
     private func known(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images], in: Place.known(batch.images)) }
     func sequence(_ graph: Graph) throws -> Tensor {
         try graph.stored([batch.images, tokens, width], in: Place.tokens(batch.images * tokens * width))
@@ -125,7 +124,7 @@ package struct CausalGraphs {
         try NoiseSource(
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
-            firstImage: graph.stored([1], in: Place.firstImage), round: counter(graph).value)
+            firstImage: graph.stored([1], in: Place.firstImage), round: steps.counter(graph).value)
     }
 
     private var span: Int { stage.pass.span(batch.conditions) }
@@ -168,7 +167,7 @@ package struct CausalGraphs {
         let all: Tensor
         if batch.isGiven {
             let count = batch.images * tokens * width
-            all = try graph.selectRow(graph.stored([head.steps, count], in: Place.givenSteps(head.steps * count)), counter(graph))
+            all = try graph.selectRow(graph.stored([head.steps, count], in: Place.givenSteps(head.steps * count)), steps.counter(graph))
         } else {
             all = try TokenNoise(.normal, width: width).draw(
                 tokens, images: batch.size.perLabel, of: source(graph, stream: Self.stepStream), graph)
@@ -176,14 +175,6 @@ package struct CausalGraphs {
         let rows = try graph.reshape(all, [batch.images, tokens, width])
         return try graph.reshape(graph.window(rows, from: known(graph), count: 1, sequences: batch.images), [batch.images, width])
     }
-
-    private func table(_ graph: Graph) throws -> Tensor? {
-        try prepared?.table.map { try graph.stored([head.steps, $0.count / head.steps], in: $0) }
-    }
-    private func packed(_ graph: Graph) throws -> Tensor? { try prepared?.weights.map { try graph.stored([$0.count], in: $0) } }
-
-    /// The tokens between the steps [b, C].
-    private func x(_ graph: Graph) throws -> Tensor { try graph.stored([batch.images, width], in: Place.x(batch.images * width)) }
 
     /// Drawn tokens [b G, C] as they are stored and fed back [b, G, C].
     private func stored(_ drawn: Tensor, _ graph: Graph, count: Int) throws -> Tensor {
@@ -201,7 +192,7 @@ package struct CausalGraphs {
     /// Returns the shape of what the head's steps have in common.
     private func make(_ graph: Graph, isFirst: Bool) throws -> [Int] {
         // What a token starts from is numbered by it, too.
-        if isFirst || step != nil { try graph.reset(counter(graph)) }
+        if isFirst || step != nil { try graph.reset(steps.counter(graph)) }
         let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
         let (z, entropy) = try conditions(graph, known, count: count, isFirst: isFirst, scope)
@@ -212,19 +203,15 @@ package struct CausalGraphs {
                 scope)
         }
         let start = try start(graph, known, count: count, isFirst: isFirst)
-        guard head.steps == 1 || head.start.width == width else {
-            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
-        }
         guard step != nil else {
-            let drawn = try graph.part(Graph.head) { try draw(graph, known, start: start, embedded: embedded, cfg: cfg, scope) }
+            let drawn = try draw(known, start: start, embedded: embedded, cfg: cfg, scope)
             let tokens = try stored(drawn, graph, count: count)
             let followed = try draft.map { try follow(graph, $0, z: z, tokens: tokens, known: known, scope) }
             let last = try accept(tokens, graph)
             if let draft, let followed { try propose(graph, draft, from: followed, last: last, known: known, scope) }
             return embedded.shape
         }
-        try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
-        try graph.place(start, in: Place.x(batch.images * width), at: 0)
+        try steps.begin(start: start, embedded: embedded, graph)
         return embedded.shape
     }
 
@@ -276,39 +263,12 @@ package struct CausalGraphs {
         return (try stage.leave(last(rows), places: places, scope), entropy)
     }
 
-    /// The tokens from the only step, or from all of them in one launch.
-    func draw(
-        _ graph: Graph, _ known: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope
-    ) throws -> Tensor {
-        if head.steps > 1, let table = try table(graph), let weights = try packed(graph) {
-            return try head.steps(
-                TokenDrawing(
-                    x: start, embedded: embedded, table: table, weights: weights,
-                    places: graph.windowRows(from: known, count: 1, sequences: batch.images, length: tokens, images: batch.images),
-                    noise: source(graph, stream: Self.stepStream), tokens: tokens, imagesPerLabel: batch.size.perLabel, cfg: cfg,
-                    temperature: stage.drawing.temperature),
-                scope)
-        }
-        return try head.step(
-            TokenStep(
-                x: start, embedded: embedded, row: table(graph).map { try graph.selectRow($0, counter(graph)) },
-                weights: packed(graph), noise: head.drawsInSteps ? stepNoise(graph) : nil, cfg: cfg,
-                temperature: stage.drawing.temperature),
-            scope)
-    }
-
-    private func makeStep(_ graph: Graph, embedded: [Int]) throws {
-        let scope = weights.scope(graph)
-        let made = try graph.part(Graph.head) {
-            try head.step(
-                TokenStep(
-                    x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))),
-                    row: table(graph).map { try graph.selectRow($0, counter(graph)) }, noise: stepNoise(graph),
-                    cfg: cfg(graph, known(graph), count: 1), temperature: stage.drawing.temperature),
-                scope)
-        }
-        // What a step writes must not be what it still reads.
-        try graph.place(graph.copy(made), in: Place.x(batch.images * width), at: 0)
-        try graph.advance(counter(graph))
+    /// The tokens that the head draws behind those known, from the only step or from all of them in one launch.
+    func draw(_ known: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
+        let (images, tokens) = (batch.images, tokens)
+        return try steps.draw(
+            start: start, embedded: embedded, cfg: cfg, noise: { head.drawsInSteps ? try stepNoise($0) : nil },
+            places: { try $0.windowRows(from: known, count: 1, sequences: images, length: tokens, images: images) },
+            source: { try source($0, stream: Self.stepStream) }, scope)
     }
 }

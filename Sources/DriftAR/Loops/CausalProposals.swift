@@ -74,12 +74,12 @@ extension CausalGraphs {
             let entropy = try graph.reshape(next.entropy, [conditions])
             let own = try graph.reshape(graph.slice(entropy, axis: 0, 0..<images), [images, 1, 1])
             try graph.putWindow(own, into: entropies, from: known, offset: ahead)
-            let drawn = try graph.part(Graph.head) {
-                let cfg = try cfg(graph, known, offset: ahead, count: 1)
-                let embedded = try head.embed(z: graph.reshape(next.z, [conditions, stage.shape.embed]), entropy: entropy, cfg: cfg, scope)
-                let start = try start(graph, known, offset: ahead, count: 1, isFirst: false)
-                return try draw(graph, known, start: start, embedded: embedded, cfg: cfg, scope)
+            let cfg = try cfg(graph, known, offset: ahead, count: 1)
+            let embedded = try graph.part(Graph.head) {
+                try head.embed(z: graph.reshape(next.z, [conditions, stage.shape.embed]), entropy: entropy, cfg: cfg, scope)
             }
+            let start = try start(graph, known, offset: ahead, count: 1, isFirst: false)
+            let drawn = try draw(known, start: start, embedded: embedded, cfg: cfg, scope)
             let guess = try graph.reshape(stage.norm(drawn, graph), [images, 1, stage.shape.tokenWidth])
             try graph.putWindow(guess, into: sequence(graph), from: known, offset: ahead)
         }

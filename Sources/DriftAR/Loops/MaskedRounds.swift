@@ -116,7 +116,7 @@ package final class MaskedRounds: GenerationLoop {
 
     /// Rounds one after the other.
     func program(_ rounds: some Sequence<RoundGraphs>) throws -> Program {
-        if prepared == nil, let made = try RoundGraphs.prepared(head, context.weights) { prepared = try context.memory.executor(made.graph) }
+        if prepared == nil, let made = try HeadSteps.prepare(head, context.weights) { prepared = try context.memory.executor(made.graph) }
         let program = Program()
         for graphs in rounds {
             try program.append(context.memory.executor(graphs.begin))
@@ -136,7 +136,7 @@ package final class MaskedRounds: GenerationLoop {
     static func graphs(
         _ stage: MARStage, _ head: any TokenHead, _ settings: RoundSettings, _ batches: [DrawingGraph.Size], _ weights: StoredWeights
     ) throws -> [Graph] {
-        let prepared = try RoundGraphs.prepared(head, weights).map { [$0.graph] } ?? []
+        let prepared = try HeadSteps.prepare(head, weights).map { [$0.graph] } ?? []
         return try prepared + batches.flatMap { size in
             try RoundGraphs.all(stage, head, weights, .init(size, isGuided: false), settings).flatMap { [$0.begin] + [$0.step, $0.end].compactMap { $0 } }
         }

@@ -35,20 +35,11 @@ package struct RoundGraphs {
     private let settings: RoundSettings
     private let round: RoundSettings.Round
     private let number: Int
-    private let prepared: Prepared?
-
-    /// What the head computes once for a set of weights.
-    struct Prepared {
-        /// What computes it.
-        let graph: Graph
-        /// Of its `table`, and of its `packed` weights.
-        var table: Storage?
-        var weights: Storage?
-    }
+    private let steps: HeadSteps
 
     /// Graphs of the rounds of a batch, the first round first.
     static func all(_ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings) throws -> [RoundGraphs] {
-        let prepared = try prepared(head, weights)
+        let prepared = try HeadSteps.prepare(head, weights)
         return try settings.plan(tokens: stage.shape.tokens).enumerated().map { number, round in
             try RoundGraphs(stage, head, weights, batch, settings, round, number: number, prepared)
         }
@@ -59,41 +50,26 @@ package struct RoundGraphs {
         _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
         _ round: RoundSettings.Round
     ) throws -> RoundGraphs {
-        try RoundGraphs(stage, head, weights, batch, settings, round, number: 0, prepared(head, weights))
+        try RoundGraphs(stage, head, weights, batch, settings, round, number: 0, HeadSteps.prepare(head, weights))
     }
 
     private init(
         _ stage: MARStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch, _ settings: RoundSettings,
-        _ round: RoundSettings.Round, number: Int, _ prepared: Prepared?
+        _ round: RoundSettings.Round, number: Int, _ prepared: HeadSteps.Prepared?
     ) throws {
         (self.stage, self.head, self.weights, self.batch, self.settings) = (stage, head, weights, batch, settings)
-        (self.round, self.number, self.prepared) = (round, number, prepared)
+        (self.round, self.number) = (round, number)
+        steps = try HeadSteps(
+            head, loop: "round", count: batch.images * round.drawn.count, width: stage.shape.tokenWidth, tokens: stage.shape.tokens,
+            imagesPerLabel: batch.size.perLabel, temperature: settings.temperature, isGiven: batch.isGiven, prepared)
         begin = Graph()
-        // Noise that was given is there for each step.
-        let isOneGraph = head.steps == 1 || !batch.isGiven && prepared?.weights != nil
-        step = isOneGraph ? nil : Graph()
-        end = isOneGraph ? nil : Graph()
+        step = steps.isOneGraph ? nil : Graph()
+        end = steps.isOneGraph ? nil : Graph()
         let embedded = try makeBegin()
-        if let step { try makeStep(step, embedded: embedded) }
-        if let end { try put(x(end), end, order(end, batch.images)) }
-    }
-
-    /// What the head's steps take that no token has an influence on; nil where there is nothing.
-    static func prepared(_ head: any TokenHead, _ weights: StoredWeights) throws -> Prepared? {
-        let graph = Graph()
-        var prepared = Prepared(graph: graph)
-        let scope = weights.scope(graph)
-        if let table = try graph.part(Graph.head, { try head.table(scope) }) {
-            let storage = Place.table(rows: table.shape[0], width: table.shape[1])
-            try graph.place(table, in: storage, at: 0)
-            prepared.table = storage
+        if let step {
+            try steps.step(embedded: embedded, cfg: cfg(step), noise: stepNoise(step, order(step, batch.images)), weights.scope(step))
         }
-        if let packed = try graph.part(Graph.head, { try head.packed(scope) }) {
-            let storage = Place.weights(packed.count)
-            try graph.place(packed, in: storage, at: 0)
-            prepared.weights = storage
-        }
-        return prepared.table == nil && prepared.weights == nil ? nil : prepared
+        if let end { try put(steps.result(end), end, order(end, batch.images)) }
     }
 
     /// Where everything lies.
@@ -116,10 +92,6 @@ package struct RoundGraphs {
         /// Noise that was given: what tokens start from [b R, W], and that of the steps [N, b R C].
         package static func givenStart(_ count: Int) -> Storage { Storage("round_given_start", count: count, grows: true) }
         package static func givenSteps(_ count: Int) -> Storage { Storage("round_given_steps", count: count, grows: true) }
-        static func x(_ count: Int) -> Storage { Storage("round_x", count: count, grows: true) }
-        static func embedded(_ count: Int) -> Storage { Storage("round_embedded", count: count, grows: true) }
-        static func table(rows: Int, width: Int) -> Storage { Storage("round_table_\(rows)x\(width)", count: rows * width) }
-        static func weights(_ count: Int) -> Storage { Storage("round_weights_\(count)", count: count) }
     }
 
     /// Streams of a seed's random numbers; the round in their low 16 bits is the head's step.
@@ -130,8 +102,6 @@ package struct RoundGraphs {
 
     private var tokens: Int { stage.shape.tokens }
     private var width: Int { stage.shape.tokenWidth }
-    /// n, tokens that the round draws.
-    private var count: Int { batch.images * round.drawn.count }
 
     private func order(_ graph: Graph, _ rows: Int) throws -> Tensor {
         try graph.stored([rows, tokens], in: Place.order(batch.conditions * tokens))
@@ -140,8 +110,6 @@ package struct RoundGraphs {
     private func known(_ graph: Graph) throws -> Tensor {
         try graph.stored([batch.images * tokens, width], in: Place.tokens(batch.images * tokens * width))
     }
-
-    private func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "round_step") }
 
     private func cfg(_ graph: Graph) throws -> Tensor? {
         batch.isGuided ? try graph.stored([1], in: Place.strengths(settings.rounds), at: 4 * number) : nil
@@ -174,7 +142,7 @@ package struct RoundGraphs {
         try NoiseSource(
             stream: stream, key: graph.stored([2], in: Place.key),
             labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
-            firstImage: graph.stored([1], in: Place.first), round: counter(graph).value)
+            firstImage: graph.stored([1], in: Place.first), round: steps.counter(graph).value)
     }
 
     private func start(_ graph: Graph, _ order: Tensor) throws -> Tensor {
@@ -189,21 +157,8 @@ package struct RoundGraphs {
         guard batch.isGiven else { return try noise(graph, order, stream: Self.stepStream, TokenNoise(.normal, width: width)) }
         let all = batch.images * tokens * width
         let given = try graph.selectRow(
-            graph.stored([head.steps, all], in: Place.givenSteps(head.steps * all)), counter(graph))
+            graph.stored([head.steps, all], in: Place.givenSteps(head.steps * all)), steps.counter(graph))
         return try graph.gatherRows(graph.reshape(given, [batch.images * tokens, width]), rows(order, graph))
-    }
-
-    /// The tokens between the steps [n, C].
-    private func x(_ graph: Graph) throws -> Tensor { try graph.stored([count, width], in: Place.x(count * width)) }
-
-    private func table(_ graph: Graph) throws -> Tensor? {
-        try prepared?.table.map { try graph.stored([head.steps, $0.count / head.steps], in: $0) }
-    }
-
-    private func row(_ graph: Graph) throws -> Tensor? { try table(graph).map { try graph.selectRow($0, counter(graph)) } }
-
-    private func packed(_ graph: Graph) throws -> Tensor? {
-        try prepared?.weights.map { try graph.stored([$0.count], in: $0) }
     }
 
     private func put(_ drawn: Tensor, _ graph: Graph, _ order: Tensor) throws {
@@ -214,7 +169,7 @@ package struct RoundGraphs {
     /// Returns the shape of what the head's steps have in common.
     private func makeBegin() throws -> [Int] {
         let graph = begin
-        try graph.reset(counter(graph))
+        try graph.reset(steps.counter(graph))
         let scope = weights.scope(graph)
         let conditions = batch.conditions
         let known = MARStage.Known(tokens: try known(graph), order: try order(graph, conditions), range: round.known)
@@ -232,49 +187,14 @@ package struct RoundGraphs {
                 entropy: entropy.map { try graph.reshape($0, [conditions * round.drawn.count]) }, cfg: cfg, scope)
         }
         let start = try start(graph, own)
-        guard head.steps == 1 || head.start.width == width else {
-            throw GraphError("head \(head.kind): tokens of several steps start from \(width) values, not \(head.start.width)")
-        }
         guard step != nil else {
-            let drawn = try graph.part(Graph.head) { try makeAll(graph, own, start: start, embedded: embedded, cfg: cfg, scope) }
+            let drawn = try steps.draw(
+                start: start, embedded: embedded, cfg: cfg, noise: { try stepNoise($0, own) }, places: { try rows(own, $0) },
+                source: { try source($0, stream: Self.stepStream) }, scope)
             try put(drawn, graph, own)
             return embedded.shape
         }
-        try graph.place(embedded, in: Place.embedded(embedded.count), at: 0)
-        try graph.place(start, in: Place.x(count * width), at: 0)
+        try steps.begin(start: start, embedded: embedded, graph)
         return embedded.shape
-    }
-
-    /// The tokens from the only step, or from all of them in one launch.
-    private func makeAll(
-        _ graph: Graph, _ order: Tensor, start: Tensor, embedded: Tensor, cfg: Tensor?, _ scope: ParameterScope
-    ) throws -> Tensor {
-        if head.steps > 1, let table = try table(graph), let weights = try packed(graph) {
-            return try head.steps(
-                TokenDrawing(
-                    x: start, embedded: embedded, table: table, weights: weights, places: rows(order, graph),
-                    noise: source(graph, stream: Self.stepStream), tokens: tokens, imagesPerLabel: batch.size.perLabel, cfg: cfg,
-                    temperature: settings.temperature),
-                scope)
-        }
-        return try head.step(
-            TokenStep(
-                x: start, embedded: embedded, row: row(graph), weights: packed(graph), noise: stepNoise(graph, order), cfg: cfg,
-                temperature: settings.temperature),
-            scope)
-    }
-
-    private func makeStep(_ graph: Graph, embedded: [Int]) throws {
-        let scope = weights.scope(graph)
-        let made = try graph.part(Graph.head) {
-            try head.step(
-                TokenStep(
-                    x: x(graph), embedded: graph.stored(embedded, in: Place.embedded(embedded.reduce(1, *))), row: row(graph),
-                    noise: stepNoise(graph, order(graph, batch.images)), cfg: cfg(graph), temperature: settings.temperature),
-                scope)
-        }
-        // What a step writes must not be what it still reads.
-        try graph.place(graph.copy(made), in: Place.x(count * width), at: 0)
-        try graph.advance(counter(graph))
     }
 }

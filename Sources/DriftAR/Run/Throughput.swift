@@ -5,8 +5,9 @@ import DriftFormats
 /// All that passes between two observations counts: waiting for data, samples, checkpoints. The first one of a run, which comes after
 /// kernels were compiled, begins.
 struct Throughput {
-    /// Multiply-adds in registers, two operations each, per second.
-    private let peak: Double
+    /// Multiply-adds in registers, two operations each, per second: as measured, or as seen since. A device that others used while it
+    /// was measured may do more than it did then.
+    private var peak: Double
     private let clock: () -> Double
     private struct Mark {
         let time: Double
@@ -35,6 +36,7 @@ struct Throughput {
             return []
         }
         guard let rates = Self.rates(from: last, to: now) else { return [] }
+        peak = max(peak, rates.flops)
         share = rates.flops / peak
         return [("images_per_second", rates.images), ("peak_share", rates.flops / peak)]
     }
