@@ -36,6 +36,12 @@ import Testing
         for head in ["flow", "diffusion"] {
             #expect(try message(head) { $0.parallel = 2 }?.contains("the head \(head) draws a token in many steps") == true)
         }
+        for (head, draft) in [("drift", 0), ("energy", 1), ("energy", 0)] {
+            var many = try Self.tiny(head)
+            (many.network.embed, many.network.heads) = (512, 256)
+            many.stage.causal?.draftDepth = draft
+            #expect((errorText { try many.validate() }?.contains("128 heads at most") == true) == (head == "drift" || draft == 1))
+        }
         var odd = try Self.tiny()
         odd.network.heads = 16
         #expect(errorText { try odd.validate() }?.contains("an even number of columns a head") == true)

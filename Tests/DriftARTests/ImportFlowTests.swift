@@ -118,7 +118,7 @@ import Testing
         #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --temperature 0.5") != plain)
         try folder.expectError("sample --checkpoint model --parallel 2", says: "parallel 2: the head flow draws a token in many steps")
         try folder.expectError("sample --checkpoint model --rounds 2", says: "rounds: nothing that a model of causal x flow draws by")
-        try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage causal proposes tokens, not features; take --parallel")
+        try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage causal has no draft of features; leave it out")
         try run("export --checkpoint model --output out.safetensors", says: "wrote")
         try run("import out.safetensors --output again", says: "tensors fit")
         #expect(try SavedModel(folder.file("again")).configuration == saved)

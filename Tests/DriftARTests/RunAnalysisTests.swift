@@ -259,6 +259,7 @@ import Testing
                 configuration.adopt(model)
                 (configuration.network.dropout, configuration.run.steps) = (0, 2)
                 configuration.stage.causal?.draftDepth = 1
+                configuration.stage.causal?.tokenNorm = .sphere
                 configuration.head.flow?.steps = 3
             }
             let analysis = try RunAnalysis(run)
@@ -266,7 +267,7 @@ import Testing
             let found = try #require(try analysis.diagnose(on: device, settings) as? CausalDiagnostics)
             let lines = try analysis.write(found)
             let draws = model == .causalDrift
-            #expect(lines.count == (draws ? 3 : 2) && lines[1].hasPrefix("Entropy against error of drawn tokens: Pearson r = "), "\(lines)")
+            #expect(lines.count == (draws ? 3 : 2) && lines[1].hasPrefix(draws ? "Entropy against error of drawn tokens: Pearson r = " : "no errors of drawn tokens: the head draws"), "\(lines)")
             let path = run + "/analysis"
             let names = try Files.names(in: path).filter { $0.hasSuffix(".svg") }
             let expected = ["entropy_histogram", "positions"] + (draws ? ["draft_acceptance", "draft_distance", "entropy_error"] : [])
@@ -281,6 +282,8 @@ import Testing
                 // An image's first two tokens have fewer than two before them; the draft guesses all but the first.
                 #expect((first || second) == (Double(row[3]) == 1) && row[6].isEmpty == first && (row[7].isEmpty || !draws) == (first || !draws))
                 #expect(row[5].isEmpty != draws && row[4].isEmpty != draws)
+                // Tokens of norm 1 lie at most 2 apart.
+                #expect((Double(row[5]) ?? 0) <= 2)
             }
             guard draws else { return }
             let distances = rows.compactMap { Double($0[7]) }

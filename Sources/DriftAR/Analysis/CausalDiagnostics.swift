@@ -26,7 +26,7 @@ public struct CausalDiagnostics: Sendable {
     /// The head's; nil where the entropy sets no prior.
     let sigma: SigmaMap?
     let tokens: [Token]
-    /// Where the real images are from; why there are none where `tokens` is empty.
+    /// Where the real images are from; why there is no token to look at where there is none.
     let source: String
 
     /// Draws of each token.
@@ -46,9 +46,10 @@ public struct CausalDiagnostics: Sendable {
             throw ConfigurationError("model \(configuration.generatorName): draws no token from those before it")
         }
         let context = SamplingContext(StoredWeights(state.model.layout, buffer: "ema"), memory: state.memory)
-        (self.configuration, sigma, self.source) = (configuration, head.sigma, source)
+        (self.configuration, sigma) = (configuration, head.sigma)
         self.device = device.about.name
         tokens = try images.map { try Self.tokens($0, chosen, CausalProbe(stage, head, context), configuration, seed: settings.seed) } ?? []
+        self.source = images != nil && tokens.isEmpty ? "none of the labels has an image among \(source)" : source
     }
 
     private static func tokens(
@@ -57,13 +58,6 @@ public struct CausalDiagnostics: Sendable {
         let (count, width) = (configuration.data.tokens, configuration.data.tokenWidth)
         let (members, perLabel) = images.members(of: labels, limit: tokenLimit, tokens: count)
         guard perLabel > 0 else { return [] }
-        func apart(_ a: [Float], _ first: Int, _ b: [Float], _ second: Int) -> Double {
-            let square = (0..<width).reduce(0.0) { sum, value in
-                let difference = Double(a[first * width + value]) - Double(b[second * width + value])
-                return sum + difference * difference
-            }
-            return (square / Double(width)).squareRoot()
-        }
         var tokens: [Token] = []
         let atOnce = max(1, configuration.sampleBatch / perLabel)
         for start in stride(from: 0, to: members.count, by: atOnce) {
@@ -81,9 +75,11 @@ public struct CausalDiagnostics: Sendable {
                     tokens.append(
                         Token(
                             label: label, image: image, position: position, entropy: Double(looks[0].entropy[place]),
-                            error: drawn.isEmpty ? nil : drawn.map { apart($0.drawn, place, real, place) }.reduce(0, +) / Double(draws),
+                            error: drawn.isEmpty ? nil : drawn.map { tokenDistance($0.drawn, place, $0.real, place, width: width) }.reduce(0, +) / Double(draws),
                             draftEntropy: proposed.first.map { Double($0.draftEntropy[behind]) },
-                            distances: proposed.filter { !$0.guesses.isEmpty }.map { apart($0.guesses, behind, $0.drawn, place) }))
+                            distances: proposed.filter { !$0.guesses.isEmpty }.map {
+                                tokenDistance($0.guesses, behind, $0.drawn, place, width: width)
+                            }))
                 }
             }
         }

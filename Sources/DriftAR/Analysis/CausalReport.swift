@@ -8,9 +8,14 @@ extension CausalDiagnostics: Diagnostics {
             report.page.note("No entropies: \(source).")
             return ["no entropies: \(source)"]
         }
-        var lines = [errors.text("Entropy against error of drawn tokens")]
+        let draws = !errors.pairs.isEmpty
+        var lines = [
+            draws
+                ? errors.text("Entropy against error of drawn tokens")
+                : "no errors of drawn tokens: \(tokens[0].error == nil ? "the head draws a token in several steps" : "no image has a third token")"
+        ]
         report.page.paragraph(
-            "E is the entropy of a token's attention among the tokens before it in the penultimate block, in units of the log of their number; 1 where there are fewer than two. \(source.prefix(1).uppercased() + source.dropFirst()) are what tokens are drawn from; the error is the root mean square of drawn minus real, in the mean of \(Self.draws) draws. \(lines[0]).")
+            "E is the entropy of a token's attention among the tokens before it in the penultimate block, in units of the log of their number; 1 where there are fewer than two. \(source.prefix(1).uppercased() + source.dropFirst()) are what tokens are drawn from. \(draws ? "The error is the root mean square of drawn minus real, in the mean of \(Self.draws) draws. " : "")\(lines[0]).")
         try report.show([errors.figure, byPosition, histogram].compactMap(\.self))
         if !guesses.pairs.isEmpty {
             lines.append(guesses.text("Draft's entropy against how far its guesses are off"))
@@ -83,7 +88,8 @@ extension CausalDiagnostics: Diagnostics {
     }
 
     private var histogram: NamedFigure {
-        let sides = [("stage", tokens.filter { $0.position > 1 }.map(\.entropy)), ("draft", tokens.filter { $0.position > 1 }.compactMap(\.draftEntropy))]
+        let told = tokens.filter { $0.position > 1 }
+        let sides = [("stage", told.map(\.entropy)), ("draft", told.compactMap(\.draftEntropy))]
         return NamedFigure(
             name: "entropy_histogram", caption: "Of tokens from an image's third on.",
             figure: Plot(

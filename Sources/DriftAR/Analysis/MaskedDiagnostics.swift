@@ -99,11 +99,7 @@ public struct MaskedDiagnostics: Sendable {
                         real, part, images: 0..<perLabel, orders: orders, hidden: count, seed: seed &+ UInt64(draw))
                     entropy = look.entropy
                     for row in errors.indices {
-                        let square = (0..<width).reduce(0.0) { sum, value in
-                            let difference = Double(look.after[row * width + value]) - Double(real[row * width + value])
-                            return sum + difference * difference
-                        }
-                        errors[row] += (square / Double(width)).squareRoot() / Double(Self.draws)
+                        errors[row] += tokenDistance(look.after, row, real, row, width: width) / Double(Self.draws)
                     }
                 }
                 for (place, label) in part.enumerated() {

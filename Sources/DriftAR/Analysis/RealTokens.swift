@@ -25,3 +25,12 @@ extension ImageSet {
         return (present, min(most, max(1, limit / tokens / max(1, present.count))))
     }
 }
+
+/// Root mean square of the difference of token `first` of `a` [n, C] and token `second` of `b` [n, C], of `width` values.
+func tokenDistance(_ a: [Float], _ first: Int, _ b: [Float], _ second: Int, width: Int) -> Double {
+    let square = (0..<width).reduce(0.0) { sum, value in
+        let difference = Double(a[first * width + value]) - Double(b[second * width + value])
+        return sum + difference * difference
+    }
+    return (square / Double(width)).squareRoot()
+}

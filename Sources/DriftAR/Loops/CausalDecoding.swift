@@ -52,7 +52,8 @@ package final class CausalDecoding: GenerationLoop {
 
     package func prepare(_ labels: [Int], cfg: Float, speculation: Speculation?) throws {
         guard speculation == nil else {
-            throw ConfigurationError("speculative: the stage \(stage.kind) proposes tokens, not features; take --parallel")
+            let instead = head.steps == 1 ? "take --parallel, which guesses tokens" : "leave it out"
+            throw ConfigurationError("speculative: the stage \(stage.kind) has no draft of features; \(instead)")
         }
     }
 

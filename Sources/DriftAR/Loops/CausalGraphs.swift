@@ -57,7 +57,8 @@ package struct CausalGraphs {
         }
         let scope = weights.scope(preparation)
         stageWeights = try stage.small == nil ? nil : keep(stage.packed(scope), "weights")
-        if let draft = stage.shape.draft, draft.small != nil { draftWeights = try keep(draft.packed(scope), "draft_weights") }
+        let guesses = batch.parallel > 1 && stage.drawing.guess == .draft
+        if guesses, let draft = stage.shape.draft, draft.small != nil { draftWeights = try keep(draft.packed(scope), "draft_weights") }
         self.preparation = prepared == nil && stageWeights == nil && draftWeights == nil ? nil : preparation
         (first, next) = (Graph(), Graph())
         step = steps.isOneGraph ? nil : Graph()
@@ -127,13 +128,10 @@ package struct CausalGraphs {
             firstImage: graph.stored([1], in: Place.firstImage), round: steps.counter(graph).value)
     }
 
-    private var span: Int { stage.pass.span(batch.conditions) }
-    private var caches: Storage { Place.caches(2 * stage.shape.depth * span) }
+    private var caches: Storage { Place.caches(2 * stage.shape.depth * stage.pass.span(batch.conditions)) }
 
     private func cache(_ graph: Graph, _ layer: Int) throws -> KeyValueCache {
-        let shape = [batch.conditions, stage.shape.block.keyHeads, stage.shape.capacity, stage.shape.block.size]
-        return try KeyValueCache(
-            key: graph.stored(shape, in: caches, at: 2 * layer * span), value: graph.stored(shape, in: caches, at: (2 * layer + 1) * span))
+        try stage.pass.cache(graph, in: caches, layer: layer, sequences: batch.conditions)
     }
 
     /// The strengths of guidance of `count` tokens of each image, from the next but `offset` on: one where all images are at the same

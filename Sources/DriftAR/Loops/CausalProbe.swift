@@ -11,6 +11,7 @@ package final class CausalProbe {
     private struct Pass {
         let executor: Executor
         let (classes, tokens, clock): (Tensor, Tensor, Tensor)
+        let known: Tensor
         let entropy: Tensor
         let drawn: Tensor?
         let draftEntropy: Tensor?
@@ -19,6 +20,8 @@ package final class CausalProbe {
 
     /// What a pass over b images of R tokens found.
     struct Look: Sendable {
+        /// The real tokens as the model has them, normed where it norms [b, R, C].
+        let real: [Float]
         /// [b, R].
         let entropy: [Float]
         /// What the head draws for each token [b, R, C]; empty where it takes several steps.
@@ -45,7 +48,7 @@ package final class CausalProbe {
         try executor.run()
         func read(_ tensor: Tensor?) throws -> [Float] { try tensor.map { try executor.read($0) } ?? [] }
         return try Look(
-            entropy: read(pass.entropy), drawn: read(pass.drawn), draftEntropy: read(pass.draftEntropy), guesses: read(pass.guesses))
+            real: read(pass.known), entropy: read(pass.entropy), drawn: read(pass.drawn), draftEntropy: read(pass.draftEntropy), guesses: read(pass.guesses))
     }
 
     private func make(_ images: Int) throws -> Pass {
@@ -79,9 +82,9 @@ package final class CausalProbe {
             let proposed = try draft(z: z, tokens: known, added: added, scope)
             (draftEntropy, guesses) = (proposed.entropy, try draw(proposed.z, proposed.entropy))
         }
-        for tensor in [entropy, drawn, draftEntropy, guesses].compactMap(\.self) { graph.output(tensor) }
+        for tensor in [known, entropy, drawn, draftEntropy, guesses].compactMap(\.self) { graph.output(tensor) }
         return try Pass(
-            executor: context.memory.executor(graph), classes: classes, tokens: real, clock: clock, entropy: entropy, drawn: drawn,
-            draftEntropy: draftEntropy, guesses: guesses)
+            executor: context.memory.executor(graph), classes: classes, tokens: real, clock: clock, known: known, entropy: entropy,
+            drawn: drawn, draftEntropy: draftEntropy, guesses: guesses)
     }
 }

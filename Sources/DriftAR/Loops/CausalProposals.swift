@@ -12,15 +12,10 @@ extension CausalGraphs {
     /// The draft, where it guesses.
     var draft: CausalDraft? { batch.parallel > 1 && stage.drawing.guess == .draft ? stage.shape.draft : nil }
 
-    private var draftSpan: Int { stage.shape.draft?.pass.span(batch.conditions) ?? 0 }
-
-    private func draftCaches(_ draft: CausalDraft) -> Storage { Place.draftCaches(2 * draft.depth * draftSpan) }
+    private func caches(_ draft: CausalDraft) -> Storage { Place.draftCaches(2 * draft.depth * draft.pass.span(batch.conditions)) }
 
     private func cache(_ graph: Graph, _ draft: CausalDraft, _ layer: Int) throws -> KeyValueCache {
-        let shape = [batch.conditions, draft.block.keyHeads, draft.pass.capacity, draft.block.size]
-        let (caches, span) = (draftCaches(draft), draftSpan)
-        return try KeyValueCache(
-            key: graph.stored(shape, in: caches, at: 2 * layer * span), value: graph.stored(shape, in: caches, at: (2 * layer + 1) * span))
+        try draft.pass.cache(graph, in: caches(draft), layer: layer, sequences: batch.conditions)
     }
 
     /// The draft over `count` rows of features z [B, G, D] and tokens [b, G, C] of each image, the first at place known + `offset`.
@@ -33,9 +28,9 @@ extension CausalGraphs {
         let count = z.shape[1]
         let places = try stage.shape.headPositions == .learned ? stage.places(scope) : nil
         if let small = draft.small, let draftWeights {
-            let caches = draftCaches(draft)
+            let caches = caches(draft)
             let (z, queries) = try graph.causalPass(
-                small, tokens: sequence(graph), given: rows, known: known, offset: offset, count: count, sequences: batch.conditions,
+                small, tokens: sequence(graph), inputs: rows, known: known, offset: offset, count: count, sequences: batch.conditions,
                 weights: graph.stored([draftWeights.count], in: draftWeights), table: draft.table(graph),
                 caches: graph.stored([caches.count], in: caches), places: places, ahead: offset + 1, shown: draft.depth - 1)
             guard let queries else { throw GraphError("causal draft: no queries") }

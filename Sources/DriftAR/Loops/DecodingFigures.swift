@@ -11,6 +11,7 @@ public struct DecodingFigures: Sendable, Encodable, Equatable {
     /// Sums over the guesses that were checked: how far they were off (root mean square), and for guesses of a draft the powers and the
     /// product of this and the draft's entropy.
     private var distance = 0.0
+    private var finite = 0
     private var moments = Moments()
 
     private struct Moments: Sendable, Equatable {
@@ -54,6 +55,7 @@ public struct DecodingFigures: Sendable, Encodable, Equatable {
         count(&right, position, isRight)
         guard distance.isFinite else { return }
         self.distance += Double(distance)
+        finite += 1
         guard let entropy, entropy.isFinite else { return }
         let tenth = min(max(Int(entropy * 10), 0), 9)
         count(&checkedByEntropy, tenth, true)
@@ -75,15 +77,12 @@ public struct DecodingFigures: Sendable, Encodable, Equatable {
         return all > 0 ? Double(right.reduce(0, +)) / Double(all) : nil
     }
     /// How far guesses were off in the mean (root mean square over a token's values).
-    public var meanDistance: Double? {
-        let all = checked.reduce(0, +)
-        return all > 0 ? distance / Double(all) : nil
-    }
+    public var meanDistance: Double? { finite > 0 ? distance / Double(finite) : nil }
     /// Correlation of the draft's entropy with how far its guess was off; nil where no draft guessed, or one of them never changes.
     public var correlation: Double? {
         let m = moments
         guard m.count > 1 else { return nil }
         let spread = (m.xx - m.x * m.x / m.count) * (m.yy - m.y * m.y / m.count)
-        return spread > 0 ? (m.xy - m.x * m.y / m.count) / spread.squareRoot() : nil
+        return spread > 1e-12 * m.xx * m.yy ? (m.xy - m.x * m.y / m.count) / spread.squareRoot() : nil
     }
 }

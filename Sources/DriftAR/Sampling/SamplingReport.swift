@@ -105,11 +105,11 @@ public struct SamplingReport: Sendable, Encodable {
             lines.append(
                 String(format: "decoding: %.2f tokens a pass over an image; passes by tokens: ", decoding.tokensPerPass)
                     + shares.joined(separator: ", "))
-            if let acceptance = decoding.acceptance, let distance = decoding.meanDistance {
-                lines.append(
-                    String(format: "guesses: %.1f %% of those checked were right, %.3f off in the mean", 100 * acceptance, distance)
-                        + (decoding.correlation.map { String(format: "; draft's entropy and how far off: r = %.2f", $0) } ?? ""))
-            }
+        }
+        if let decoding, let acceptance = decoding.acceptance, let distance = decoding.meanDistance {
+            lines.append(
+                String(format: "guesses: %.1f %% of those checked were right, %.3f off in the mean", 100 * acceptance, distance)
+                    + (decoding.correlation.map { String(format: "; draft's entropy and how far off: r = %.2f", $0) } ?? ""))
         }
         guard let figures, let last = figures.batches.last else { return lines }
         lines.append(

@@ -72,6 +72,9 @@ public struct CausalStageSettings: StageKind {
         try require(
             network.heads > 0 && network.embed / network.heads % 2 == 0,
             "embed \(network.embed) with \(network.heads) heads: positions turn pairs of a head's columns; take an even number of columns a head")
+        try require(
+            network.heads <= 128 || draftDepth == 0 && configuration.head.drift == nil,
+            "heads \(network.heads): the entropy that a draft or the drift head takes is that of 128 heads at most")
         try require(classTokens > 0 && classTokens <= 4096, "stage.classTokens \(classTokens): take 1 to 4096")
         try require(
             headPositions != .sines || network.embed % 4 == 0,

@@ -5,9 +5,12 @@
 // the places from `buffer` to p, n of them:
 //
 //   a_hc = softmax(scale turn(query_bgh, p) . cache_key[b, h / HEAD_GROUP])_c over all places up to p
-//   w_hc = a_hc / max(sum_c a_hc, 1e-8);  u_c = max(mean_h w_hc, 1e-8);  E_bg = clamp(-sum_c u_c log u_c / log n, 0, 1),  1 where n < 2
+//   w_hc = a_hc / max(sum_c a_hc, 1e-8);   u_c = max(mean_h w_hc, 1e-8)
+//   E_bg = clamp((-sum_c u_c log u_c - m 1e-8 log 1e-8) / log n, 0, 1), m places behind p;   1 where n < 2
 //
-// with -1e-8 log 1e-8 for each place behind p. A row that sees nothing to choose from is as uncertain as can be. query [B, G, H, HEAD_DIM], cache_key [B, H / HEAD_GROUP, capacity, HEAD_DIM], table
+// A row that sees nothing to choose from is as uncertain as can be.
+//
+// query [B, G, H, HEAD_DIM], cache_key [B, H / HEAD_GROUP, capacity, HEAD_DIM], table
 // [capacity, HEAD_DIM] (cosines, then sines), entropy [B, G]. A row's bits do not depend on the other rows.
 // Least traffic: the keys kept, 4 B (H / HEAD_GROUP) L HEAD_DIM bytes; 4 B H G L HEAD_DIM FLOPs.
 //

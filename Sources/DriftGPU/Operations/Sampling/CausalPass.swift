@@ -33,6 +33,13 @@ public struct CausalPassShape: Sendable, Hashable {
     /// Floats of the keys, or of the values, of a block for so many sequences; a multiple of 4, as places in storages are.
     public func span(_ sequences: Int) -> Int { (sequences * keyWidth * capacity + 3) / 4 * 4 }
 
+    /// The keys and values of block `layer` of so many sequences in `storage`, as the kernel places them.
+    public func cache(_ graph: Graph, in storage: Storage, layer: Int, sequences: Int) throws -> KeyValueCache {
+        let (shape, span) = ([sequences, keyHeads, capacity, size], span(sequences))
+        return try KeyValueCache(
+            key: graph.stored(shape, in: storage, at: 2 * layer * span), value: graph.stored(shape, in: storage, at: (2 * layer + 1) * span))
+    }
+
     /// Floats of the packed weights.
     var packedCount: Int {
         let (row, keys) = (TokenNetworkShape.padded(width), TokenNetworkShape.padded(keyWidth))
@@ -178,18 +185,18 @@ extension Graph {
 
     /// G = `count` new rows of each of B `sequences` through a small causal transformer, in one launch: [B, G, D] behind its last
     /// layer. Of image i known[i] `tokens` [b, R, C] are there, and known[i] + `offset` rows are kept in the `caches`; sequence j is of
-    /// image j mod b. Rows are the tokens from the last one known on; or `given` ones, [B, G, D] as they are or [B, G, C] through the
+    /// image j mod b. Rows are the tokens from the last one known on; or `given` ones [B, G, D] as they are; or `inputs` [B, G, C] through the
     /// layer in front. `places` [R, D]: row r is added to the row from which token r is drawn, which is token known[i] + `ahead` for the
     /// first. `weights`: as `causalPassWeights` packs them. `table` [capacity, size]: `rotaryTable`. `caches`: stored, 2 depth span
     /// floats. Beside z the queries [B, G, D] of block `shown`, before they turn. No gradient.
     public func causalPass(
-        _ shape: CausalPassShape, tokens: Tensor, given: Tensor? = nil, known: Tensor, offset: Int, count: Int, sequences: Int,
+        _ shape: CausalPassShape, tokens: Tensor, given: Tensor? = nil, inputs: Tensor? = nil, known: Tensor, offset: Int, count: Int, sequences: Int,
         weights: Tensor, table: Tensor, caches: Tensor, places: Tensor?, ahead: Int = 0, shown: Int? = nil
     ) throws -> (z: Tensor, queries: Tensor?) {
         let operation = CausalPass(
             shape: shape, sequences: sequences, count: count, images: tokens.shape[0], tokens: tokens.shape.dropFirst().first ?? 0,
-            offset: offset, source: given.map { $0.type.columns == shape.width ? .rows : .inputs } ?? .tokens, ahead: ahead, shown: shown)
-        let outputs = try apply(operation, [given ?? tokens, known, weights, table, caches] + (places.map { [$0] } ?? []))
+            offset: offset, source: given != nil ? .rows : inputs != nil ? .inputs : .tokens, ahead: ahead, shown: shown)
+        let outputs = try apply(operation, [given ?? inputs ?? tokens, known, weights, table, caches] + (places.map { [$0] } ?? []))
         return (outputs[0], shown == nil ? nil : outputs[1])
     }
 }
