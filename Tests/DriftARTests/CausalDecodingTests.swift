@@ -188,7 +188,9 @@ import Testing
         }
     }
 
-    @Test("several tokens a pass draw the bits of one after the other where guesses must be exact", arguments: [(Form.small, "energy"), (.blocks, "energy"), (.small, "drift")], [Float(1), 2])
+    @Test(
+        "several tokens a pass draw the bits of one after the other where guesses must be exact",
+        arguments: [(Form.small, "energy"), (.blocks, "energy"), (.small, "drift")], [Float(1), 2])
     func exact(_ model: (form: Form, head: String), cfg: Float) throws {
         try TestDevice.with(.cpu16) { device in
             let form = model.form
@@ -242,7 +244,9 @@ import Testing
         }
     }
 
-    @Test("a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy", "drift"], TestDevice.teams)
+    @Test(
+        "a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy", "drift"],
+        TestDevice.teams)
     func numbersOfASeed(_ head: String, _ shape: TeamShape) throws {
         try TestDevice.with(shape) { device in
             // Variances of a diffusion are powers of what its network says.

@@ -78,7 +78,8 @@ import Testing
     @Test("a draft learns beside the stage, which learns what it learns without one", arguments: ["energy", "drift"])
     func draft(_ head: String) throws {
         try TestDevice.with(.cpu16) { device in
-            func trained(draft: Int, from begun: [String: [Float]] = [:], steps: Int = 40) throws -> (weights: [String: [Float]], first: [String: Double], last: [String: Double]) {
+            typealias Trained = (weights: [String: [Float]], first: [String: Double], last: [String: Double])
+            func trained(draft: Int, from begun: [String: [Float]] = [:], steps: Int = 40) throws -> Trained {
                 var configuration = try Self.tiny(head)
                 (configuration.network.dropout, configuration.optimizer.clip) = (0, 0)
                 configuration.stage.causal?.draftDepth = draft

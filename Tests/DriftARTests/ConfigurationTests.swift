@@ -207,7 +207,9 @@ import Testing
         }
     }
 
-    @Test("sizes of a token head that no device holds", arguments: [Configuration.Model.mar, .marEnergy, .marDrift, .causal, .causalEnergy, .causalDrift])
+    @Test(
+        "sizes of a token head that no device holds",
+        arguments: [Configuration.Model.mar, .marEnergy, .marDrift, .causal, .causalEnergy, .causalDrift])
     func tokenHeadSizes(_ model: Configuration.Model) throws {
         var base = Configuration.digitsMAR
         base.adopt(model)

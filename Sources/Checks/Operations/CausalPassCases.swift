@@ -84,7 +84,8 @@ enum CausalPassCases: OperationCases {
             build: { graph, x in
                 let packed = try graph.causalPassWeights(Self.weights(Array(x.dropFirst(fixed.count)), depth: shape.depth))
                 let (z, queries) = try graph.causalPass(
-                    shape, tokens: x[0], given: size.given == shape.width ? x[1] : nil, inputs: size.given == shape.channels ? x[1] : nil, known: x[2], offset: size.offset, count: size.count,
+                    shape, tokens: x[0], given: size.given == shape.width ? x[1] : nil, inputs: size.given == shape.channels ? x[1] : nil,
+                    known: x[2], offset: size.offset, count: size.count,
                     sequences: size.sequences, weights: packed,
                     table: graph.rotaryTable(places, count: shape.capacity, size: shape.size), caches: x[3],
                     places: size.hasPlaces ? x[4] : nil, ahead: size.ahead, shown: size.shown)

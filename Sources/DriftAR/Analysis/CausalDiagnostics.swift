@@ -71,11 +71,12 @@ public struct CausalDiagnostics: Sendable {
                 for position in 0..<count {
                     let (place, behind) = (row * count + position, row * (count - 1) + position - 1)
                     let drawn = looks.filter { !$0.drawn.isEmpty }
+                    let errors = drawn.map { tokenDistance($0.drawn, place, $0.real, place, width: width) }
                     let proposed = position > 0 ? looks.filter { !$0.draftEntropy.isEmpty } : []
                     tokens.append(
                         Token(
                             label: label, image: image, position: position, entropy: Double(looks[0].entropy[place]),
-                            error: drawn.isEmpty ? nil : drawn.map { tokenDistance($0.drawn, place, $0.real, place, width: width) }.reduce(0, +) / Double(draws),
+                            error: errors.isEmpty ? nil : errors.reduce(0, +) / Double(draws),
                             draftEntropy: proposed.first.map { Double($0.draftEntropy[behind]) },
                             distances: proposed.filter { !$0.guesses.isEmpty }.map {
                                 tokenDistance($0.guesses, behind, $0.drawn, place, width: width)

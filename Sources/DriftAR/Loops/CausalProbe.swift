@@ -48,7 +48,8 @@ package final class CausalProbe {
         try executor.run()
         func read(_ tensor: Tensor?) throws -> [Float] { try tensor.map { try executor.read($0) } ?? [] }
         return try Look(
-            real: read(pass.known), entropy: read(pass.entropy), drawn: read(pass.drawn), draftEntropy: read(pass.draftEntropy), guesses: read(pass.guesses))
+            real: read(pass.known), entropy: read(pass.entropy), drawn: read(pass.drawn),
+            draftEntropy: read(pass.draftEntropy), guesses: read(pass.guesses))
     }
 
     private func make(_ images: Int) throws -> Pass {

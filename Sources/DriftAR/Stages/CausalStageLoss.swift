@@ -9,7 +9,8 @@ extension CausalStage {
         let classes = try graph.input([images], .int32, block: StepInputs.block)
         let tokens = try norm(step.real, graph)
         let (z, entropy) = try forward(
-            front: front(classes, scope), tokens: tokens, scope, withEntropy: step.needsEntropy || alignsEntropy, dropout: step.dropout(training.dropout))
+            front: front(classes, scope), tokens: tokens, scope, withEntropy: step.needsEntropy || alignsEntropy,
+            dropout: step.dropout(training.dropout))
         let (count, drop, none) = (training.imagesPerLabel, training.labelDrop, Int32(shape.classes))
         return Condition(
             labels: step.labels, z: z, entropy: entropy, targets: norm == .none ? nil : tokens,

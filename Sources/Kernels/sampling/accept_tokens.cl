@@ -5,7 +5,8 @@
 // its place lay within `tolerance` of it (root mean square over its values):
 //
 //   d_i = |tokens[b, K + i] - drawn[b, i]|_rms;   a = 1 + max { m < G: d_i <= tolerance for all i < m, K + m < length }
-//   distance[b, K + i] = d_i for i < min(a, min(G, length - K) - 1), the guesses that were checked: those that were right, then the first that was not
+//   distance[b, K + i] = d_i for i < min(a, min(G, length - K) - 1), the guesses that were checked: those that were right, then the
+//                        first that was not
 //   tokens[b, K + i] = drawn[b, i], i < G: the first a are final, the others are the next guesses
 //   known[b] = K + a;   tally[b, a - 1] += 1;   last[b] = a - 1
 //

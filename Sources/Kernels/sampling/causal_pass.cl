@@ -11,9 +11,10 @@
 // (attention_cached.cl), then z = out(norm x) + places[K + ahead + g], zeros where there is no such place, where `placed` is not 0.
 //
 // tokens [images, length, channels] or given [B G, channels or width]; z [B, G, width]; caches [depth, 2, span]: keys, then values [B, heads,
-// capacity, HEAD_DIM] in each; queries [B, G, width]: those of block `shown`, none where that is -1; packed: the layers as token_weights.cl packs them: in, of each block norm, q, k, v, o, norm, gate,
-// up, down, then norm and out. A tile is `together` whole sequences; one that has more than TOKEN_ROWS rows goes through in parts, one
-// after the other, whose keys and values are there when the next one wants them.
+// capacity, HEAD_DIM] in each; queries [B, G, width]: those of block `shown`, none where that is -1; packed: the layers as
+// token_weights.cl packs them: in, of each block norm, q, k, v, o, norm, gate, up, down, then norm and out. A tile is `together` whole
+// sequences; one that has more than TOKEN_ROWS rows goes through in parts, one after the other, whose keys and values are there when
+// the next one wants them.
 // Least traffic: the weights once a tile, from a cache; 2 (2 width + 2 keys) width + 6 width hidden FLOPs a row and block.
 //
 // -D TOKEN_ROWS, TOKEN_STRIDE  as token_network.cl; TOKEN_ROWS >= together G, or together is 1

@@ -9,7 +9,8 @@ struct AcceptTokens: Operation {
         let (tokens, known, drawn) = (inputs[0], inputs[1], inputs[2])
         guard tokens.rank == 3, drawn.rank == 3, known == TensorType([tokens.shape[0]], .int32), drawn.shape[0] == tokens.shape[0],
             drawn.columns == tokens.columns, tolerance >= 0, inputs[3].rank == 2,
-            inputs[3].element == .int32, inputs[3].rows == tokens.shape[0], inputs[3].columns >= drawn.shape[1], inputs[4] == TensorType(Array(tokens.shape.prefix(2)))
+            inputs[3].element == .int32, inputs[3].rows == tokens.shape[0], inputs[3].columns >= drawn.shape[1],
+            inputs[4] == TensorType(Array(tokens.shape.prefix(2)))
         else {
             throw GraphError("accept_tokens: drawn \(drawn) into \(tokens), known \(known), tally \(inputs[3]), distance \(inputs[4]), tolerance \(tolerance)")
         }
@@ -21,7 +22,8 @@ struct AcceptTokens: Operation {
             context.rowLaunch(
                 "accept_tokens", family: name, rows: tokens.shape[0],
                 arguments: [
-                    .input(0), .input(2), .input(1), .input(3), .input(4), .output(0), .int(tokens.shape[0]), .int(drawn.shape[1]), .int(tokens.shape[1]),
+                    .input(0), .input(2), .input(1), .input(3), .input(4), .output(0), .int(tokens.shape[0]),
+                    .int(drawn.shape[1]), .int(tokens.shape[1]),
                     .int(tokens.columns), .int(context.inputs[3].columns), .float(tolerance),
                 ], traffic: Traffic(bytes: 12 * drawn.count, flops: 3 * drawn.count))
         ]

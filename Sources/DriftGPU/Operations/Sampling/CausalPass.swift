@@ -114,7 +114,8 @@ struct CausalPass: Operation {
                 indices: rows,
                 arguments: [
                     .input(0), .input(0), .input(1), .input(2), .input(3), .input(hasPlaces ? 5 : 3), .input(4), .output(0),
-                    .output(shown == nil ? 0 : 1), .int(sequences), .int(images), .int(count), .int(together), .int(tokens), .int(shape.channels), .int(shape.width),
+                    .output(shown == nil ? 0 : 1), .int(sequences), .int(images), .int(count), .int(together), .int(tokens),
+                    .int(shape.channels), .int(shape.width),
                     .int(shape.hidden), .int(shape.keyHeads), .int(shape.depth), .int(shape.capacity), .int(shape.span(sequences)),
                     .int(offset), .int(source.rawValue), .int(hasPlaces ? 1 : 0), .int(ahead), .int(shown ?? -1), .float(shape.epsilon),
                 ],
