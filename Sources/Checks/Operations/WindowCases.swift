@@ -21,20 +21,22 @@ enum WindowCases: OperationCases {
                 .init(shape: [images, length, width], isDifferentiable: false),
                 .init(shape: [images, count, width], isDifferentiable: false),
                 .init(shape: [known.count], values: .integers(known), isDifferentiable: false),
+                // Rows are put elsewhere than they are taken from: a second run finds what the first one left.
+                .init(shape: [images, length, width], isDifferentiable: false),
             ],
             build: { graph, x in
                 let taken = try graph.window(x[0], from: x[2], offset: offset, count: count, sequences: sequences)
                 let numbers = try graph.windowRows(
                     from: x[2], offset: offset, count: count, sequences: sequences, length: length, images: images)
-                try graph.putWindow(x[1], into: x[0], from: x[2], offset: offset)
-                return [taken, numbers, try graph.copy(x[0])]
+                try graph.putWindow(x[1], into: x[3], from: x[2], offset: offset)
+                return [taken, numbers, try graph.copy(x[3])]
             },
             reference: { x in
                 let rows = (0..<(sequences * count)).map { row -> Int in
                     let (b, p) = (row / count, Int(known[row / count % known.count]) + offset + row % count)
                     return (0..<length).contains(p) ? b % images * length + p : -1
                 }
-                var put = x[0]
+                var put = x[3]
                 for row in 0..<(images * count) {
                     let (b, p) = (row / count, Int(known[row / count % known.count]) + offset + row % count)
                     guard (0..<length).contains(p) else { continue }
