@@ -8,6 +8,7 @@ extension CausalDiagnostics: Diagnostics {
             report.page.note("No entropies: \(source).")
             return ["no entropies: \(source)"]
         }
+        let (errors, guesses) = (errors, guesses)
         let draws = !errors.pairs.isEmpty
         var lines = [
             draws

@@ -40,7 +40,7 @@ package struct CausalGraphs {
     private let steps: HeadSteps
     /// Where the stage's packed weights lie; nil where it is too large for the kernel that takes them.
     private let stageWeights: Storage?
-    /// Where the draft's lie; nil where it is too large, or there is none.
+    /// Where the draft's lie; nil where it is too large, or none guesses.
     private(set) var draftWeights: Storage?
 
     package init(_ stage: CausalStage, _ head: any TokenHead, _ weights: StoredWeights, _ batch: Batch) throws {
