@@ -84,7 +84,7 @@ import Testing
             let scope = ParameterScope(graph, model.layout, storage: "ema")
             let labels = try graph.input("test_labels", [2], .int32)
             var qkv: Tensor?
-            let (z, _) = try state.labelStage.encode(state.labelStage.embed(labels, scope), scope) { qkv = $0 }
+            let (z, _) = try state.labelStage.encode(state.labelStage.embed(labels, scope), scope, inspecting: { qkv = $0 }).encoded()
             let packed = try #require(qkv)
             graph.output(z)
             graph.output(packed)

@@ -255,7 +255,8 @@ import Testing
                 let labels = try graph.constant("labels", [3, 3] as [Int32], [2])
                 let clock = try graph.input("clock", [4], .uint32)
                 let (z, _) = try state.labelStage.encode(
-                    state.labelStage.embed(labels, scope), scope, dropout: Dropout(probability: probability, clock: clock))
+                    state.labelStage.embed(labels, scope), scope, dropout: Dropout(probability: probability, clock: clock)
+                ).encoded()
                 let flat = try graph.stored([model.layout.count], in: model.layout.storage("parameters"))
                 let values = try run(graph, device, [(flat, parameters)], [z])[0]
                 return [Array(values[..<(values.count / 2)]), Array(values[(values.count / 2)...])]

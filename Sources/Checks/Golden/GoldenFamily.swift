@@ -21,7 +21,8 @@ public struct GoldenFamily: Sendable {
         .init("vae", VAEGolden.autoencoder),
         .init("mar", MARGolden.training), .init("mar_sample", MARGolden.drawing),
         .init("mar_head", DiffusionHeadGolden.head), .init("energy", EnergyHeadGolden.head),
-        .init("causal", CausalGolden.causal),
+        .init("causal", CausalGolden.causal), .init("trans", FlowDecoderGolden.decoder),
+        .init("transdiff", FlowDecoderGolden.decoder),
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
@@ -29,7 +30,7 @@ public struct GoldenFamily: Sendable {
     ]
 
     /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["trans", "transdiff", "mrar"]
+    public static let absent = ["mrar"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

@@ -43,7 +43,7 @@ enum ModelGolden {
         let embedding = try model.stage.embed(
             run.input("labels"), dropUniform: run.input("u"),
             dropProbability: Float(golden.number("label_drop_prob")), scope)
-        let (z, entropy) = try model.stage.encode(embedding, scope)
+        let (z, entropy) = try model.stage.encode(embedding, scope).encoded()
         [z, entropy].forEach(run.graph.output)
         try run.run()
         try comparison.check("out", "z_AR", run.read(z))

@@ -79,7 +79,7 @@ struct TrainingForward {
         _ graph: Graph, _ model: DriftARGolden, _ scope: ParameterScope, labels: Tensor, noise: Tensor, alpha: Tensor,
         isSecondPhase: Bool, radii: [Float], targets: DriftTargets
     ) throws {
-        var (z, entropy) = try model.stage.encode(model.stage.embed(labels, scope), scope)
+        var (z, entropy) = try model.stage.encode(model.stage.embed(labels, scope), scope).encoded()
         regression = try model.stage.draftLoss(z: z, shift: 1, scope)
         entropyLoss = try graph.scale(graph.mean(entropy), by: -1)
         (self.z, self.entropy) = (z, entropy)

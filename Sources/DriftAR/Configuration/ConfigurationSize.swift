@@ -37,7 +37,10 @@ extension Configuration {
             sizes.append(("forces of a step", samples * Double(drift.radii.count) * tokenWidth))
             sizes.append(("distances of a step", samples * (Double(drift.noises) + 1)))
         }
-        if stage.mar != nil || stage.causal != nil {
+        if let noises = head.flowDecoder?.noises {
+            sizes.append(("activations of a step", images * Double(noises) * tokens * hidden))
+        }
+        if stage.mar != nil || stage.causal != nil || head.flowDecoder != nil {
             sizes.append(("real images of a step", images * tokens * tokenWidth))
         } else if loss.groups == .samples {
             let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)

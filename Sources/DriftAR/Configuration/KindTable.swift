@@ -16,6 +16,7 @@ extension HeadSettings {
         DiTHeadSettings.self,
         DiffusionHeadSettings.self,
         EnergyHeadSettings.self,
+        FlowDecoderHeadSettings.self,
         FlowHeadSettings.self,
         MaskedAutoencoderHeadSettings.self,
         TokenDriftHeadSettings.self,

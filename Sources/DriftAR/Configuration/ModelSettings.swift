@@ -4,6 +4,8 @@ extension Configuration {
     /// Pairs of a stage and a head that have a name.
     public enum Model: String, Codable, Sendable, CaseIterable {
         case driftAR = "drift-ar"
+        /// TransDiff: its encoder and its decoder of many steps.
+        case transDiff = "transdiff"
         /// DiT as a generator of one pass without an encoder.
         case dit
         /// Masked autoregression with its diffusion head, with the energy head of one step, and with a drift head of one step.
@@ -18,6 +20,7 @@ extension Configuration {
         package var pair: (stage: String, head: String) {
             switch self {
             case .driftAR: (LabelStageSettings.kind, DecoderHeadSettings.kind)
+            case .transDiff: (LabelStageSettings.kind, FlowDecoderHeadSettings.kind)
             case .dit: (UnconditionedStageSettings.kind, DiTHeadSettings.kind)
             case .mar: (MARStageSettings.kind, DiffusionHeadSettings.kind)
             case .marEnergy: (MARStageSettings.kind, EnergyHeadSettings.kind)
@@ -34,6 +37,7 @@ extension Configuration {
     public mutating func adopt(_ model: Model) {
         _ = stage.choose(model.pair.stage)
         _ = head.choose(model.pair.head)
+        stage.label?.entropy = model != .transDiff
     }
 
     /// Stage and head in words.

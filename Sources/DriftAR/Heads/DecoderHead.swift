@@ -19,6 +19,7 @@ public struct DecoderHeadSettings: HeadKind {
     package func makeHead(_ configuration: Configuration) -> any Head { DecoderHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
+        try require(configuration.stage.label?.entropy != false, "entropy false: the head decoder takes it; set stage.entropy to true")
         try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
         try require(lastLayerDeviation >= 0 && lastLayerDeviation.isFinite, "last-layer-deviation \(lastLayerDeviation): must be 0 or more")
         try require(sigmaMax >= 0 && sigmaMax.isFinite, "sigma-max \(sigmaMax): must be 0 or more")

@@ -138,9 +138,7 @@ package final class CausalDecoding: GenerationLoop {
         let guesses = [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
         try memory.write(guesses, to: Place.tokens(guesses.count))
         try memory.write(stage.drawing.strengths(cfg, tokens: tokens), to: Place.strengths(tokens))
-        try memory.write([UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)], to: Place.key)
-        try memory.write(labels.map(Int32.init), to: Place.distinct(labels.count))
-        try memory.write([UInt32(images.lowerBound)], to: Place.firstImage)
+        try Place.source(batch.size).write(labels, firstImage: images.lowerBound, seed: seed, to: memory)
         guard let given else { return }
         try memory.write(given.start, to: Place.start(given.start.count))
         if !given.steps.isEmpty { try memory.write(given.steps, to: Place.givenSteps(given.steps.count)) }

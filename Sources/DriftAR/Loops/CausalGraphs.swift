@@ -95,10 +95,7 @@ package struct CausalGraphs {
         package static func start(_ count: Int) -> Storage { Storage("causal_start", count: count, grows: true) }
         /// Noise of a head's steps that was given [N, b R C].
         package static func givenSteps(_ count: Int) -> Storage { Storage("causal_given_steps", count: count, grows: true) }
-        /// The seed [2]; distinct labels [L]; the number of each label's first image [1].
-        package static let key = Storage("causal_key", count: 2, element: .uint32)
-        package static func distinct(_ count: Int) -> Storage { Storage("causal_distinct", count: count, element: .int32, grows: true) }
-        package static let firstImage = Storage("causal_first", count: 1, element: .uint32)
+        static func source(_ size: DrawingGraph.Size) -> DrawingSource { DrawingSource(loop: "causal", labels: size.labels) }
         /// Of each guess that was checked, how far it was from the token drawn in its place [b, R]; below 0 where none was.
         package static func distance(_ count: Int) -> Storage { Storage("causal_distance", count: count, grows: true) }
         /// The draft's entropy for each token that it proposed [b, R].
@@ -122,10 +119,7 @@ package struct CausalGraphs {
     }
 
     private func source(_ graph: Graph, stream: Int) throws -> NoiseSource {
-        try NoiseSource(
-            stream: stream, key: graph.stored([2], in: Place.key),
-            labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
-            firstImage: graph.stored([1], in: Place.firstImage), round: steps.counter(graph).value)
+        try Place.source(batch.size).numbers(stream, round: steps.counter(graph).value, graph)
     }
 
     private var caches: Storage { Place.caches(2 * stage.shape.depth * stage.pass.span(batch.conditions)) }

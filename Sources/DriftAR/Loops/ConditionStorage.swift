@@ -4,7 +4,7 @@ import DriftGPU
 package struct LabelCondition: Sendable, Equatable {
     /// [R, D].
     package let z: [Float]
-    /// [R].
+    /// [R]; empty where the stage has none.
     package let entropy: [Float]
 }
 
@@ -14,9 +14,10 @@ package struct ConditionStorage {
     let labels: Int
     private let tokens: Int
     private let width: Int
+    private let hasEntropy: Bool
 
     init(labels: Int, _ shape: LabelStage.Shape) {
-        self.labels = labels
+        (self.labels, hasEntropy) = (labels, shape.hasEntropy)
         tokens = shape.tokens
         width = shape.embed
     }
@@ -43,12 +44,13 @@ package struct ConditionStorage {
     /// The conditions as tensors of a graph.
     func condition(in graph: Graph) throws -> Condition {
         let z = try features(z, in: graph)
-        return Condition(labels: nil, z: z, entropy: try map(entropy, in: graph))
+        return Condition(labels: nil, z: z, entropy: hasEntropy ? try map(entropy, in: graph) : nil)
     }
 
     /// The unconditional one.
     func unconditional(in graph: Graph) throws -> Condition {
-        try Condition(labels: nil, z: features(unconditionalZ, in: graph), entropy: map(unconditionalEntropy, in: graph))
+        try Condition(
+            labels: nil, z: features(unconditionalZ, in: graph), entropy: hasEntropy ? map(unconditionalEntropy, in: graph) : nil)
     }
 
     /// The tensor [L, R, D] of one of the features in a graph.

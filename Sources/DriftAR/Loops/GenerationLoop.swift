@@ -73,7 +73,7 @@ extension Generator {
     func drawingGraphs(_ batches: [DrawingGraph.Size], weights: String) throws -> [Graph] {
         let weights = StoredWeights(layout, buffer: weights)
         if let graphs = try stage.graphs(ofLoopWith: head, batches, weights) { return graphs }
-        return try stage.graphs(batches, weights) + batches.map { try DrawingGraph(self, weights, DrawingGraph.Batch($0)).graph }
+        return try stage.graphs(batches, weights) + batches.flatMap { try LabelOnce.graphs(self, weights, .init($0)) }
     }
 
     /// Storages that the graphs above do not name: the tracker of the speculative loop.

@@ -86,7 +86,7 @@ public final class LabelCache {
         do {
             let condition = LabelCondition(
                 z: try file.floats(name + ".z", shape: [shape.tokens, shape.embed]),
-                entropy: try file.floats(name + ".entropy", shape: [shape.tokens]))
+                entropy: shape.hasEntropy ? try file.floats(name + ".entropy", shape: [shape.tokens]) : [])
             guard file.metadata[name] == Self.checksum(condition) else {
                 throw DataError("the checksum of '\(name)' does not fit", at: path, fix: Self.remedy)
             }
@@ -117,7 +117,7 @@ public final class LabelCache {
         for (label, condition) in conditions {
             let name = Self.name(label)
             tensors[name + ".z"] = try NamedTensor(shape: [shape.tokens, shape.embed], floats: condition.z)
-            tensors[name + ".entropy"] = try NamedTensor(shape: [shape.tokens], floats: condition.entropy)
+            if shape.hasEntropy { tensors[name + ".entropy"] = try NamedTensor(shape: [shape.tokens], floats: condition.entropy) }
             metadata[name] = Self.checksum(condition)
         }
         try SafeTensors.write(tensors, metadata: metadata, to: path)

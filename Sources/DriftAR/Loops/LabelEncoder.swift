@@ -16,7 +16,7 @@ package final class LabelEncoder {
         let labels: Tensor
         let drop: Tensor
         let z: Tensor
-        let entropy: Tensor
+        let entropy: Tensor?
         let executor: Executor
     }
 
@@ -49,11 +49,11 @@ package final class LabelEncoder {
         let (storage, memory) = (ConditionStorage(labels: labels.count, stage.shape), context.memory)
         let conditions = try labels.map { try condition($0) }
         try memory.write(conditions.flatMap(\.z), to: storage.z)
-        try memory.write(conditions.flatMap(\.entropy), to: storage.entropy)
+        if stage.hasEntropy { try memory.write(conditions.flatMap(\.entropy), to: storage.entropy) }
         if withUnconditional {
             let unconditional = try condition(nil)
             try memory.write(unconditional.z, to: storage.unconditionalZ)
-            try memory.write(unconditional.entropy, to: storage.unconditionalEntropy)
+            if stage.hasEntropy { try memory.write(unconditional.entropy, to: storage.unconditionalEntropy) }
         }
     }
 
@@ -85,12 +85,14 @@ package final class LabelEncoder {
             try executor.run()
             try context.memory.device.finish()
         }
-        let (z, entropy) = try context.clock.measure(.readBack) { (try executor.read(encoder.z), try executor.read(encoder.entropy)) }
+        let (z, entropy) = try context.clock.measure(.readBack) {
+            (try executor.read(encoder.z), try encoder.entropy.map { try executor.read($0) as [Float] })
+        }
         let (zSize, tokens) = (stage.shape.tokens * stage.shape.embed, stage.shape.tokens)
         for (row, label) in labels.enumerated() {
             let condition = LabelCondition(
                 z: Array(z[(row * zSize)..<((row + 1) * zSize)]),
-                entropy: Array(entropy[(row * tokens)..<((row + 1) * tokens)]))
+                entropy: entropy.map { Array($0[(row * tokens)..<((row + 1) * tokens)]) } ?? [])
             conditions[label] = condition
             cache?.add(condition, of: label)
         }
@@ -109,13 +111,14 @@ package final class LabelEncoder {
     /// The graph that encodes `count` labels; an entry of `drop` below 1/2 makes its label the unconditional one.
     static func graph(
         _ stage: LabelStage, _ weights: StoredWeights, labels count: Int
-    ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor) {
+    ) throws -> (graph: Graph, labels: Tensor, drop: Tensor, z: Tensor, entropy: Tensor?) {
         let graph = Graph()
         let labels = try graph.input("sample_labels", [count], .int32, grows: true)
         let drop = try graph.input("sample_drop", [count], grows: true)
-        let (z, entropy) = try stage.condition(labels: labels, drop: drop, weights.scope(graph)).encoded()
+        let condition = try stage.condition(labels: labels, drop: drop, weights.scope(graph))
+        guard let z = condition.z else { throw GraphError("condition: there is no z") }
         graph.output(z)
-        graph.output(entropy)
-        return (graph, labels, drop, z, entropy)
+        if let entropy = condition.entropy { graph.output(entropy) }
+        return (graph, labels, drop, z, condition.entropy)
     }
 }

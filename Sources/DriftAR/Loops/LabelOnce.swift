@@ -2,18 +2,13 @@ import DriftFormats
 import DriftGPU
 
 /// The loop of generators that make an image at once: each distinct label goes through the stage once, then one pass of the head
-/// an image.
+/// an image, or its steps.
 final class LabelOnce: GenerationLoop {
     let encoder: LabelEncoder?
     let speculation: SpeculativeLoop?
     private let generator: Generator
     private let context: SamplingContext
-    private var passes: [DrawingGraph.Batch: Pass] = [:]
-
-    private struct Pass {
-        let graph: DrawingGraph
-        let executor: Executor
-    }
+    private var passes: [DrawingGraph.Batch: any DrawingPass] = [:]
 
     init(_ generator: Generator, _ context: SamplingContext) {
         (self.generator, self.context) = (generator, context)
@@ -24,6 +19,7 @@ final class LabelOnce: GenerationLoop {
     func reset() throws {
         encoder?.reset()
         try speculation?.reset()
+        for pass in passes.values { pass.reset() }
     }
 
     func prepare(_ labels: [Int], cfg: Float, speculation settings: Speculation?) throws {
@@ -56,23 +52,87 @@ final class LabelOnce: GenerationLoop {
             isMerged: settings != nil)
         let pass = try passes[batch] ?? clock.measure(.prepare) { try makePass(batch) }
         let values = clock.measure(.noise) { noise.values(rounds - 1) }
-        let (graph, executor) = (pass.graph, pass.executor)
         try clock.measure(.decode) {
-            if let input = graph.labels { try executor.write(labels.map(Int32.init), to: input) }
-            for input in graph.inputs { try executor.write(input.values(labels.count, cfg), to: input.tensor) }
-            try executor.write(values, to: graph.noise)
-            try executor.run()
+            try pass.run(labels, firstImage: images.lowerBound, cfg: cfg, start: values, seed: noise.seed)
             try context.memory.device.finish()
         }
-        return try clock.measure(.readBack) { try executor.read(graph.tokens) }
+        return try clock.measure(.readBack) { try pass.tokens() }
     }
 
-    private func makePass(_ batch: DrawingGraph.Batch) throws -> Pass {
-        let graph = try DrawingGraph(generator, context.weights, batch)
-        let pass = Pass(graph: graph, executor: try context.memory.executor(graph.graph))
+    private func makePass(_ batch: DrawingGraph.Batch) throws -> any DrawingPass {
+        let pass: any DrawingPass =
+            if let head = generator.head as? any SteppedHead {
+                try SteppedPass(ImageSteps(generator, head, context.weights, batch), steps: head.steps, context.memory)
+            } else {
+                try SinglePass(DrawingGraph(generator, context.weights, batch), context.memory)
+            }
         passes[batch] = pass
         return pass
     }
 
+    /// The graphs that draw such a batch from conditions.
+    static func graphs(_ generator: Generator, _ weights: StoredWeights, _ batch: DrawingGraph.Batch) throws -> [Graph] {
+        if let head = generator.head as? any SteppedHead { return try ImageSteps(generator, head, weights, batch).all }
+        return [try DrawingGraph(generator, weights, batch).graph]
+    }
+
     func finish() throws { try context.clock.measure(.write) { try encoder?.save() } }
+}
+
+/// Draws batches of one form from conditions on the device.
+private protocol DrawingPass: AnyObject {
+    /// Enqueues a batch. `start`: the noise that images start from.
+    func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws
+    /// The tokens of the batch, once it has run.
+    func tokens() throws -> [Float]
+    /// Forgets what belongs to weights that have changed.
+    func reset()
+}
+
+/// In one graph.
+private final class SinglePass: DrawingPass {
+    private let graph: DrawingGraph
+    private let executor: Executor
+
+    init(_ graph: DrawingGraph, _ memory: DeviceMemory) throws { (self.graph, executor) = (graph, try memory.executor(graph.graph)) }
+
+    func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws {
+        if let input = graph.labels { try executor.write(labels.map(Int32.init), to: input) }
+        for input in graph.inputs { try executor.write(input.values(labels.count, cfg), to: input.tensor) }
+        try executor.write(start, to: graph.noise)
+        try executor.run()
+    }
+
+    func tokens() throws -> [Float] { try executor.read(graph.tokens) }
+    func reset() {}
+}
+
+/// In the steps of a head, without the host between them.
+private final class SteppedPass: DrawingPass {
+    private let graphs: ImageSteps
+    private let memory: DeviceMemory
+    private let (preparation, begin, step, end): (Executor, Executor, Executor, Executor)
+    private let program = Program()
+    private var isPrepared = false
+
+    init(_ graphs: ImageSteps, steps: Int, _ memory: DeviceMemory) throws {
+        (self.graphs, self.memory) = (graphs, memory)
+        (preparation, begin) = (try memory.executor(graphs.preparation), try memory.executor(graphs.begin))
+        (step, end) = (try memory.executor(graphs.step), try memory.executor(graphs.end))
+        try program.append(begin)
+        try program.append(step, times: steps)
+        try program.append(end)
+    }
+
+    func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws {
+        if !isPrepared { try preparation.run() }
+        isPrepared = true
+        try graphs.source.write(labels, firstImage: firstImage, seed: seed, to: memory)
+        if let input = graphs.cfg { try step.write([cfg], to: input) }
+        try begin.write(start, to: graphs.noise)
+        try program.run()
+    }
+
+    func tokens() throws -> [Float] { try end.read(graphs.tokens) }
+    func reset() { isPrepared = false }
 }

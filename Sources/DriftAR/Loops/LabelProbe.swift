@@ -109,7 +109,7 @@ package final class LabelProbe {
             stage.embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope
         ) { qkv in
             heads = try (0..<stage.shape.heads).map { try graph.softmaxEntropy(ofHead: $0, qkv, stage.shape) }
-        }
+        }.encoded()
         let draft = try stage.propose(z: z, scope)
         for output in [z, entropy, draft.features, draft.entropy] + heads { graph.output(output) }
         let made = ProbeGraph(

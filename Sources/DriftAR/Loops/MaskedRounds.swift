@@ -88,9 +88,7 @@ package final class MaskedRounds: GenerationLoop {
         try memory.write(settings.strengths(cfg, tokens: tokens).flatMap { [$0, 0, 0, 0] }, to: Place.strengths(settings.rounds))
         let start = known ?? [Float](repeating: 0, count: batch.images * tokens * stage.shape.tokenWidth)
         try memory.write(start, to: Place.tokens(start.count))
-        try memory.write([UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32)], to: Place.key)
-        try memory.write(labels.map(Int32.init), to: Place.distinct(labels.count))
-        try memory.write([UInt32(images.lowerBound)], to: Place.first)
+        try Place.source(batch.size).write(labels, firstImage: images.lowerBound, seed: seed, to: memory)
         guard let given else { return }
         try memory.write(given.start, to: Place.givenStart(given.start.count))
         if !given.steps.isEmpty { try memory.write(given.steps, to: Place.givenSteps(given.steps.count)) }

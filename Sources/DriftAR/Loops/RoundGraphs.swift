@@ -85,10 +85,7 @@ package struct RoundGraphs {
         package static func keeps(_ count: Int) -> Storage { Storage("round_keeps", count: count, grows: true) }
         /// Strength of guidance of each round, in the first of four values: tensors begin at multiples of 16 bytes.
         package static func strengths(_ rounds: Int) -> Storage { Storage("round_strengths", count: 4 * rounds, grows: true) }
-        /// The seed [2]; distinct labels [L]; the number of each label's first image [1].
-        package static let key = Storage("round_key", count: 2, element: .uint32)
-        package static func distinct(_ count: Int) -> Storage { Storage("round_distinct", count: count, element: .int32, grows: true) }
-        package static let first = Storage("round_first", count: 1, element: .uint32)
+        static func source(_ size: DrawingGraph.Size) -> DrawingSource { DrawingSource(loop: "round", labels: size.labels) }
         /// Noise that was given: what tokens start from [b R, W], and that of the steps [N, b R C].
         package static func givenStart(_ count: Int) -> Storage { Storage("round_given_start", count: count, grows: true) }
         package static func givenSteps(_ count: Int) -> Storage { Storage("round_given_steps", count: count, grows: true) }
@@ -139,10 +136,7 @@ package struct RoundGraphs {
     }
 
     private func source(_ graph: Graph, stream: Int) throws -> NoiseSource {
-        try NoiseSource(
-            stream: stream, key: graph.stored([2], in: Place.key),
-            labels: graph.stored([batch.size.labels], in: Place.distinct(batch.size.labels)),
-            firstImage: graph.stored([1], in: Place.first), round: steps.counter(graph).value)
+        try Place.source(batch.size).numbers(stream, round: steps.counter(graph).value, graph)
     }
 
     private func start(_ graph: Graph, _ order: Tensor) throws -> Tensor {

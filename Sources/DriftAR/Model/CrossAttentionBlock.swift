@@ -20,30 +20,51 @@ public struct CrossAttentionBlock: Sendable {
         self.epsilon = epsilon
     }
 
-    package func declarations(_ prefix: String) -> [ParameterDeclaration] {
+    /// `weight`: how the weights of linear layers start.
+    package func declarations(_ prefix: String, weight: ParameterDeclaration.Initial = .fanIn) -> [ParameterDeclaration] {
         [.init(prefix + "scale_shift_table", [1, 6, width], .normal(1 / Float(width).squareRoot()))]
             + ParameterDeclaration.layerNorm(prefix + "norm1", width)
-            + ParameterDeclaration.linear(prefix + "attn1.qkv", width, 3 * width)
-            + ParameterDeclaration.linear(prefix + "attn1.proj", width, width)
+            + ParameterDeclaration.linear(prefix + "attn1.qkv", width, 3 * width, weight)
+            + ParameterDeclaration.linear(prefix + "attn1.proj", width, width, weight)
             + ParameterDeclaration.layerNorm(prefix + "norm2", width)
-            + ParameterDeclaration.linear(prefix + "attn2.wq", width, width)
-            + ParameterDeclaration.linear(prefix + "attn2.wk", contextWidth, width)
-            + ParameterDeclaration.linear(prefix + "attn2.wv", contextWidth, width)
-            + ParameterDeclaration.linear(prefix + "attn2.proj", width, width)
+            + ParameterDeclaration.linear(prefix + "attn2.wq", width, width, weight)
+            + ParameterDeclaration.linear(prefix + "attn2.wk", contextWidth, width, weight)
+            + ParameterDeclaration.linear(prefix + "attn2.wv", contextWidth, width, weight)
+            + ParameterDeclaration.linear(prefix + "attn2.proj", width, width, weight)
             + ParameterDeclaration.layerNorm(prefix + "norm3", width)
-            + ParameterDeclaration.linear(prefix + "mlp.fc1", width, hidden)
-            + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width)
+            + ParameterDeclaration.linear(prefix + "mlp.fc1", width, hidden, weight)
+            + ParameterDeclaration.linear(prefix + "mlp.fc2", hidden, width, weight)
     }
 
-    /// x [B, R, D], context [L, M, Dc], modulation t [L, 6, D] with B = L G -> [B, R, D]. One segment of the graph.
+    /// Keys and values [L, M, D] of the conditioning tokens.
+    package struct CrossKeys {
+        package let key: Tensor
+        package let value: Tensor
+
+        package init(key: Tensor, value: Tensor) { (self.key, self.value) = (key, value) }
+    }
+
+    /// Those of a context [L, M, Dc].
+    package func keys(of context: Tensor, _ scope: ParameterScope) throws -> CrossKeys {
+        try CrossKeys(key: scope.linear(context, "attn2.wk"), value: scope.linear(context, "attn2.wv"))
+    }
+
+    /// x [B, R, D], context [L, M, Dc], modulation t [n, 6, D] with B a multiple of L and of n -> [B, R, D]. One segment of the graph.
     public func callAsFunction(
         _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
     ) throws -> Tensor {
-        try scope.graph.segment { try apply(x, context: context, modulation: t, scope, dropout: dropout) }
+        try scope.graph.segment { try apply(x, keys: { try keys(of: context, scope) }, modulation: t, scope, dropout: dropout) }
+    }
+
+    /// The same with keys and values that were computed before.
+    package func callAsFunction(
+        _ x: Tensor, keys: CrossKeys, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> Tensor {
+        try scope.graph.segment { try apply(x, keys: { keys }, modulation: t, scope, dropout: dropout) }
     }
 
     private func apply(
-        _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout?
+        _ x: Tensor, keys: () throws -> CrossKeys, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout?
     ) throws -> Tensor {
         let graph = scope.graph
         let labels = t.shape[0]
@@ -56,9 +77,8 @@ public struct CrossAttentionBlock: Sendable {
         var h = try graph.residual(x, scope.linear(attended, "attn1.proj"), gate: m[2], map: map, dropout: dropout)
 
         let query = try scope.linear(scope.layerNorm(h, "norm2", epsilon: epsilon), "attn2.wq")
-        let crossed = try graph.crossAttention(
-            query: query, key: scope.linear(context, "attn2.wk"), value: scope.linear(context, "attn2.wv"), heads: heads,
-            dropout: dropout)
+        let known = try keys()
+        let crossed = try graph.crossAttention(query: query, key: known.key, value: known.value, heads: heads, dropout: dropout)
         h = try graph.residual(h, scope.linear(crossed, "attn2.proj"), dropout: dropout)
 
         let last = try scope.layerNorm(

@@ -56,8 +56,8 @@ extension Configuration {
         let stored = StoredWeights(model.layout, buffer: weights)
         return try plain
             + sizes.flatMap { size in
-                try [(true, false), (false, true), (true, true)].map { isGuided, isMerged in
-                    try DrawingGraph(model, stored, DrawingGraph.Batch(size, isGuided: isGuided, isMerged: isMerged)).graph
+                try [(true, false), (false, true), (true, true)].flatMap { isGuided, isMerged in
+                    try LabelOnce.graphs(model, stored, .init(size, isGuided: isGuided, isMerged: isMerged))
                 } + model.stage.speculativeGraphs(size, Speculation(), stored)
             }
     }

@@ -1,6 +1,6 @@
 import DriftGPU
 
-/// The encoder from a label to z and the entropy, and the draft that predicts z.
+/// The encoder from a label to z, and as Drift-AR has it the entropy and the draft that predicts z.
 public struct LabelStageSettings: StageKind {
     package static let kind = "label"
 
@@ -11,6 +11,8 @@ public struct LabelStageSettings: StageKind {
     public var encoderDepth = 2
     /// K, copies of the class embedding in front of the content tokens.
     public var buffer = 4
+    /// Whether there are the entropy, a draft and the losses of both (Drift-AR); without, every block attends to all (TransDiff).
+    public var entropy = true
     /// Encodes each distinct label once and shares z among its images; false encodes every image, as the reference does.
     public var encodeOnce = true
     public var draftDepth = 2
@@ -27,7 +29,7 @@ public struct LabelStageSettings: StageKind {
     package func makeStage(_ configuration: Configuration) -> any Stage { LabelStage(self, configuration) }
 
     package func phases(steps: Int) -> PhaseSchedule? {
-        PhaseSchedule(alpha0: alpha0, freezeFraction: freezeFraction, total: Double(steps))
+        entropy ? PhaseSchedule(alpha0: alpha0, freezeFraction: freezeFraction, total: Double(steps)) : nil
     }
 
     package func validate(_ configuration: Configuration) throws {
@@ -73,6 +75,8 @@ package struct LabelStage: Stage {
         package var epsilon: Float
         /// Whether the draft starts as a copy of the encoder's first blocks and norm.
         package var startsDraftFromEncoder = true
+        /// Whether there are the entropy, which takes a causal mask in the block that has it, and a draft.
+        package var hasEntropy = true
 
         package init(
             tokens: Int, tokenWidth: Int, embed: Int, heads: Int, encoderDepth: Int, draftDepth: Int, buffer: Int, classes: Int,
@@ -119,6 +123,7 @@ package struct LabelStage: Stage {
             encoderDepth: settings.encoderDepth, draftDepth: settings.draftDepth, buffer: settings.buffer,
             classes: data.classes, mlpRatio: network.mlpRatio, epsilon: network.layerNormEpsilon)
         shape.startsDraftFromEncoder = settings.draftInit == .encoder
+        shape.hasEntropy = settings.entropy
         var training = Training()
         (training.dropout, training.labelDrop) = (network.dropout, configuration.run.labelDrop)
         (training.draftShift, training.encodesEachImage) = (settings.draftShift, !settings.encodeOnce)
@@ -141,13 +146,15 @@ package struct LabelStage: Stage {
         list += ParameterDeclaration.layerNorm("z_proj_ln", width)
         for index in 0..<encoderBlocks { list += block.declarations("encoder_blocks.\(index).") }
         list += ParameterDeclaration.layerNorm("encoder_norm", width)
-        list += draft.declarations("draft_model.", encoderBlocks: shape.startsDraftFromEncoder ? encoderBlocks : 0)
+        if shape.hasEntropy {
+            list += draft.declarations("draft_model.", encoderBlocks: shape.startsDraftFromEncoder ? encoderBlocks : 0)
+        }
         return list.map { $0.trained(.firstPhase) }
     }
 
     package var kind: String { LabelStageSettings.kind }
-    package var hasEntropy: Bool { true }
-    package var hasLosses: Bool { true }
+    package var hasEntropy: Bool { shape.hasEntropy }
+    package var hasLosses: Bool { shape.hasEntropy }
     package var encodesEachImage: Bool { training.encodesEachImage }
     package func label(_ label: Int, isDropped: Bool) -> Int32 { Int32(label) }
 
@@ -162,11 +169,11 @@ package struct LabelStage: Stage {
             dropProbability: dropProbability)
     }
 
-    /// Class embeddings [L, D] -> z_AR [L, R, D] and the entropy map [L, R] of the penultimate block. `inspecting` is given what
-    /// the entropy is made of: that block's packed query, key and value [L, K + R, 3 D].
+    /// Class embeddings [L, D] -> z_AR [L, R, D] and the entropy map [L, R] of the penultimate block, where the stage has it.
+    /// `inspecting` is given what the entropy is made of: that block's packed query, key and value [L, K + R, 3 D].
     package func encode(
         _ embedding: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil, inspecting: (Tensor) throws -> Void = { _ in }
-    ) throws -> (z: Tensor, entropy: Tensor) {
+    ) throws -> Condition {
         let graph = scope.graph
         let (labels, width) = (embedding.shape[0], shape.embed)
         let copies = try graph.reshape(graph.repeatEach(embedding, times: shape.buffer), [labels, shape.buffer, width])
@@ -178,7 +185,7 @@ package struct LabelStage: Stage {
         var entropy: Tensor?
         let depth = 2 * shape.encoderDepth
         for index in 0..<depth {
-            let isPenultimate = index == depth - 2
+            let isPenultimate = shape.hasEntropy && index == depth - 2
             // One segment: neither the queries and keys nor the entropy's slopes have to be kept where blocks are recomputed.
             x = try graph.segment {
                 let result = try block(
@@ -191,10 +198,10 @@ package struct LabelStage: Stage {
                 return result.output
             }
         }
-        guard let entropy else { throw GraphError("encoder: needs two blocks or more") }
+        guard entropy != nil || !shape.hasEntropy else { throw GraphError("encoder: needs two blocks or more") }
         x = try scope.layerNorm(x, "encoder_norm", epsilon: shape.epsilon)
         x = try graph.slice(x, axis: 1, shape.buffer..<(shape.buffer + shape.tokens))
-        return (try graph.addPeriodic(x, scope.parameter("diffusion_pos_embed_learned")), entropy)
+        return Condition(labels: nil, z: try graph.addPeriodic(x, scope.parameter("diffusion_pos_embed_learned")), entropy: entropy)
     }
 
     // MARK: Draft
@@ -219,13 +226,18 @@ package struct LabelStage: Stage {
         let graph = scope.graph
         let embedding = try embed(
             step.labels, dropUniform: training.labelDrop > 0 ? step.dropUniform : nil, dropProbability: training.labelDrop, scope)
-        let (z, entropy) = try encode(embedding, scope, dropout: step.isSecondPhase ? nil : step.dropout(training.dropout))
-        guard step.isSecondPhase else { return Condition(labels: step.labels, z: z, entropy: entropy) }
-        return try Condition(labels: step.labels, z: graph.detach(z), entropy: graph.detach(entropy))
+        var condition = try encode(embedding, scope, dropout: step.isSecondPhase ? nil : step.dropout(training.dropout))
+        condition.labels = step.labels
+        if step.isSecondPhase {
+            condition.z = try condition.z.map(graph.detach)
+            condition.entropy = try condition.entropy.map(graph.detach)
+        }
+        return condition
     }
 
     /// L_reg, and the entropy loss: less the mean entropy.
     package func losses(of condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> [LossTerm] {
+        guard shape.hasEntropy else { return [] }
         let (z, entropy) = try condition.encoded()
         return [
             LossTerm("regression", try draftLoss(z: z, shift: training.draftShift, scope, dropout: step.dropout(training.dropout))),
@@ -235,19 +247,20 @@ package struct LabelStage: Stage {
     }
 
     package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
-        [LossTerm("entropy", try scope.graph.mean(condition.encoded().entropy))]
+        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
     }
 
     // MARK: Drawing
 
     package func condition(labels: Tensor, drop: Tensor, _ scope: ParameterScope) throws -> Condition {
-        let (z, entropy) = try encode(embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
-        return Condition(labels: labels, z: z, entropy: entropy)
+        var condition = try encode(embed(labels, dropUniform: drop, dropProbability: 0.5, scope), scope)
+        condition.labels = labels
+        return condition
     }
 
     package func storage(labels: Int) -> ConditionStorage? { ConditionStorage(labels: labels, shape) }
     package func encoder(_ context: SamplingContext) -> LabelEncoder? { LabelEncoder(self, context) }
-    package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { SpeculativeLoop(self, context) }
+    package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { hasEntropy ? SpeculativeLoop(self, context) : nil }
 
     package func graphs(_ batches: [DrawingGraph.Size], _ weights: StoredWeights) throws -> [Graph] {
         try Set(batches.flatMap { DrawingGraph.Size.parts(of: $0.labels, limit: LabelEncoder.labelLimit) }).map {
@@ -258,17 +271,18 @@ package struct LabelStage: Stage {
     package func speculativeGraphs(
         _ size: DrawingGraph.Size, _ settings: Speculation, _ weights: StoredWeights
     ) throws -> [Graph] {
-        try SpeculativeLoop.graphs(self, weights, labels: size.labels, perLabel: size.perLabel, settings)
+        hasEntropy ? try SpeculativeLoop.graphs(self, weights, labels: size.labels, perLabel: size.perLabel, settings) : []
     }
 
     package func probe(_ context: SamplingContext, sigma: SigmaMap?) -> LabelProbe? {
-        sigma.map { LabelProbe(self, context, sigma: $0, shift: training.draftShift) }
+        guard hasEntropy else { return nil }
+        return sigma.map { LabelProbe(self, context, sigma: $0, shift: training.draftShift) }
     }
 }
 
 extension Condition {
     /// z and entropy, for a head that needs them.
-    func encoded() throws -> (z: Tensor, entropy: Tensor) {
+    package func encoded() throws -> (z: Tensor, entropy: Tensor) {
         guard let z, let entropy else { throw GraphError("condition: there is no z") }
         return (z, entropy)
     }

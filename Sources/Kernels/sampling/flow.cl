@@ -1,25 +1,29 @@
-// flow: tokens on their way from noise (time 0) to data (time 1), a step of it, and the loss of a velocity.
+// flow: tokens on their way between noise and data, a step of it, and the loss of a velocity.
 #include "flat.cl"
 #include "flow_step.cl"
 #include "math.cl"
 
-// t[r] = 1 / (1 + exp(-normal[r]));  y[r] = t[r] x[r % clean] + (1 - t[r]) noise[r].
+// s = 1 / (1 + exp(-normal[r])). Without levels time runs to data: y[r] = s x[r % clean] + (1 - s) noise[r], t[r] = s. With levels it
+// runs to noise: k = floor(levels s), u = k / levels, y[r] = (1 - u) x[r % clean] + u noise[r], t[r] = k.
 // x [clean, channels], noise and y [rows, channels], normal and t [rows]. Traffic: (8 rows + 4 clean) channels bytes; 4 rows
 // channels FLOPs.
 TEAM_KERNEL void flow_noised(IN(float, x), IN(float, noise), IN(float, normal), OUT(float, y), OUT(float, t), const int rows,
-                          const int clean, const int channels) {
+                          const int clean, const int channels, const int levels) {
   USE_IN(float, x);
   USE_IN(float, noise);
   USE_IN(float, normal);
   USE_OUT(float, y);
   USE_OUT(float, t);
   ROW_RUNS(row, first, last, rows, channels, {
-    const float time = 1.0f / (1.0f + exp(-normal[row]));
-    if (first == 0) t[row] = time;
+    const float share = 1.0f / (1.0f + exp(-normal[row]));
+    const float level = fmin(floor((float)levels * share), (float)(levels - 1));
+    const float noisy = levels > 0 ? level / (float)levels : 1.0f - share;
+    const float kept = levels > 0 ? 1.0f - noisy : share;
+    if (first == 0) t[row] = levels > 0 ? level : share;
     __global const float *x_row = x + (size_t)((int)row % clean) * channels;
     for (int c = first; c < last; c += LANES)
       lanes_store(y + row * channels, c, last,
-                  time * lanes_load(x_row, c, last) + (1.0f - time) * lanes_load(noise + row * channels, c, last));
+                  kept * lanes_load(x_row, c, last) + noisy * lanes_load(noise + row * channels, c, last));
   })
 }
 
@@ -48,9 +52,9 @@ TEAM_KERNEL void flow_step(IN(float, x), IN(float, velocity), IN(float, noise), 
   })
 }
 
-// loss[r] = mean over the channels of (x[r % clean] - noise[r] - velocity[r])^2. Traffic: (8 rows + 4 clean) channels bytes.
+// loss[r] = mean over the channels of (sign (x[r % clean] - noise[r]) - velocity[r])^2. Traffic: (8 rows + 4 clean) channels bytes.
 TEAM_KERNEL void flow_loss_forward(IN(float, velocity), IN(float, x), IN(float, noise), OUT(float, loss), const int rows,
-                                const int clean, const int channels) {
+                                const int clean, const int channels, const float sign) {
   USE_IN(float, velocity);
   USE_IN(float, x);
   USE_IN(float, noise);
@@ -59,7 +63,7 @@ TEAM_KERNEL void flow_loss_forward(IN(float, velocity), IN(float, x), IN(float, 
     __global const float *x_row = x + (size_t)((int)row % clean) * channels;
     floatL square = (floatL)(0.0f);
     for (int c = 0; c < channels; c += LANES) {
-      const floatL error = lanes_load(x_row, c, channels) - lanes_load(noise + row * channels, c, channels) -
+      const floatL error = sign * (lanes_load(x_row, c, channels) - lanes_load(noise + row * channels, c, channels)) -
                            lanes_load(velocity + row * channels, c, channels);
       square += error * error;
     }
@@ -67,9 +71,9 @@ TEAM_KERNEL void flow_loss_forward(IN(float, velocity), IN(float, x), IN(float, 
   }
 }
 
-// dvelocity[r] = 2 / channels dloss[r] (velocity[r] - x[r % clean] + noise[r]). dvelocity may be velocity.
+// dvelocity[r] = 2 / channels dloss[r] (velocity[r] - sign (x[r % clean] - noise[r])). dvelocity may be velocity.
 TEAM_KERNEL void flow_loss_backward(IN(float, dloss), IN(float, velocity), IN(float, x), IN(float, noise), OUT(float, dvelocity),
-                                 const int rows, const int clean, const int channels) {
+                                 const int rows, const int clean, const int channels, const float sign) {
   USE_IN(float, dloss);
   USE_IN(float, velocity);
   USE_IN(float, x);
@@ -81,6 +85,7 @@ TEAM_KERNEL void flow_loss_backward(IN(float, dloss), IN(float, velocity), IN(fl
     const size_t at = row * channels;
     for (int c = first; c < last; c += LANES)
       lanes_store(dvelocity + at, c, last,
-                  factor * (lanes_load(velocity + at, c, last) - lanes_load(x_row, c, last) + lanes_load(noise + at, c, last)));
+                  factor * (lanes_load(velocity + at, c, last) -
+                            sign * (lanes_load(x_row, c, last) - lanes_load(noise + at, c, last))));
   })
 }

@@ -1,5 +1,22 @@
-/// Tokens between noise and data. Inputs: x [m, C], noise [n, C], normal [n]. Outputs: t x + (1 - t) noise, and t = sigmoid(normal).
+/// Which way time runs along a flow.
+public enum FlowTime: Sendable, Hashable {
+    /// From noise (0) to data (1).
+    case toData
+    /// From data (0) to noise (1) in so many steps: a whole number of 0 ..< levels is the time. The velocity points to the noise.
+    case toNoise(levels: Int)
+
+    fileprivate var levels: Int {
+        if case .toNoise(let levels) = self { levels } else { 0 }
+    }
+    /// Sign of data in the velocity.
+    fileprivate var sign: Float { self == .toData ? 1 : -1 }
+}
+
+/// Tokens between noise and data. Inputs: x [m, C], noise [n, C], normal [n]. Outputs: t x + (1 - t) noise, and t = sigmoid(normal); to
+/// noise (1 - t) x + t noise, t = floor(levels sigmoid(normal)) / levels, and levels t.
 struct FlowNoised: Operation {
+    let time: FlowTime
+
     var name: String { "flow_noised" }
     var inPlace: [(input: Int, output: Int)] { [(1, 0)] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
@@ -16,6 +33,7 @@ struct FlowNoised: Operation {
                 name, family: "flow", rows: noise.rows, width: noise.columns,
                 arguments: [
                     .input(0), .input(1), .input(2), .output(0), .output(1), .int(noise.rows), .int(x.rows), .int(x.columns),
+                    .int(time.levels),
                 ], traffic: Traffic(bytes: 8 * noise.count + 4 * x.count, flops: 4 * noise.count))
         ]
     }
@@ -66,6 +84,8 @@ public struct FlowStepNumbers: Sendable, Hashable {
 
 /// Mean squared error of a velocity. Inputs: velocity [n, C], x [m, C], noise [n, C]. Output [n].
 struct FlowLoss: Operation {
+    let time: FlowTime
+
     var name: String { "flow_loss" }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
         let (velocity, x) = (inputs[0], inputs[1])
@@ -76,14 +96,16 @@ struct FlowLoss: Operation {
     }
     func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
         guard let dloss = gradients[0] else { return [nil, nil, nil] }
-        return [try graph.apply(FlowLossGradient(), [dloss] + node.inputs)[0], nil, nil]
+        return [try graph.apply(FlowLossGradient(time: time), [dloss] + node.inputs)[0], nil, nil]
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let (velocity, x) = (context.inputs[0], context.inputs[1])
         return [
             context.itemLaunch(
                 "flow_loss_forward", family: "flow", items: velocity.rows, size: velocity.columns,
-                arguments: [.input(0), .input(1), .input(2), .output(0), .int(velocity.rows), .int(x.rows), .int(x.columns)],
+                arguments: [
+                    .input(0), .input(1), .input(2), .output(0), .int(velocity.rows), .int(x.rows), .int(x.columns), .float(time.sign),
+                ],
                 traffic: Traffic(bytes: 8 * velocity.count + 4 * x.count, flops: 4 * velocity.count))
         ]
     }
@@ -91,6 +113,8 @@ struct FlowLoss: Operation {
 
 /// Inputs: dloss, then those of the forward.
 struct FlowLossGradient: Operation {
+    let time: FlowTime
+
     var name: String { "flow_loss_backward" }
     var inPlace: [(input: Int, output: Int)] { [(1, 0)] }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] { [inputs[1]] }
@@ -101,6 +125,7 @@ struct FlowLossGradient: Operation {
                 name, family: "flow", rows: velocity.rows, width: velocity.columns,
                 arguments: [
                     .input(0), .input(1), .input(2), .input(3), .output(0), .int(velocity.rows), .int(x.rows), .int(x.columns),
+                    .float(time.sign),
                 ], traffic: Traffic(bytes: 12 * velocity.count + 4 * x.count, flops: 3 * velocity.count))
         ]
     }
@@ -108,9 +133,10 @@ struct FlowLossGradient: Operation {
 
 extension Graph {
     /// Tokens on the way from noise to data: t x + (1 - t) noise with t = sigmoid(normal), x [m, C], noise [n, C], normal [n] ->
-    /// [n, C] and the times [n]. Row r is made of x's row r % m: x is tiled, whole tile after tile. No gradient.
-    public func flowNoised(_ x: Tensor, noise: Tensor, normal: Tensor) throws -> (noisy: Tensor, time: Tensor) {
-        let made = try apply(FlowNoised(), x, noise, normal)
+    /// [n, C] and the times [n]; with time `toNoise` (1 - t) x + t noise, and the number of the level. Row r is made of x's row r % m: x
+    /// is tiled, whole tile after tile. No gradient.
+    public func flowNoised(_ x: Tensor, noise: Tensor, normal: Tensor, time: FlowTime = .toData) throws -> (noisy: Tensor, time: Tensor) {
+        let made = try apply(FlowNoised(time: time), x, noise, normal)
         return (made[0], made[1])
     }
 
@@ -123,9 +149,9 @@ extension Graph {
         try apply(FlowStep(temperature: temperature), [x, velocity, noise, step] + (cfg.map { [$0] } ?? []))[0]
     }
 
-    /// The mean over the channels of (x - noise - velocity)^2 for each row [n]: `velocity` and `noise` [n, C], `x` [m, C], tiled as
-    /// for `flowNoised`. The gradient reaches the velocity alone.
-    public func flowLoss(_ velocity: Tensor, x: Tensor, noise: Tensor) throws -> Tensor {
-        try apply(FlowLoss(), velocity, x, noise)[0]
+    /// The mean over the channels of (x - noise - velocity)^2, with time `toNoise` of (noise - x - velocity)^2, for each row [n]:
+    /// `velocity` and `noise` [n, C], `x` [m, C], tiled as for `flowNoised`. The gradient reaches the velocity alone.
+    public func flowLoss(_ velocity: Tensor, x: Tensor, noise: Tensor, time: FlowTime = .toData) throws -> Tensor {
+        try apply(FlowLoss(time: time), velocity, x, noise)[0]
     }
 }

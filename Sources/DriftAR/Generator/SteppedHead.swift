@@ -1,0 +1,28 @@
+import DriftGPU
+
+/// A head that draws whole images in several steps, from noise to tokens, as a loop takes them: `table` once for a set of weights, `common`
+/// once for a condition, then a `step` for each row of the table. With guidance conditions are 2 L, those of no label behind the others.
+package protocol SteppedHead: Head {
+    /// N.
+    var steps: Int { get }
+    /// What a step takes that no image has an influence on: a row a step [N, W].
+    func table(_ scope: ParameterScope) throws -> Tensor
+    /// What all steps have in common of z [L, R, D].
+    func common(z: Tensor, _ scope: ParameterScope) throws -> [Tensor]
+    /// What the steps before have made of the noise [B, R, C] -> what this one does. `row` [W]: the step's of `table`; `noise`: standard
+    /// normal [B, R, C]; `cfg`: strength of guidance [1], nil for none.
+    func step(
+        _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
+    ) throws -> Tensor
+}
+
+extension SteppedHead {
+    package var guidesByCondition: Bool { true }
+
+    /// The steps come from a loop.
+    package func draw(
+        _ drawing: DrawingInputs, _ scope: ParameterScope
+    ) throws -> (tokens: Tensor, inputs: [DrawingGraph.Input]) {
+        throw GraphError("head \(kind): draws in \(steps) steps, not in one graph")
+    }
+}

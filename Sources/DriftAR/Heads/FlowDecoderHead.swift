@@ -1,0 +1,147 @@
+import DriftGPU
+
+/// TransDiff's decoder: a flow of the whole image.
+public struct FlowDecoderHeadSettings: HeadKind {
+    package static let kind = "flow-decoder"
+    package static let stages = ["label"]
+
+    /// Blocks.
+    public var depth = 3
+    /// How often an image is trained in a step, each time with another noise and time.
+    public var noises = 4
+    /// Steps of a drawing.
+    public var steps = 100
+    /// Factors of a step's movement and of its noise (TransDiff's scale_0 and scale_1); the last step has neither.
+    public var driftScale: Float = 1
+    public var noiseScale: Float = 1
+
+    public init() {}
+
+    package func makeHead(_ configuration: Configuration) -> any Head { FlowDecoderHead(self, configuration) }
+
+    package func validate(_ configuration: Configuration) throws {
+        try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
+        try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
+        try require((2...1000).contains(steps), "head steps \(steps): take 2 to 1000")
+        for (name, scale) in [("drift-scale", driftScale), ("noise-scale", noiseScale)] {
+            try require(scale >= 0 && scale <= 10, "\(name) \(scale): take 0 to 10")
+        }
+    }
+}
+
+extension HeadSettings {
+    /// The settings of TransDiff's decoder; nil where it is another. Setting them makes it the head.
+    public var flowDecoder: FlowDecoderHeadSettings? {
+        get { own as? FlowDecoderHeadSettings }
+        set { if let newValue { self = HeadSettings(newValue) } }
+    }
+}
+
+/// The head of TransDiff (arXiv 2506.09482): from noise to the tokens of an image in many steps along a flow, whose velocity a decoder of
+/// all tokens gives. Parameters have the names of the reference's state_dict.
+package struct FlowDecoderHead: SteppedHead {
+    package let decoder: FlowDecoder
+    package let steps: Int
+    package let declarations: [ParameterDeclaration]
+    private let schedule: FlowSchedule
+    /// How often an image is trained in a step.
+    private let noises: Int
+    /// G, images of a label in a step.
+    private let imagesPerLabel: Int
+    private let dropout: Float
+
+    /// The times of training: thousandths.
+    private static let levels = 1000
+    private static let prefix = "diffdecoder.net"
+
+    package init(
+        _ decoder: FlowDecoder, noises: Int = 4, steps: Int = 100, driftScale: Double = 1, noiseScale: Double = 1, imagesPerLabel: Int = 1,
+        dropout: Float = 0
+    ) {
+        (self.decoder, self.noises, self.steps) = (decoder, noises, steps)
+        (self.imagesPerLabel, self.dropout) = (imagesPerLabel, dropout)
+        schedule = FlowSchedule(fromNoise: steps, levels: Self.levels, driftScale: driftScale, noiseScale: noiseScale)
+        // The reference decays nothing of it.
+        declarations = decoder.declarations(Self.prefix + ".").map { $0.undecayed() }
+    }
+
+    /// The head of these settings, beside what the other groups say.
+    init(_ settings: FlowDecoderHeadSettings, _ configuration: Configuration) {
+        let (data, network) = (configuration.data, configuration.network)
+        self.init(
+            FlowDecoder(
+                width: network.embed, conditionWidth: network.embed, tokenWidth: data.tokenWidth, tokens: data.tokens,
+                heads: network.heads, depth: settings.depth, hidden: Int(Float(network.embed) * network.mlpRatio),
+                epsilon: network.layerNormEpsilon, columns: data.width / data.patch),
+            noises: settings.noises, steps: settings.steps, driftScale: Double(settings.driftScale),
+            noiseScale: Double(settings.noiseScale), imagesPerLabel: configuration.run.samplesPerLabel, dropout: network.dropout)
+    }
+
+    package var kind: String { FlowDecoderHeadSettings.kind }
+    package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
+
+    // MARK: Training
+
+    package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
+        let graph = scope.graph
+        guard let z = condition.z else { throw GraphError("condition: there is no z") }
+        let (images, size) = (step.real.shape[0], decoder.tokens * decoder.tokenWidth)
+        // The noises of an image stand together, as the images of a label do: all of them attend to the label's keys.
+        let targets = try graph.reshape(graph.repeatEach(graph.reshape(step.real, [images, size]), times: noises), [images * noises, size])
+        let normal = try graph.randomNormal([images * noises], clock: step.clock)
+        let noise = try graph.randomNormal([images * noises, size], clock: step.clock)
+        let losses = try losses(
+            z: z, targets: targets, noise: noise, normal: normal, scope, dropout: step.dropout(dropout)
+        ).losses
+        return HeadStep(losses: [LossTerm("flow", try graph.mean(losses))])
+    }
+
+    /// The loss of each image [n], its noisy tokens [n, R C] and its time [n] for given noise [n, R C] and standard normal numbers [n], whose
+    /// sigmoids are the times: z [L, M, Dz] and targets [n, R C], those of a z together.
+    package func losses(
+        z: Tensor, targets: Tensor, noise: Tensor, normal: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> (losses: Tensor, noisy: Tensor, time: Tensor) {
+        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
+        let direction = FlowTime.toNoise(levels: Self.levels)
+        let (noisy, time) = try graph.flowNoised(targets, noise: noise, normal: normal, time: direction)
+        let velocity = try decoder(
+            decoder.enter(graph.reshape(noisy, [targets.type.rows, decoder.tokens, decoder.tokenWidth]), net),
+            time: decoder.embed(times: time, net), keys: decoder.keys(of: z, net), net, dropout: dropout)
+        let losses = try graph.flowLoss(graph.reshape(velocity, targets.shape), x: targets, noise: noise, time: direction)
+        return (losses, noisy, time)
+    }
+
+    // MARK: Drawing
+
+    /// Of each step the modulation of the blocks [6 D], the embedded time [D], then the step's numbers.
+    package func table(_ scope: ParameterScope) throws -> Tensor {
+        let graph = scope.graph
+        let times = try graph.constant("flow_decoder_times", schedule.times.map { Float($0) }, [steps])
+        let numbers = try graph.constant("flow_decoder_steps", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
+        let time = try decoder.embed(times: times, scope.scope(Self.prefix))
+        return try graph.concat([graph.reshape(time.modulation, [steps, 6 * decoder.width]), time.embedded, numbers], axis: 1)
+    }
+
+    /// Keys and values of each block.
+    package func common(z: Tensor, _ scope: ParameterScope) throws -> [Tensor] {
+        try decoder.keys(of: z, scope.scope(Self.prefix)).flatMap { [$0.key, $0.value] }
+    }
+
+    package func step(
+        _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
+    ) throws -> Tensor {
+        let (graph, net, width) = (scope.graph, scope.scope(Self.prefix), decoder.width)
+        guard common.count == 2 * decoder.depth else { throw GraphError("head \(kind): keys of \(common.count / 2) blocks of \(decoder.depth)") }
+        let time = FlowDecoder.Time(
+            modulation: try graph.reshape(graph.slice(row, axis: 0, 0..<(6 * width)), [1, 6, width]),
+            embedded: try graph.reshape(graph.slice(row, axis: 0, (6 * width)..<(7 * width)), [1, width]))
+        let numbers = try graph.slice(row, axis: 0, (7 * width)..<(7 * width + FlowStepNumbers.count))
+        let keys = (0..<decoder.depth).map { CrossAttentionBlock.CrossKeys(key: common[2 * $0], value: common[2 * $0 + 1]) }
+        var entered = try decoder.enter(x, net)
+        if cfg != nil { entered = try graph.concat([entered, entered], axis: 0) }
+        let velocity = try decoder(entered, time: time, keys: keys, net)
+        func rows(_ tensor: Tensor) throws -> Tensor { try graph.reshape(tensor, [tensor.type.rows, decoder.tokenWidth]) }
+        let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(noise), step: numbers, cfg: cfg)
+        return try graph.reshape(next, x.shape)
+    }
+}
