@@ -15,6 +15,8 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     case causal
     case causalEnergy = "causal-energy"
     case causalDrift = "causal-drift"
+    /// The model of digits-transdiff.
+    case transDiff = "transdiff"
 
     /// The names of all, separated by commas.
     public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
@@ -47,6 +49,8 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             size.adopt(self == .causal ? .causal : self == .causalEnergy ? .causalEnergy : .causalDrift)
             size.head.flow?.noises = 4
             size.run.samplesPerLabel = 10
+        case .transDiff:
+            size = .digitsTransDiff
         case .base, .large:
             (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
             let depth = self == .base ? 12 : 16
@@ -61,7 +65,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     }
 
     /// Whether there are labels to be encoded, once or for every image, and a draft.
-    public var hasEncoder: Bool { configuration.stage.label != nil }
+    public var hasEncoder: Bool { configuration.stage.label?.entropy == true }
 }
 
 extension Configuration {

@@ -58,7 +58,7 @@ import Testing
         for (line, part) in [
             ("import missing.pth -o x", "missing.pth"), ("import text.pth -o x", "text.pth"), ("import cut.pth -o x", "cut off"),
             ("import \(PyTorchFixtures.path("malicious.pth")) -o x", "posix.system"),
-            ("import \(PyTorchFixtures.path("transdiff.pth")) -o x", "--allow-missing"),
+            ("import \(PyTorchFixtures.path("transdiff.pth")) --kind drift-ar -o x", "--allow-missing"),
             ("import \(PyTorchFixtures.path("drift_ar.pth")) --key ema -o x", "model, model_ema"),
             ("import \(PyTorchFixtures.path("kl16.ckpt")) -o x", "ends in .safetensors"),
             ("import \(PyTorchFixtures.path("drift_ar.pth")) -o /proc/none", "/proc/none"),

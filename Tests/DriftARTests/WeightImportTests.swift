@@ -45,10 +45,20 @@ import Testing
         #expect(try SafeTensors.read(chosen[0]).tensors == expected("drift_ar.pth", below: "model/module._orig_mod."))
     }
 
-    @Test("a predecessor's checkpoint gives its encoder and what the decoders share")
+    @Test("TransDiff's checkpoint is taken whole")
     func transDiff() throws {
         let weights = try WeightImport(open("transdiff.pth"))
-        #expect(weights.kind == .transDiff && !weights.isExact)
+        #expect(weights.kind == .transDiff && weights.isExact, "\(weights.report)")
+        let configuration = try #require(weights.configuration)
+        #expect(configuration.stage.label?.entropy == false && configuration.head.flowDecoder?.depth == 1)
+        let path = try weights.write(to: folder.file("whole.safetensors"))[0]
+        #expect(try SafeTensors.read(path).tensors == expected("transdiff.pth", below: "model/"))
+    }
+
+    @Test("as a start for Drift-AR it gives its encoder and what the decoders share")
+    func driftARFromTransDiff() throws {
+        let weights = try WeightImport(open("transdiff.pth"), kind: .driftAR)
+        #expect(weights.kind == .driftAR && !weights.isExact)
         let text = errorText { try weights.check(allowMissing: false) }
         #expect(text?.contains("55 missing, 7 extra") == true && text?.contains("--allow-missing") == true, "\(text ?? "")")
         #expect(weights.report.contains("  missing    drift_decoder.net.entropy_adaln.global_mlp.{0,2}.{bias,weight}"))

@@ -92,11 +92,12 @@ struct ReferenceConfiguration {
     }
 
     private mutating func setDriftAR(_ result: inout Configuration) throws {
-        let decoder = kind == .driftAR ? "drift_decoder.net." : "diffdecoder.net."
+        let names = ["drift_decoder.net.", "diffdecoder.net."]
+        let decoder = names.first { weights.headers[$0 + "input_proj.weight"] != nil } ?? names[0]
         result.data.classes = try size("class_emb.weight", axis: 0)
         result.network.embed = try size("class_emb.weight", axis: 1)
         let tokens = try size("diffusion_pos_embed_learned", axis: 1)
-        var (label, head) = (LabelStageSettings(), DecoderHeadSettings())
+        var (label, head, flow) = (LabelStageSettings(), DecoderHeadSettings(), FlowDecoderHeadSettings())
         label.buffer = try size("encoder_pos_embed_learned", axis: 1) - tokens
         let blocks = try blockCount("encoder_blocks.")
         guard blocks >= 2, blocks % 2 == 0 else {
@@ -107,14 +108,17 @@ struct ReferenceConfiguration {
         let draft = try blockCount("draft_model.blocks.")
         label.draftDepth = draft > 0 ? draft : min(6, blocks)
         result.network.mlpRatio = mlpRatio(hidden: try size("encoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.network.embed)
-        let tokenInput = kind == .driftAR ? "z_proj.weight" : decoder + "input_proj.weight"
+        let tokenInput = decoder == names[0] ? "z_proj.weight" : decoder + "input_proj.weight"
         try setImage(&result, tokens: tokens, tokenWidth: try size(tokenInput, axis: 1))
         result.network.heads = try heads(embed: result.network.embed, encoderDepth: label.encoderDepth)
         result.network.dropout = argument("attn_dropout") ?? result.network.dropout
         result.run.labelDrop = argument("label_drop_prob") ?? result.run.labelDrop
         head.sigmaMax = argument("sigma_max") ?? head.sigmaMax
         head.sigmaTau = argument("tau_sigma") ?? argument("sigma_tau") ?? head.sigmaTau
-        (result.stage, result.head) = (StageSettings(label), HeadSettings(head))
+        label.entropy = kind == .driftAR
+        flow.depth = head.depth
+        if let noises: Float = argument("diffusion_batch_mul"), let count = Int(exactly: noises) { flow.noises = count }
+        (result.stage, result.head) = (StageSettings(label), kind == .driftAR ? HeadSettings(head) : HeadSettings(flow))
         // phi with a projection of its own comes from a run that compared phi of samples.
         if weights.headers["feature_encoder.proj.weight"] != nil { result.loss.features = .both }
     }

@@ -4,9 +4,9 @@ import DriftFormats
 public struct WeightImport: Sendable {
     /// What the weights are of.
     public enum Kind: String, Sendable, CaseIterable {
-        /// The whole generator.
+        /// The whole generator. Of TransDiff it takes the encoder and what the decoders share, a start for training.
         case driftAR = "drift-ar"
-        /// Its predecessor: the same encoder and alike decoder blocks in front of a diffusion decoder.
+        /// Its predecessor: the same encoder and alike decoder blocks that make a flow of many steps.
         case transDiff = "transdiff"
         /// A DiT that draws in one pass, as this program trains it.
         case dit
@@ -25,7 +25,8 @@ public struct WeightImport: Sendable {
         /// The model that has them; nil for an autoencoder.
         var model: Configuration.Model? {
             switch self {
-            case .driftAR, .transDiff: .driftAR
+            case .driftAR: .driftAR
+            case .transDiff: .transDiff
             case .dit: .dit
             case .mar: .mar
             case .marEnergy: .marEnergy
@@ -83,7 +84,7 @@ public struct WeightImport: Sendable {
             parts = sets.map { name, weights in
                 Part(
                     name: name, weights: weights,
-                    comparison: WeightComparison(weights, with: expected, role: kind == .transDiff ? Self.transDiffRole : { .parameter($0) }))
+                    comparison: WeightComparison(weights, with: expected, role: kind == .driftAR ? Self.startRole : { .parameter($0) }))
             }
         }
     }
@@ -105,9 +106,9 @@ public struct WeightImport: Sendable {
                         fix: weights.source.hidden?.hint ?? "check --key and --prefix, or give --kind")
     }
 
-    /// The encoder's tensors have the same names. Of the diffusion decoder what the drift decoder has too is a start for
+    /// The encoder's tensors have the same names. Of TransDiff's decoder what the drift decoder has too is a start for
     /// it: blocks, projections, positions. Time embedding and modulated last layer have no counterpart.
-    private static func transDiffRole(_ name: String) -> WeightComparison.Role {
+    private static func startRole(_ name: String) -> WeightComparison.Role {
         let prefix = "diffdecoder.net."
         guard name.hasPrefix(prefix) else { return name.hasPrefix("diffdecoder.") ? .extra : .parameter(name) }
         let tail = String(name.dropFirst(prefix.count))

@@ -19,7 +19,7 @@ struct WeightSearch {
     /// Names that only weights of that kind have.
     private static func anchors(of kind: WeightImport.Kind) -> [String] {
         switch kind {
-        case .driftAR: ["drift_decoder.net.input_proj.weight", "drift_decoder.net.cond_embed.weight"]
+        case .driftAR: ["drift_decoder.net.input_proj.weight", "drift_decoder.net.cond_embed.weight"] + anchors(of: .transDiff)
         case .transDiff: ["diffdecoder.net.input_proj.weight", "diffdecoder.net.cond_embed.weight"]
         case .dit: ["y_embedder.embedding_table.weight", "x_embedder.proj.weight"]
         case .mar: ["diffloss.net.input_proj.weight", "diffloss.net.cond_embed.weight"]
