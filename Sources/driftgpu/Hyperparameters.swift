@@ -19,7 +19,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Attention heads.", valueName: "n")) var heads: Int?
     @Option(help: ArgumentHelp("Half the number of encoder blocks.", valueName: "n")) var encoderDepth: Int?
     @Option(help: ArgumentHelp("Decoder blocks; of dit, all blocks.", valueName: "n")) var decoderDepth: Int?
-    @Option(help: "The model: drift-ar, or dit, which maps noise to an image without an encoder.") var model: Configuration.Model?
+    @Option(help: "A stage and a head by the name that they have together, like drift-ar or mar-drift.") var model: Configuration.Model?
     @Option(help: "Width, heads and depth of dit: tiny, small or base.") var ditSize: Configuration.DiTSize?
     @Option(help: ArgumentHelp("Rotary position embedding of dit.", valueName: "bool")) var rope: Bool?
     @Option(help: ArgumentHelp("Normalise queries and keys of dit.", valueName: "bool")) var qkNorm: Bool?

@@ -25,6 +25,8 @@ import Testing
             json: Data(#"{"stage": {"kind": "\#(pair.stage)"}, "head": {"kind": "\#(pair.head)"}}"#.utf8), from: "x")
         // Each round has kernels of its own to compile.
         tiny.stage.mar?.rounds = 4
+        // As many as a label has images.
+        tiny.stage.mrar?.images = 3
         if tiny.head.autoencoder != nil {
             tiny.data.patch = 1
             tiny.head.autoencoder?.width = 8

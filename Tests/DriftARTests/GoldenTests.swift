@@ -21,7 +21,7 @@ import Testing
 
     /// Token heads and what draws with them take minutes of compiling on other drivers: there one of two sizes stands for both.
     private static func isTried(_ golden: GoldenCase, in family: GoldenFamily) -> Bool {
-        TestDevice.choice == "cpu" || !["mar", "mar_head", "mar_sample", "energy", "causal"].contains(family.name) || golden.id.contains("/odd")
+        TestDevice.choice == "cpu" || !["mar", "mar_head", "mar_sample", "energy", "causal", "transdiff"].contains(family.name) || golden.id.contains("/odd")
     }
 
     @Test(arguments: comparisons, TestDevice.teams)

@@ -23,14 +23,12 @@ public struct GoldenFamily: Sendable {
         .init("mar_head", DiffusionHeadGolden.head), .init("energy", EnergyHeadGolden.head),
         .init("causal", CausalGolden.causal), .init("trans", FlowDecoderGolden.decoder),
         .init("transdiff", FlowDecoderGolden.decoder),
+        .init("mrar", selects: { $0.tensors.contains { $0.role == "out" } }, MRARGolden.mrar),
         .init("compute_v", DriftingGolden.field), .init("class_loss", DriftingGolden.classLoss),
         .init(
             "step", prefix: "model", selects: { !$0.names("adamw_decay").isEmpty }, isComplete: false,
             PartGraphGolden.trainingGraph),
     ]
-
-    /// Families of the reference for which the product has no code: these cases are not compared.
-    public static let absent = ["mrar"]
 
     private init(
         _ name: String, prefix: String? = nil, selects: @escaping @Sendable (GoldenCase) -> Bool = { _ in true },

@@ -15,8 +15,9 @@ extension Configuration {
         let (encoderDepth, draftDepth, buffer) = (label?.encoderDepth ?? 0, label?.draftDepth ?? 0, label?.buffer ?? 0)
         var blocks = 3 * Double(encoderDepth) + Double(draftDepth) + 4 * Double(head.depth) + 2
         if let mar = stage.mar { blocks += Double(mar.encoderDepth) + Double(mar.decoderDepth) }
+        if let mrar = stage.mrar { blocks += 2 * Double(mrar.encoderDepth) }
         if let causal = stage.causal { blocks += Double(causal.depth) + Double(causal.draftDepth) }
-        let front = Double(max(buffer, stage.mar?.buffer ?? 0, stage.causal?.classTokens ?? 0))
+        let front = Double(max(buffer, stage.mar?.buffer ?? 0, stage.mrar?.buffer ?? 0, stage.causal?.classTokens ?? 0))
         let labels = (Double(data.classes) + 1) * Double(stage.causal?.classTokens ?? 1)
         var sizes = [
             (

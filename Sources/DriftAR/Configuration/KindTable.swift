@@ -5,6 +5,7 @@ extension StageSettings {
         CausalStageSettings.self,
         LabelStageSettings.self,
         MARStageSettings.self,
+        MRARStageSettings.self,
         UnconditionedStageSettings.self,
     ]
 }

@@ -6,6 +6,8 @@ extension Configuration {
         case driftAR = "drift-ar"
         /// TransDiff: its encoder and its decoder of many steps.
         case transDiff = "transdiff"
+        /// The same over several images of a class.
+        case transDiffMRAR = "transdiff-mrar"
         /// DiT as a generator of one pass without an encoder.
         case dit
         /// Masked autoregression with its diffusion head, with the energy head of one step, and with a drift head of one step.
@@ -21,6 +23,7 @@ extension Configuration {
             switch self {
             case .driftAR: (LabelStageSettings.kind, DecoderHeadSettings.kind)
             case .transDiff: (LabelStageSettings.kind, FlowDecoderHeadSettings.kind)
+            case .transDiffMRAR: (MRARStageSettings.kind, FlowDecoderHeadSettings.kind)
             case .dit: (UnconditionedStageSettings.kind, DiTHeadSettings.kind)
             case .mar: (MARStageSettings.kind, DiffusionHeadSettings.kind)
             case .marEnergy: (MARStageSettings.kind, EnergyHeadSettings.kind)

@@ -3,7 +3,7 @@ import DriftGPU
 /// TransDiff's decoder: a flow of the whole image.
 public struct FlowDecoderHeadSettings: HeadKind {
     package static let kind = "flow-decoder"
-    package static let stages = ["label"]
+    package static let stages = ["label", "mrar"]
 
     /// Blocks.
     public var depth = 3
@@ -83,17 +83,29 @@ package struct FlowDecoderHead: SteppedHead {
     // MARK: Training
 
     package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
-        let graph = scope.graph
+        let (graph, size) = (scope.graph, decoder.tokens * decoder.tokenWidth)
         guard let z = condition.z else { throw GraphError("condition: there is no z") }
-        let (images, size) = (step.real.shape[0], decoder.tokens * decoder.tokenWidth)
+        guard let reach = condition.reach else {
+            return HeadStep(losses: [LossTerm("flow", try loss(z: z, images: graph.reshape(step.real, [step.real.shape[0], size]), step, scope))])
+        }
+        let sequences = try graph.reshape(step.real, [z.shape[0], reach.count, size])
+        let losses = try reach.enumerated().map { image, rows in
+            let own = try graph.reshape(graph.slice(sequences, axis: 1, image..<(image + 1)), [z.shape[0], size])
+            return try loss(z: graph.slice(z, axis: 1, 0..<rows), images: own, step, scope)
+        }
+        let total = try losses.dropFirst().reduce(losses[0]) { try graph.add($0, $1) }
+        return HeadStep(losses: [LossTerm("flow", try graph.scale(total, by: 1 / Float(losses.count)))])
+    }
+
+    /// The mean loss [1] of images [n, R C] made from z [L, M, Dz], those of a z together.
+    private func loss(z: Tensor, images: Tensor, _ step: StepInputs, _ scope: ParameterScope) throws -> Tensor {
+        let graph = scope.graph
         // The noises of an image stand together, as the images of a label do: all of them attend to the label's keys.
-        let targets = try graph.reshape(graph.repeatEach(graph.reshape(step.real, [images, size]), times: noises), [images * noises, size])
-        let normal = try graph.randomNormal([images * noises], clock: step.clock)
-        let noise = try graph.randomNormal([images * noises, size], clock: step.clock)
-        let losses = try losses(
-            z: z, targets: targets, noise: noise, normal: normal, scope, dropout: step.dropout(dropout)
-        ).losses
-        return HeadStep(losses: [LossTerm("flow", try graph.mean(losses))])
+        let targets = try graph.reshape(graph.repeatEach(images, times: noises), [images.shape[0] * noises, images.shape[1]])
+        let normal = try graph.randomNormal([targets.shape[0]], clock: step.clock)
+        let noise = try graph.randomNormal(targets.shape, clock: step.clock)
+        let made = try losses(z: z, targets: targets, noise: noise, normal: normal, scope, dropout: step.dropout(dropout))
+        return try graph.mean(made.losses)
     }
 
     /// The loss of each image [n], its noisy tokens [n, R C] and its time [n] for given noise [n, R C] and standard normal numbers [n], whose

@@ -1,32 +1,42 @@
 import DriftGPU
 
-/// The graphs that draw a batch of images by a head of several steps: from conditions to what the steps have in common, and the noise to
-/// where they begin (`begin`); a step, run as often as the head has steps (`step`); and the images (`end`).
+/// The graphs that draw a batch of images by a head of several steps: from a condition to what the steps have in common, and the noise to
+/// where they begin (`begin`); and a step, run as often as the head has steps (`step`).
 struct ImageSteps {
+    /// The form of a batch. L labels have G images each, which stand together.
+    struct Form {
+        let labels: Int
+        let perLabel: Int
+        let tokens: Int
+        let tokenWidth: Int
+        let isGuided: Bool
+
+        /// [L G, R, C].
+        var shape: [Int] { [labels * perLabel, tokens, tokenWidth] }
+    }
+
     /// Computes the head's table, once for a set of weights.
     let preparation: Graph
     let begin: Graph
     let step: Graph
-    let end: Graph
-    /// What images start from [L G, R, C].
+    /// What images start from [L G, R, C], a storage that all such graphs share.
     let noise: Tensor
-    /// Strength of guidance [1]; nil without.
+    /// Strength of guidance [1], shared by all such graphs; nil without.
     let cfg: Tensor?
-    /// The images [L G, R, C].
-    let tokens: Tensor
+    /// Where the images [L G, R, C] are after the last step.
+    let images: Storage
     let source: DrawingSource
 
-    /// Of the steps' noise; the round in its low 16 bits is the step.
-    private static let stream = 0x2020_0000
-
-    init(_ generator: Generator, _ head: any SteppedHead, _ weights: StoredWeights, _ batch: DrawingGraph.Batch) throws {
-        guard let storage = generator.stage.storage(labels: batch.size.labels) else {
-            throw GraphError("head \(head.kind): needs conditions, which the stage \(generator.stage.kind) does not keep")
-        }
-        let size = batch.size
-        source = DrawingSource(loop: "image", labels: size.labels)
-        let shape = [size.labels * size.perLabel, generator.tokens, generator.tokenWidth]
-        let x = Storage("image_x", count: shape.reduce(1, *), grows: true)
+    /// `name`: how the storages' names begin. `stream`: of the steps' noise; its low 16 bits are the step. `z`: conditions [n, M, D], n
+    /// dividing L G; with guidance twice as many, those of no label behind the others.
+    init(
+        _ head: any SteppedHead, _ weights: StoredWeights, _ form: Form, name: String = "image", stream: Int = 0x2020_0000,
+        z: (Graph) throws -> Tensor
+    ) throws {
+        source = DrawingSource(loop: "image", labels: form.labels)
+        let shape = form.shape
+        let x = Storage(name + "_x", count: shape.reduce(1, *), grows: true)
+        images = x
 
         let first = Graph()
         preparation = first
@@ -34,50 +44,85 @@ struct ImageSteps {
         let table = Storage("image_table_\(made.shape[0])x\(made.shape[1])", count: made.count)
         try first.place(made, in: table, at: 0)
 
-        begin = Graph()
-        try begin.reset(Self.counter(begin))
-        noise = try begin.input("sample_noise", shape, grows: true)
-        let common = try Self.common(begin, head, weights, storage, batch)
-        let places = common.enumerated().map { Storage("image_common_\($0)", count: $1.count, grows: true) }
-        for (tensor, place) in zip(common, places) { try begin.place(tensor, in: place, at: 0) }
-        try begin.place(noise, in: x, at: 0)
+        let opening = Graph()
+        begin = opening
+        try opening.reset(Counter(opening, name: "image_step"))
+        noise = try opening.input("sample_noise", shape, grows: true)
+        let condition = try z(opening)
+        let common = try opening.part(Graph.head) { try head.common(z: condition, weights.scope(opening)) }
+        let places = common.enumerated().map { Storage(name + "_common_\($0)", count: $1.count, grows: true) }
+        for (tensor, place) in zip(common, places) { try opening.place(tensor, in: place, at: 0) }
+        try opening.place(noise, in: x, at: 0)
 
-        step = Graph()
-        let (graph, counter) = (step, try Self.counter(step))
-        cfg = batch.isGuided ? try graph.input("sample_cfg", [1]) : nil
-        let numbers = try source.numbers(Self.stream, round: counter.value, graph)
-        let drawn = try graph.randomNormal(Array(shape.dropFirst()), images: size.perLabel, of: numbers)
-        let (stepNoise, strength) = (try graph.reshape(drawn, shape), cfg)
+        let graph = Graph()
+        step = graph
+        let counter = try Counter(graph, name: "image_step")
+        let strength = form.isGuided ? try graph.input("sample_cfg", [1]) : nil
+        cfg = strength
+        let numbers = try source.numbers(stream, round: counter.value, graph)
+        let drawn = try graph.reshape(graph.randomNormal(Array(shape.dropFirst()), images: form.perLabel, of: numbers), shape)
         let next = try graph.part(Graph.head) {
             try head.step(
                 graph.stored(shape, in: x), common: zip(common, places).map { try graph.stored($0.shape, in: $1) },
-                row: graph.selectRow(graph.stored(made.shape, in: table), counter), noise: stepNoise, cfg: strength,
-                weights.scope(graph))
+                row: graph.selectRow(graph.stored(made.shape, in: table), counter), noise: drawn, cfg: strength, weights.scope(graph))
         }
         // What a step writes must not be what it still reads.
         try graph.place(graph.copy(next), in: x, at: 0)
         try graph.advance(counter)
-
-        end = Graph()
-        tokens = try end.copy(end.stored(shape, in: x))
-        end.output(tokens)
     }
 
-    private static func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: "image_step") }
-
-    /// What the steps have in common of the conditions, with guidance of each label and then, as often, of no label.
-    private static func common(
-        _ graph: Graph, _ head: any SteppedHead, _ weights: StoredWeights, _ storage: ConditionStorage, _ batch: DrawingGraph.Batch
-    ) throws -> [Tensor] {
-        var z = try storage.features(batch.isMerged ? storage.merged : storage.z, in: graph)
-        if batch.isGuided {
-            let other = try storage.features(storage.unconditionalZ, in: graph)
-            let spread = try graph.reshape(graph.repeatEach(other, times: batch.size.labels), z.shape)
-            z = try graph.concat([z, spread], axis: 0)
+    /// The images of conditions that lie in the stage's `ConditionStorage`.
+    init(_ generator: Generator, _ head: any SteppedHead, _ weights: StoredWeights, _ batch: DrawingGraph.Batch) throws {
+        guard let storage = generator.stage.storage(labels: batch.size.labels) else {
+            throw GraphError("head \(head.kind): needs conditions, which the stage \(generator.stage.kind) does not keep")
         }
-        return try graph.part(Graph.head) { try head.common(z: z, weights.scope(graph)) }
+        let form = Form(
+            labels: batch.size.labels, perLabel: batch.size.perLabel, tokens: generator.tokens, tokenWidth: generator.tokenWidth,
+            isGuided: batch.isGuided)
+        try self.init(head, weights, form) { graph in
+            let z = try storage.features(batch.isMerged ? storage.merged : storage.z, in: graph)
+            guard batch.isGuided else { return z }
+            let other = try storage.features(storage.unconditionalZ, in: graph)
+            return try graph.concat([z, graph.reshape(graph.repeatEach(other, times: form.labels), z.shape)], axis: 0)
+        }
     }
 
     /// All graphs, in the order in which a drawing meets them.
-    var all: [Graph] { [preparation, begin, step, end] }
+    var all: [Graph] { [preparation, begin, step] }
+}
+
+/// Draws batches of one form in the steps of a head, several images of a sequence one after the other, without the host between them.
+final class SteppedPass: DrawingPass {
+    private let sequence: [ImageSteps]
+    private let memory: DeviceMemory
+    private let preparation: Executor
+    private let program = Program()
+    private var isPrepared = false
+
+    /// The graphs of each image of the sequence, the one that is wanted last.
+    init(_ sequence: [ImageSteps], steps: Int, _ memory: DeviceMemory) throws {
+        guard let first = sequence.first else { throw GraphError("steps of a drawing: there is no image") }
+        (self.sequence, self.memory, preparation) = (sequence, memory, try memory.executor(first.preparation))
+        for image in sequence {
+            try program.append(memory.executor(image.begin))
+            try program.append(memory.executor(image.step), times: steps)
+        }
+    }
+
+    func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws {
+        if !isPrepared { try preparation.run() }
+        isPrepared = true
+        try sequence[0].source.write(labels, firstImage: firstImage, seed: seed, to: memory)
+        if sequence[0].cfg != nil { try memory.write([cfg], to: Storage("sample_cfg", count: 1)) }
+        try memory.write(start, to: Storage("sample_noise", count: start.count, grows: true))
+        try program.run()
+    }
+
+    /// Those of the last image.
+    func tokens() throws -> [Float] {
+        let images = sequence[sequence.count - 1].images
+        return try memory.read(Float.self, from: images, at: 0, count: images.count)
+    }
+
+    func reset() { isPrepared = false }
 }

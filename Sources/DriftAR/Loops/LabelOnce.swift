@@ -62,7 +62,7 @@ final class LabelOnce: GenerationLoop {
     private func makePass(_ batch: DrawingGraph.Batch) throws -> any DrawingPass {
         let pass: any DrawingPass =
             if let head = generator.head as? any SteppedHead {
-                try SteppedPass(ImageSteps(generator, head, context.weights, batch), steps: head.steps, context.memory)
+                try SteppedPass([ImageSteps(generator, head, context.weights, batch)], steps: head.steps, context.memory)
             } else {
                 try SinglePass(DrawingGraph(generator, context.weights, batch), context.memory)
             }
@@ -80,7 +80,7 @@ final class LabelOnce: GenerationLoop {
 }
 
 /// Draws batches of one form from conditions on the device.
-private protocol DrawingPass: AnyObject {
+protocol DrawingPass: AnyObject {
     /// Enqueues a batch. `start`: the noise that images start from.
     func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws
     /// The tokens of the batch, once it has run.
@@ -105,34 +105,4 @@ private final class SinglePass: DrawingPass {
 
     func tokens() throws -> [Float] { try executor.read(graph.tokens) }
     func reset() {}
-}
-
-/// In the steps of a head, without the host between them.
-private final class SteppedPass: DrawingPass {
-    private let graphs: ImageSteps
-    private let memory: DeviceMemory
-    private let (preparation, begin, step, end): (Executor, Executor, Executor, Executor)
-    private let program = Program()
-    private var isPrepared = false
-
-    init(_ graphs: ImageSteps, steps: Int, _ memory: DeviceMemory) throws {
-        (self.graphs, self.memory) = (graphs, memory)
-        (preparation, begin) = (try memory.executor(graphs.preparation), try memory.executor(graphs.begin))
-        (step, end) = (try memory.executor(graphs.step), try memory.executor(graphs.end))
-        try program.append(begin)
-        try program.append(step, times: steps)
-        try program.append(end)
-    }
-
-    func run(_ labels: [Int], firstImage: Int, cfg: Float, start: [Float], seed: UInt64) throws {
-        if !isPrepared { try preparation.run() }
-        isPrepared = true
-        try graphs.source.write(labels, firstImage: firstImage, seed: seed, to: memory)
-        if let input = graphs.cfg { try step.write([cfg], to: input) }
-        try begin.write(start, to: graphs.noise)
-        try program.run()
-    }
-
-    func tokens() throws -> [Float] { try end.read(graphs.tokens) }
-    func reset() { isPrepared = false }
 }

@@ -71,6 +71,7 @@ struct ReferenceConfiguration {
             throw wrong("no settings of driftgpu beside its weights, which alone do not say all", "take a file that driftgpu wrote")
         default: try setDriftAR(&result)
         }
+        if let images = result.stage.mrar?.images { result.run.samplesPerLabel = images }
         result.run.labelsPerStep = result.data.classes > Self.labelsPerStep ? Self.labelsPerStep : 0
         do {
             try result.validate()
@@ -109,7 +110,8 @@ struct ReferenceConfiguration {
         label.draftDepth = draft > 0 ? draft : min(6, blocks)
         result.network.mlpRatio = mlpRatio(hidden: try size("encoder_blocks.0.mlp.fc1.weight", axis: 0), embed: result.network.embed)
         let tokenInput = decoder == names[0] ? "z_proj.weight" : decoder + "input_proj.weight"
-        try setImage(&result, tokens: tokens, tokenWidth: try size(tokenInput, axis: 1))
+        let pixels = kind == .transDiffMRAR ? try size(decoder + "diffusion_pos_embed_learned", axis: 1) : tokens
+        try setImage(&result, tokens: pixels, tokenWidth: try size(tokenInput, axis: 1))
         result.network.heads = try heads(embed: result.network.embed, encoderDepth: label.encoderDepth)
         result.network.dropout = argument("attn_dropout") ?? result.network.dropout
         result.run.labelDrop = argument("label_drop_prob") ?? result.run.labelDrop
@@ -119,8 +121,19 @@ struct ReferenceConfiguration {
         flow.depth = head.depth
         if let noises: Float = argument("diffusion_batch_mul"), let count = Int(exactly: noises) { flow.noises = count }
         (result.stage, result.head) = (StageSettings(label), kind == .driftAR ? HeadSettings(head) : HeadSettings(flow))
+        if kind == .transDiffMRAR { result.stage = StageSettings(try mrar(label, tokens: tokens, tokenWidth: result.data.tokenWidth)) }
         // phi with a projection of its own comes from a run that compared phi of samples.
         if weights.headers["feature_encoder.proj.weight"] != nil { result.loss.features = .both }
+    }
+
+    /// The stage over several images: a row of it stands for a square of tokens.
+    private func mrar(_ label: LabelStageSettings, tokens content: Int, tokenWidth: Int) throws -> MRARStageSettings {
+        var mrar = MRARStageSettings()
+        (mrar.encoderDepth, mrar.buffer) = (label.encoderDepth, label.buffer)
+        let area = try size("z_proj.weight", axis: 1) / max(1, tokenWidth)
+        mrar.fold = Int(Double(area).squareRoot().rounded())
+        mrar.images = content / (try size("mask_token", axis: 1))
+        return mrar
     }
 
     private mutating func setMAR(_ result: inout Configuration) throws {

@@ -8,6 +8,8 @@ public struct WeightImport: Sendable {
         case driftAR = "drift-ar"
         /// Its predecessor: the same encoder and alike decoder blocks that make a flow of many steps.
         case transDiff = "transdiff"
+        /// The same over several images of a class.
+        case transDiffMRAR = "transdiff-mrar"
         /// A DiT that draws in one pass, as this program trains it.
         case dit
         /// MAR with its diffusion head.
@@ -27,6 +29,7 @@ public struct WeightImport: Sendable {
             switch self {
             case .driftAR: .driftAR
             case .transDiff: .transDiff
+            case .transDiffMRAR: .transDiffMRAR
             case .dit: .dit
             case .mar: .mar
             case .marEnergy: .marEnergy
@@ -75,7 +78,7 @@ public struct WeightImport: Sendable {
             let layout = try AutoencoderLayout(translated.headers, path: source.path)
             let comparison = WeightComparison(translated, with: layout.parameters) { $0.hasPrefix("loss.") ? .ignored : .parameter($0) }
             parts = [Part(name: "model", weights: translated, comparison: comparison)]
-        case .driftAR, .transDiff, .dit, .mar, .marEnergy, .marDrift, .causal, .causalEnergy, .causalDrift:
+        case .driftAR, .transDiff, .transDiffMRAR, .dit, .mar, .marEnergy, .marDrift, .causal, .causalEnergy, .causalDrift:
             var reference = ReferenceConfiguration(weights, kind: kind, options: options)
             let configuration = try reference.configuration()
             self.configuration = configuration
@@ -94,7 +97,8 @@ public struct WeightImport: Sendable {
             weights.headers.keys.contains { name in prefixes.contains { name.hasPrefix($0) } }
         }
         if has("drift_decoder.") { return .driftAR }
-        if has("diffdecoder.") { return .transDiff }
+        // Over several images the mask stands for an image; over one it stands for a token.
+        if has("diffdecoder.") { return weights.headers["mask_token"]?.shape.dropFirst().first.map { $0 > 1 } == true ? .transDiffMRAR : .transDiff }
         if has("image_in_projector.") { return has("scoreloss.") ? .causalEnergy : has("token_drift.") ? .causalDrift : .causal }
         if has("diffloss.") { return .mar }
         if has("scoreloss.") { return .marEnergy }
@@ -125,11 +129,7 @@ public struct WeightImport: Sendable {
     /// What was found and what does not fit, line by line.
     public var report: [String] {
         let sizes = configuration.map { it in
-            let blocks =
-                it.stage.label.map { "encoder 2 x \($0.encoderDepth), decoder \(it.head.depth), draft \($0.draftDepth)" }
-                ?? it.stage.mar.map { "encoder \($0.encoderDepth), decoder \($0.decoderDepth), head \(it.head.depth)" }
-                ?? it.stage.causal.map { "depth \($0.depth), head \(it.head.depth)" }
-                ?? "depth \(it.head.depth)"
+            let blocks = Self.blocks(of: it)
             return "\(it.data.classes) classes, \(it.data.tokens) tokens of \(it.data.tokenWidth), width \(it.network.embed), \(it.network.heads) heads, " + blocks
         }
         return [sizes, assumptions].compactMap { $0 } + parts.flatMap { part in
@@ -141,6 +141,19 @@ public struct WeightImport: Sendable {
             if !comparison.isExact { line += "; " + comparison.summary }
             return [line] + comparison.listing.map { "  " + $0.printable }
         }
+    }
+
+    /// How many blocks each part of a model has.
+    private static func blocks(of it: Configuration) -> String {
+        let depth = it.head.depth
+        if let label = it.stage.label {
+            let sizes = "encoder 2 x \(label.encoderDepth), decoder \(depth)"
+            return label.entropy ? sizes + ", draft \(label.draftDepth)" : sizes
+        }
+        if let mrar = it.stage.mrar { return "encoder 2 x \(mrar.encoderDepth), decoder \(depth), \(mrar.images) images" }
+        if let mar = it.stage.mar { return "encoder \(mar.encoderDepth), decoder \(mar.decoderDepth), head \(depth)" }
+        if let causal = it.stage.causal { return "depth \(causal.depth), head \(depth)" }
+        return "depth \(depth)"
     }
 
     /// Throws where the weights are not exactly the model's and that was not allowed, or nothing fits at all.

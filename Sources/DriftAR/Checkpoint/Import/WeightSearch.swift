@@ -20,7 +20,7 @@ struct WeightSearch {
     private static func anchors(of kind: WeightImport.Kind) -> [String] {
         switch kind {
         case .driftAR: ["drift_decoder.net.input_proj.weight", "drift_decoder.net.cond_embed.weight"] + anchors(of: .transDiff)
-        case .transDiff: ["diffdecoder.net.input_proj.weight", "diffdecoder.net.cond_embed.weight"]
+        case .transDiff, .transDiffMRAR: ["diffdecoder.net.input_proj.weight", "diffdecoder.net.cond_embed.weight"]
         case .dit: ["y_embedder.embedding_table.weight", "x_embedder.proj.weight"]
         case .mar: ["diffloss.net.input_proj.weight", "diffloss.net.cond_embed.weight"]
         case .marEnergy: ["scoreloss.net.input_proj.weight", "scoreloss.net.noise_embed.weight"]
