@@ -38,6 +38,14 @@ public struct Timing: Codable, Sendable, Equatable {
     public var spread: Double { median > 0 ? (upperQuartile - lowerQuartile) / median : 0 }
 }
 
+/// Runs a body until what the first runs do besides is over: they build kernels, touch memory for the first time and wake the
+/// device's threads.
+func warmUp(_ body: () throws -> Void) rethrows {
+    guard try seconds(body) < 5 else { return }
+    let begun = ContinuousClock.now
+    repeat { try body() } while ContinuousClock.now - begun < .milliseconds(250)
+}
+
 /// Seconds `body` takes.
 func seconds(_ body: () throws -> Void) rethrows -> Double {
     let (seconds, attoseconds) = try ContinuousClock().measure(body).components

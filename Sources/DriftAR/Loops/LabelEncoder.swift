@@ -113,7 +113,9 @@ package final class LabelEncoder {
         let graph = Graph()
         let labels = try graph.input("sample_labels", [count], .int32, grows: true)
         let drop = try graph.input("sample_drop", [count], grows: true)
-        let (z, entropy) = try stage.condition(labels: labels, drop: drop, weights.scope(graph)).encoded()
+        let (z, entropy) = try graph.part(Graph.stage) {
+            try stage.condition(labels: labels, drop: drop, weights.scope(graph)).encoded()
+        }
         graph.output(z)
         graph.output(entropy)
         return (graph, labels, drop, z, entropy)

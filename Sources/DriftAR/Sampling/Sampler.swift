@@ -26,6 +26,10 @@ public final class Sampler {
     /// Forgets the encoded labels and what the speculative loop has seen; to be called when the weights have changed.
     public func reset() throws { try generation.reset() }
 
+    /// Forgets the encoded labels: the next image of each costs what its first one did. What a loop computes once for the weights stays,
+    /// where the model encodes no labels.
+    public func forgetLabels() throws { if generation.encoder != nil { try generation.reset() } }
+
     /// Keeps the conditions of labels across runs in a file. Throws when the file belongs to other weights or another device,
     /// or is damaged, and where the model has no encoder.
     public func cacheLabels(in place: LabelCache.Place) throws {

@@ -1,0 +1,94 @@
+import ArgumentParser
+import DriftAR
+import DriftBench
+import DriftData
+import DriftFormats
+import DriftGPU
+
+struct Compare: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Compare trained models, and ways to draw from them: quality, time and what drawing takes, in one table.",
+        discussion: """
+            A row is a run's folder and how it is drawn from: out/digits-mar,rounds=4,cfg=1.5. Options are those of driftgpu sample \
+            without the dashes: rounds, order, parallel, tolerance, guess, head-steps, temperature, cfg-schedule, cfg, weights, \
+            speculative and what goes with it; name=TEXT calls the row something else. Its speed is compared with that of the first row \
+            of the same kind of stage, or of the one that baseline=NAME or baseline=NUMBER names.
+
+            Writes compare.txt, compare.json and compare.html to the output folder, and keeps there what was computed: a second call \
+            computes only what is new, or of weights that have changed.
+            """)
+
+    @ArgumentParser.Argument(help: ArgumentHelp("RUN,option=value,...", valueName: "row")) var rows: [String]
+    @Option(name: [.short, .long], help: "Folder to write to.") var output: String = "out/compare"
+    @Option(help: ArgumentHelp(
+        "A classifier that driftgpu eval --fit-classifier wrote, to judge by. Default: one is fitted and kept in the output folder.", valueName: "file"))
+    var classifier: String?
+    @Option(help: ArgumentHelp("Steps of a classifier that is fitted.", valueName: "n")) var classifierSteps: Int?
+    @Option(help: ArgumentHelp("Where the real images are, if not where the runs were trained.", valueName: "path")) var data: String?
+    @Option(help: "Images of each label that are judged.") var perLabel: Int = Comparison.Settings().perLabel
+    @Option(help: "Seed of their noise.") var seed: UInt64 = 0
+    @Option(help: ArgumentHelp("Times that one image of a row is drawn; fewer, but 3 at least, once a minute has passed.", valueName: "n"))
+    var repetitions: Int = Comparison.Settings().repetitions
+    @Flag(help: "Compute everything again, whatever the output folder keeps.") var anew = false
+    @OptionGroup var deviceOptions: DeviceOptions
+
+    func validate() throws {
+        if perLabel < 2 { throw ValidationError("--per-label \(perLabel): take 2 or more") }
+        if repetitions < 1 || repetitions > 10_000 { throw ValidationError("--repetitions \(repetitions): take 1 to 10000") }
+        if let classifierSteps {
+            if classifierSteps < 1 { throw ValidationError("--classifier-steps \(classifierSteps): take 1 or more") }
+            if classifier != nil { throw ValidationError("--classifier and --classifier-steps exclude each other") }
+        }
+    }
+
+    func run() throws {
+        try reporting {
+            let given = try rows.map { try CompareRow($0) }
+            let opened = try given.map { try $0.opened() }
+            let baselines = try ComparedRow.baselines(of: opened, wanted: given.map(\.options.baseline))
+            for row in opened.dropFirst() { try row.requireData(of: opened[0], isElsewhere: data != nil) }
+            let known = try classifier.map { try FittedClassifier($0) }
+            let kept = output + "/kept"
+            try Files.makeFolder(kept)
+            let settings = opened[0].model.configuration
+            let path = data ?? settings.data.path
+            let source = try DataSource.open(settings, path: data)
+            let device = try deviceOptions.open()
+            let judge: RowJudge
+            if let known, let classifier {
+                judge = try RowJudge(source, at: path, classifier: known, file: classifier)
+            } else {
+                let file = RowJudge.classifierPath(in: kept, for: source, at: path, steps: classifierSteps ?? ClassifierTraining().steps)
+                judge = try RowJudge(source, at: path, classifier: fitted(source, file, device), file: file)
+            }
+            var asked = Comparison.Settings()
+            (asked.perLabel, asked.seed, asked.repetitions, asked.isAnew) = (perLabel, seed, repetitions, anew)
+            let comparison = try Comparison(opened, baselines: baselines, judge: judge, on: device, keptIn: kept, asked)
+            try comparison.run(openProfiling: { try deviceOptions.open(profiling: true) }, progress: ProgressLine.remark) {
+                try comparison.table.write(to: output)
+            }
+            let counts = comparison.counts
+            ProgressLine.remark("\(counted(counts.computed, "figure")) computed, \(counts.kept) kept before")
+            Output.line(comparison.table.text + "\n" + output + "/" + ComparisonTable.File.page)
+        }
+    }
+
+    /// The classifier that is kept in a file; one is fitted and written there where there is none.
+    private func fitted(_ source: DataSource, _ file: String, _ device: Device) throws -> FittedClassifier {
+        if !anew, Files.exists(file) { return try FittedClassifier(file) }
+        var training = ClassifierTraining()
+        if let classifierSteps { training.steps = classifierSteps }
+        let real = (training: try source.training.dataset(), heldOut: try source.heldOut.dataset())
+        let images = training.imagesInStep(of: try ImageClassifier.Shape(for: real.training))
+        let progress = ProgressLine(total: training.steps)
+        var losses: [(String, Double)] = []
+        let fitted = try training.fit(training: real.training, heldOut: real.heldOut, on: device) { step, loss in
+            if let loss { losses = [("loss", loss)] }
+            progress.update(step: step, losses: losses, images: images)
+        }
+        progress.finish()
+        try fitted.write(to: file)
+        ProgressLine.remark("\(file): \(NumberText.fixed(100 * fitted.accuracy, 1)) % of \(real.heldOut.count) held-out images classified correctly")
+        return fitted
+    }
+}
