@@ -27,7 +27,7 @@ struct Compare: ParsableCommand {
     @Option(help: ArgumentHelp("Where the real images are, if not where the runs were trained.", valueName: "path")) var data: String?
     @Option(help: "Images of each label that are judged.") var perLabel: Int = Comparison.Settings().perLabel
     @Option(help: "Seed of their noise.") var seed: UInt64 = 0
-    @Option(help: ArgumentHelp("Times that one image of a row is drawn; fewer, but 3 at least, once a minute has passed.", valueName: "n"))
+    @Option(help: ArgumentHelp("Times that one image of a row is drawn at least; more where they take less than n tenths of a second, fewer, but 3, once a minute has passed.", valueName: "n"))
     var repetitions: Int = Comparison.Settings().repetitions
     @Flag(help: "Compute everything again, whatever the output folder keeps.") var anew = false
     @OptionGroup var deviceOptions: DeviceOptions
@@ -78,17 +78,8 @@ struct Compare: ParsableCommand {
         if !anew, Files.exists(file) { return try FittedClassifier(file) }
         var training = ClassifierTraining()
         if let classifierSteps { training.steps = classifierSteps }
-        let real = (training: try source.training.dataset(), heldOut: try source.heldOut.dataset())
-        let images = training.imagesInStep(of: try ImageClassifier.Shape(for: real.training))
-        let progress = ProgressLine(total: training.steps)
-        var losses: [(String, Double)] = []
-        let fitted = try training.fit(training: real.training, heldOut: real.heldOut, on: device) { step, loss in
-            if let loss { losses = [("loss", loss)] }
-            progress.update(step: step, losses: losses, images: images)
-        }
-        progress.finish()
-        try fitted.write(to: file)
-        ProgressLine.remark("\(file): \(NumberText.fixed(100 * fitted.accuracy, 1)) % of \(real.heldOut.count) held-out images classified correctly")
+        let (fitted, line) = try training.fit(source, on: device, to: file)
+        ProgressLine.remark(line)
         return fitted
     }
 }

@@ -21,10 +21,9 @@ struct CompareRow {
 
     /// Throws a line that names the row for what is no option of one.
     init(_ text: String) throws {
-        self.text = text
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-        run = parts[0]
-        func wrong(_ what: String) -> ConfigurationError { ConfigurationError("row \(text.printable): \(what)") }
+        (self.text, run) = (text, parts[0])
+        func wrong(_ what: String) -> ConfigurationError { Self.wrong(text, what) }
         guard !run.isEmpty else { throw wrong("begins with no run; write one like out/digits-mar,rounds=4") }
         let given = parts.dropFirst().map { String($0.prefix { $0 != "=" }) }
         if given.contains("") { throw wrong("an option is empty; write options like rounds=4,cfg=1.5") }
@@ -36,9 +35,13 @@ struct CompareRow {
         } catch {
             // Asking for help, as one option does, is no error of the parser's.
             guard RowOptions.exitCode(for: error) != .success else { throw wrong("help is no option of a row; see driftgpu help compare") }
-            let line = Usage.line(RowOptions.message(for: error), ["compare"], of: [Compare.self])
-            throw wrong(line.replacing("--", with: ""))
+            throw wrong(Usage.line(RowOptions.message(for: error), ["compare"], of: [Compare.self]))
         }
+    }
+
+    /// An error of the row `text`. Flags have no dashes in a row.
+    private static func wrong(_ text: String, _ what: String) -> ConfigurationError {
+        ConfigurationError("row \(text.printable): \(what.replacing("--", with: ""))")
     }
 
     /// The row as it is called unless it has a name.
@@ -55,7 +58,7 @@ struct CompareRow {
                 name: options.name ?? ownName, path: run, model: saved, cfg: options.cfg,
                 speculation: options.speculative.settings(of: saved.configuration))
         } catch let error as ConfigurationError {
-            throw ConfigurationError("row \(text.printable): \(error)")
+            throw Self.wrong(text, "\(error)")
         }
     }
 }

@@ -66,10 +66,11 @@ public struct ComparedRow: Sendable {
     public func requireData(of first: ComparedRow, isElsewhere: Bool) throws {
         let (own, other) = (model.configuration.data, first.model.configuration.data)
         func form(_ data: DataSettings) -> String {
-            "\(data.channels)x\(data.height)x\(data.width), \(counted(data.classes, "class", "classes"))"
+            "\(data.channels)x\(data.height)x\(data.width), \(counted(data.classes, "class", "classes")), "
+                + (data.holdOut == 0 ? "none held out" : "1 in \(data.holdOut) held out")
         }
         let isSame =
-            (isElsewhere || own.path == other.path && own.holdOut == other.holdOut) && own.form == other.form
+            (isElsewhere || own.path == other.path) && own.form == other.form
             && own.latentScale == other.latentScale && own.classNames == other.classNames && form(own) == form(other)
         guard !isSame else { return }
         func text(_ data: DataSettings) -> String { "\(DataSource.name(of: data.path)) (\(form(data)))" }

@@ -11,7 +11,7 @@ public final class Comparison {
         /// Images of each label that are judged.
         public var perLabel = 100
         public var seed: UInt64 = 0
-        /// Times that one image is drawn; fewer, but three at least, where that takes long.
+        /// Times that one image is drawn at least.
         public var repetitions = 25
         /// Computes everything, whatever is kept.
         public var isAnew = false
@@ -111,11 +111,9 @@ public final class Comparison {
             figures[number].timing = try figure("image", identity(row) + repetitions, progress, "\(row.name): an image timed") {
                 let drawing = try RowDrawing(row, on: device)
                 try drawing.warmUp()
-                var count = 0
-                return try Timing(repetitions: settings.repetitions) {
-                    defer { count += 1 }
-                    return try seconds { try drawing.image(count) }
-                }
+                var times: [Double] = []
+                try measure(repetitions: settings.repetitions) { number in times.append(try seconds { try drawing.image(number) }) }
+                return Timing(times)
             }
             return
         }
@@ -125,12 +123,8 @@ public final class Comparison {
             let (own, against) = (try RowDrawing(row, on: device), try RowDrawing(other, on: device))
             try own.warmUp()
             try against.warmUp()
-            return try PairedTiming(repetitions: settings.repetitions) { number in
-                try seconds { try own.image(number) }
-            } baseline: { number in
-                try seconds { try against.image(number) }
-            }
+            return try PairedTiming(repetitions: settings.repetitions, own: own.image, baseline: against.image)
         }
-        (figures[number].timing, figures[number].speedUp) = (timing.own, timing.speedUp)
+        (figures[number].timing, figures[number].speedUp, figures[number].baselineTiming) = (timing.own, timing.speedUp, timing.baseline)
     }
 }

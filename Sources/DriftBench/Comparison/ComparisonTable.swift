@@ -38,9 +38,23 @@ public struct ComparisonTable: Sendable {
         let title: String
         let value: @Sendable (Row) -> JSON?
         let text: @Sendable (Row) -> String?
+        /// Whether it is words: they begin at one place, where numbers end at one.
+        let isWords: Bool
 
-        init(_ key: String, _ title: String, value: @escaping @Sendable (Row) -> JSON?, text: @escaping @Sendable (Row) -> String?) {
-            (self.key, self.title, self.value, self.text) = (key, title, value, text)
+        private init(
+            _ key: String, _ title: String, isWords: Bool = false, value: @escaping @Sendable (Row) -> JSON?,
+            text: @escaping @Sendable (Row) -> String?
+        ) {
+            (self.key, self.title, self.isWords, self.value, self.text) = (key, title, isWords, value, text)
+        }
+
+        init(_ key: String, _ title: String, words: @escaping @Sendable (Row) -> String?) {
+            self.init(key, title, isWords: true) { words($0).map { .string($0) } } text: { words($0) }
+        }
+
+        /// A whole number, shown by `show`.
+        init(_ key: String, _ title: String, count: @escaping @Sendable (Row) -> Int?, as show: @escaping @Sendable (Double) -> String) {
+            self.init(key, title) { count($0).map { .integer($0) } } text: { count($0).map { show(Double($0)) } }
         }
 
         /// A number, shown by `show`.
@@ -71,10 +85,8 @@ public struct ComparisonTable: Sendable {
     }
 
     static let images = Part(title: "Models and their images", columns: [
-        Column("stage", "stage") { .string($0.words.stage) } text: { $0.words.stage },
-        Column("head", "head") { .string($0.words.head) } text: { $0.words.head },
-        Column("loop", "loop") { .string($0.words.loop) } text: { $0.words.loop },
-        Column("parameters", "parameters") { .integer($0.parameters) } text: { compact(Double($0.parameters)) },
+        Column("stage", "stage") { $0.words.stage }, Column("head", "head") { $0.words.head }, Column("loop", "loop") { $0.words.loop },
+        Column("parameters", "parameters", count: { $0.parameters }, as: compact),
         Column("training_seconds", "training", { $0.trainingSeconds }, as: NumberText.duration),
     ] + quality.map { column in
         Column(column.key, column.title, { $0.figures.quality.flatMap { column.value($0.generated) } }, as: column.text)
@@ -94,9 +106,7 @@ public struct ComparisonTable: Sendable {
         Column("image_ms", "ms an image", { $0.figures.timing.map { $0.median * 1000 } }, as: NumberText.short),
         Column("image_spread", "spread", { $0.figures.timing?.spread }, as: fixed(0, times: 100, " %")),
         Column("images_per_second", "images/s", { $0.figures.bestBatch?.imagesPerSecond }, as: NumberText.short),
-        Column("batch", "in batches of") { row in row.figures.bestBatch.map { .integer($0.images) } } text: { row in
-            row.figures.bestBatch.map { "\($0.images)" }
-        },
+        Column("batch", "in batches of", count: { $0.figures.bestBatch?.images }, as: fixed(0)),
         Column("launches", "launches", { $0.figures.cost?.launches }, as: fixed(0)),
         Column("flops", "FLOP", { $0.figures.cost?.flops }, as: compact),
         Column("bytes", "bytes", { $0.figures.cost?.bytes }, as: compact),
@@ -108,7 +118,9 @@ public struct ComparisonTable: Sendable {
     ])
 
     static let speed = Part(title: "Against the baseline", columns: [
-        Column("baseline", "baseline") { row in row.baseline.map { .string($0) } } text: { $0.baseline },
+        Column("baseline", "baseline") { $0.baseline },
+        Column("paired_ms", "ms an image", { row in row.baseline.flatMap { _ in row.figures.timing.map { $0.median * 1000 } } }, as: NumberText.short),
+        Column("baseline_ms", "the baseline's", { $0.figures.baselineTiming.map { $0.median * 1000 } }, as: NumberText.short),
         Column("speed_up", "times as fast", { $0.figures.speedUp?.ratio }, as: fixed(2)),
         Column("speed_up_lower_quartile", "lower quartile", { $0.figures.speedUp?.lowerQuartile }, as: fixed(2)),
         Column("speed_up_upper_quartile", "upper quartile", { $0.figures.speedUp?.upperQuartile }, as: fixed(2)),
@@ -118,9 +130,12 @@ public struct ComparisonTable: Sendable {
 
     // MARK: Text
 
+    /// The columns of a part that at least one row has.
+    private func known(_ part: Part) -> [Column] { part.columns.filter { column in rows.contains { column.text($0) != nil } } }
+
     /// The cells of a part: a line of titles, then one for each row, and where there are figures of them one for real images.
     func cells(_ part: Part) -> [[String]] {
-        let known = part.columns.filter { column in rows.contains { column.text($0) != nil } }
+        let known = known(part)
         var lines = [["row"] + known.map(\.title)]
         for row in rows where part.title != Self.speed.title || row.baseline != nil {
             lines.append([name(row)] + known.map { $0.text(row) ?? "-" })
@@ -168,12 +183,12 @@ public struct ComparisonTable: Sendable {
             let cells = cells(part)
             guard cells.count > 1, cells[0].count > 1 else { continue }
             let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-            let left = Set(cells[0].indices.filter { ["row", "stage", "head", "loop", "baseline"].contains(cells[0][$0]) && part.title != Self.times.title || $0 == 0 })
+            let areWords = [true] + known(part).map(\.isWords)
             lines += ["", part.title]
             for line in cells {
                 let padded = line.enumerated().map { column, cell in
                     let room = String(repeating: " ", count: widths[column] - cell.count)
-                    return left.contains(column) ? cell + room : room + cell
+                    return areWords[column] ? cell + room : room + cell
                 }
                 lines.append(String(padded.joined(separator: "  ").reversed().drop { $0 == " " }.reversed()))
             }

@@ -85,14 +85,12 @@ public struct PairedTiming: Codable, Sendable, Equatable {
             upperQuartile: ratios.upperQuartile)
     }
 
-    /// Draws both `repetitions` times, or fewer, but no less than three times, once `patience` seconds have passed. The bodies take
-    /// the number of the image and give the seconds that count.
-    init(repetitions: Int, patience: Double = 60, own: (Int) throws -> Double, baseline: (Int) throws -> Double) rethrows {
+    /// Draws both in turns. The bodies take the number of the image.
+    init(repetitions: Int, own: (Int) throws -> Void, baseline: (Int) throws -> Void) rethrows {
         var times: (own: [Double], baseline: [Double]) = ([], [])
-        let start = ContinuousClock.now
-        for number in 0..<max(1, repetitions) where number < 3 || ContinuousClock.now - start < .seconds(patience) {
-            times.own.append(try own(number))
-            times.baseline.append(try baseline(number))
+        try measure(repetitions: repetitions) { number in
+            times.own.append(try seconds { try own(number) })
+            times.baseline.append(try seconds { try baseline(number) })
         }
         self.init(own: times.own, baseline: times.baseline)
     }
@@ -105,8 +103,9 @@ public struct RowFigures: Sendable, Equatable {
     public var batches: [BatchTiming]?
     /// One image.
     public var timing: Timing?
-    /// Nil for a baseline.
+    /// Nil for a baseline, and so is the time that its baseline took beside it.
     public var speedUp: SpeedUp?
+    public var baselineTiming: Timing?
     /// Some of the images, as a PNG.
     public var grid: [UInt8]?
 
