@@ -13,6 +13,8 @@ public final class Comparison {
         public var seed: UInt64 = 0
         /// Times that one image is drawn at least.
         public var repetitions = 25
+        /// What tells the program from others: times are those of one program.
+        public var program = ""
         /// Computes everything, whatever is kept.
         public var isAnew = false
 
@@ -62,7 +64,7 @@ public final class Comparison {
         var profiling: Device?
         for number in rows.indices {
             let row = rows[number]
-            figures[number].cost = try figure("cost", identity(row), progress, "\(row.name): an image taken apart") {
+            figures[number].cost = try figure("cost", timed(row), progress, "\(row.name): an image taken apart") {
                 let opened = try profiling ?? openProfiling()
                 profiling = opened
                 return try RowDrawing(row, on: opened).cost()
@@ -77,6 +79,8 @@ public final class Comparison {
 
     /// What a row's figures on this device depend on.
     private func identity(_ row: ComparedRow) -> [String] { [row.weights, row.drawing, device.arithmetic] }
+    /// What its times depend on, and what they are made of.
+    private func timed(_ row: ComparedRow) -> [String] { identity(row) + [settings.program] }
 
     private func figure<Figures: Codable>(
         _ kind: String, _ identity: [String], _ progress: (String) -> Void, _ line: String, _ compute: () throws -> Figures
@@ -103,12 +107,12 @@ public final class Comparison {
 
     private func time(_ number: Int, _ progress: (String) -> Void) throws {
         let row = rows[number]
-        figures[number].batches = try figure("batches", identity(row), progress, "\(row.name): batches timed") {
+        figures[number].batches = try figure("batches", timed(row), progress, "\(row.name): batches timed") {
             try RowDrawing(row, on: device).batches(repetitions: settings.repetitions)
         }
         let repetitions = ["\(settings.repetitions) times"]
         guard let baseline = baselines[number] else {
-            figures[number].timing = try figure("image", identity(row) + repetitions, progress, "\(row.name): an image timed") {
+            figures[number].timing = try figure("image", timed(row) + repetitions, progress, "\(row.name): an image timed") {
                 let drawing = try RowDrawing(row, on: device)
                 try drawing.warmUp()
                 var times: [Double] = []
@@ -118,7 +122,7 @@ public final class Comparison {
             return
         }
         let other = rows[baseline]
-        let pair = identity(row) + [other.weights, other.drawing] + repetitions
+        let pair = timed(row) + [other.weights, other.drawing] + repetitions
         let timing = try figure("pair", pair, progress, "\(row.name): an image timed beside \(other.name)") {
             let (own, against) = (try RowDrawing(row, on: device), try RowDrawing(other, on: device))
             try own.warmUp()
