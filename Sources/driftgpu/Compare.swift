@@ -30,6 +30,7 @@ struct Compare: ParsableCommand {
     @Option(help: ArgumentHelp("Times that one image of a row is drawn at least; more where they take less than n tenths of a second, fewer, but 3, once a minute has passed.", valueName: "n"))
     var repetitions: Int = Comparison.Settings().repetitions
     @Flag(help: "Compute everything again, whatever the output folder keeps.") var anew = false
+    @OptionGroup(title: "Autoencoder of models that draw latents") var vaeOptions: VAEOptions
     @OptionGroup var deviceOptions: DeviceOptions
 
     func validate() throws {
@@ -48,11 +49,12 @@ struct Compare: ParsableCommand {
             let baselines = try ComparedRow.baselines(of: opened, wanted: given.map(\.options.baseline))
             for row in opened.dropFirst() { try row.requireData(of: opened[0], isElsewhere: data != nil) }
             let known = try classifier.map { try FittedClassifier($0) }
+            let vae = try vaeOptions.weights()
             let kept = output + "/kept"
             try Files.makeFolder(kept)
             let settings = opened[0].model.configuration
             let path = data ?? settings.data.path
-            let source = try DataSource.open(settings, path: data)
+            let source = try images(settings, vae)
             let device = try deviceOptions.open()
             let judge: RowJudge
             if let known, let classifier {
@@ -62,7 +64,7 @@ struct Compare: ParsableCommand {
                 judge = try RowJudge(source, at: path, classifier: fitted(source, file, device), file: file)
             }
             var asked = Comparison.Settings()
-            (asked.perLabel, asked.seed, asked.repetitions, asked.isAnew) = (perLabel, seed, repetitions, anew)
+            (asked.perLabel, asked.seed, asked.repetitions, asked.isAnew, asked.vae) = (perLabel, seed, repetitions, anew, vae)
             let own = try InputFile(ChildProgram.ownPath)
             asked.program = "program \(String(try own.checksum(of: 0..<own.byteCount), radix: 16))"
             let comparison = try Comparison(opened, baselines: baselines, judge: judge, on: device, keptIn: kept, asked)
@@ -73,6 +75,28 @@ struct Compare: ParsableCommand {
             ProgressLine.remark("\(counted(counts.computed, "figure")) computed, \(counts.kept) kept before")
             Output.line(comparison.table.text + "\n" + output + "/" + ComparisonTable.File.page)
         }
+    }
+
+    /// The real images, in the form in which models of these settings draw them.
+    private func images(_ settings: Configuration, _ vae: VAEWeights?) throws -> DataSource {
+        guard settings.data.areLatents else {
+            guard vae == nil else { throw ConfigurationError("--vae: the runs draw pixels, which need no decoding; leave it out") }
+            return try DataSource.open(settings, path: data)
+        }
+        guard let vae, let data else {
+            throw ConfigurationError("\(rows[0].printable): draws latents; name their autoencoder by --vae and the pictures they were made of by --data")
+        }
+        let shape = vae.vae.shape
+        var options = DataSource.Options()
+        (options.height, options.width) = (settings.data.height * shape.factor, settings.data.width * shape.factor)
+        (options.channels, options.holdOut) = (shape.imageChannels, settings.data.holdOut)
+        let source = try DataSource.open(data, options)
+        let (own, names) = (settings.data.classNames, source.training.classNames)
+        guard own.isEmpty || own == names else {
+            throw ConfigurationError(
+                "--data \(data): has the classes \(names.prefix(3).joined(separator: ", ")), ..., the latents \(own.prefix(3).joined(separator: ", ")), ...; name the pictures they were made of")
+        }
+        return source
     }
 
     /// The classifier that is kept in a file; one is fitted and written there where there is none.

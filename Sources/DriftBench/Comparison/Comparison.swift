@@ -15,6 +15,8 @@ public final class Comparison {
         public var repetitions = 25
         /// What tells the program from others: times are those of one program.
         public var program = ""
+        /// Decodes what models of latents draw.
+        public var vae: VAEWeights?
         /// Computes everything, whatever is kept.
         public var isAnew = false
 
@@ -28,6 +30,8 @@ public final class Comparison {
     private let judge: RowJudge
     private let device: Device
     private let store: FigureStore
+    /// What tells the autoencoder from others.
+    private let decoder: String
     private var figures: [RowFigures]
 
     /// `device` does not profile. Throws where the folder cannot be made.
@@ -37,6 +41,8 @@ public final class Comparison {
         (self.rows, self.baselines, self.judge, self.device, self.settings) = (rows, baselines, judge, device, settings)
         store = try FigureStore(folder, isAnew: settings.isAnew)
         figures = Array(repeating: RowFigures(), count: rows.count)
+        let checksum = try settings.vae.map { try Autoencoder($0, device: device).decoderChecksum() }
+        decoder = checksum.map { "decoder \(String($0, radix: 16))" } ?? "no decoder"
     }
 
     /// Figures that were computed, and those that were kept.
@@ -67,7 +73,7 @@ public final class Comparison {
             figures[number].cost = try figure("cost", timed(row), progress, "\(row.name): an image taken apart") {
                 let opened = try profiling ?? openProfiling()
                 profiling = opened
-                return try RowDrawing(row, on: opened).cost()
+                return try RowDrawing(row, settings.vae, on: opened).cost()
             }
         }
         try publish()
@@ -78,7 +84,7 @@ public final class Comparison {
     }
 
     /// What a row's figures on this device depend on.
-    private func identity(_ row: ComparedRow) -> [String] { [row.weights, row.drawing, device.arithmetic] }
+    private func identity(_ row: ComparedRow) -> [String] { [row.weights, row.drawing, decoder, device.arithmetic] }
     /// What its times depend on, and what they are made of.
     private func timed(_ row: ComparedRow) -> [String] { identity(row) + [settings.program] }
 
@@ -98,7 +104,7 @@ public final class Comparison {
         let picture = store.path("grid", identity, ending: "png")
         if !Files.exists(picture) { try? Files.removeTree(store.path("quality", identity)) }
         figures[number].quality = try figure("quality", identity, progress, "\(row.name): judged") {
-            let (quality, grid) = try judge.judge(row, on: device, perLabel: settings.perLabel, seed: settings.seed)
+            let (quality, grid) = try judge.judge(row, settings.vae, on: device, perLabel: settings.perLabel, seed: settings.seed)
             try AtomicFile.write(grid, to: picture, synced: false)
             return quality
         }
@@ -108,12 +114,12 @@ public final class Comparison {
     private func time(_ number: Int, _ progress: (String) -> Void) throws {
         let row = rows[number]
         figures[number].batches = try figure("batches", timed(row), progress, "\(row.name): batches timed") {
-            try RowDrawing(row, on: device).batches(repetitions: settings.repetitions)
+            try RowDrawing(row, settings.vae, on: device).batches(repetitions: settings.repetitions)
         }
         let repetitions = ["\(settings.repetitions) times"]
         guard let baseline = baselines[number] else {
             figures[number].timing = try figure("image", timed(row) + repetitions, progress, "\(row.name): an image timed") {
-                let drawing = try RowDrawing(row, on: device)
+                let drawing = try RowDrawing(row, settings.vae, on: device)
                 try drawing.warmUp()
                 var times: [Double] = []
                 try measure(repetitions: settings.repetitions) { number in times.append(try seconds { try drawing.image(number) }) }
@@ -124,7 +130,7 @@ public final class Comparison {
         let other = rows[baseline]
         let pair = timed(row) + [other.weights, other.drawing] + repetitions
         let timing = try figure("pair", pair, progress, "\(row.name): an image timed beside \(other.name)") {
-            let (own, against) = (try RowDrawing(row, on: device), try RowDrawing(other, on: device))
+            let (own, against) = (try RowDrawing(row, settings.vae, on: device), try RowDrawing(other, settings.vae, on: device))
             try own.warmUp()
             try against.warmUp()
             return try PairedTiming(repetitions: settings.repetitions, own: own.image, baseline: against.image)

@@ -6,12 +6,16 @@ import DriftGPU
 final class RowDrawing {
     let memory: DeviceMemory
     let sampler: Sampler
+    /// From tokens to pixels.
+    let rendering: Rendering
     private let row: ComparedRow
 
-    init(_ row: ComparedRow, on device: Device) throws {
+    /// `vae`: decodes what a model of latents draws.
+    init(_ row: ComparedRow, _ vae: VAEWeights?, on device: Device) throws {
         let state = try row.model.load(into: DeviceMemory(device))
         (self.row, memory) = (row, state.memory)
         sampler = Sampler(state.model, memory: state.memory)
+        rendering = try Rendering(row.model.configuration, autoencoder: vae.map { Autoencoder($0, memory: state.memory) })
     }
 
     /// Tokens of images, label by label.
@@ -19,10 +23,10 @@ final class RowDrawing {
         try sampler.tokens(labels: labels, perLabel: perLabel, cfg: row.cfg, seed: seed, speculation: row.speculation)
     }
 
-    /// Draws as if no label had been encoded before.
+    /// Draws as if no label had been encoded before, down to the pixels.
     func draw(labels: [Int], perLabel: Int) throws {
         try sampler.forgetLabels()
-        _ = try tokens(labels: labels, perLabel: perLabel, seed: 1)
+        _ = try rendering(tokens(labels: labels, perLabel: perLabel, seed: 1))
     }
 
     /// Draws one image, its label by its number.

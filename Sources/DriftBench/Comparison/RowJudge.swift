@@ -46,39 +46,37 @@ public final class RowJudge {
 
     /// Figures of a row's images, `perLabel` of each class of the data, and a picture of some of them.
     func judge(
-        _ row: ComparedRow, on device: Device, perLabel: Int, seed: UInt64
+        _ row: ComparedRow, _ vae: VAEWeights?, on device: Device, perLabel: Int, seed: UInt64
     ) throws -> (quality: RowQuality, grid: [UInt8]) {
         let configuration = row.model.configuration
         let space = ClassifierFeatures(classifier, on: device)
         let real = try reference ?? FeatureReference(space.features(of: training).features)
         reference = real
-        let drawing = try RowDrawing(row, on: device)
+        let drawing = try RowDrawing(row, vae, on: device)
         let labels = Array(0..<training.classCount)
         let tokens = try drawing.tokens(labels: labels, perLabel: perLabel, seed: seed)
-        let generated = try SampleSet(tokens: tokens, labels: labels, perLabel: perLabel, configuration: configuration)
+        let (pixels, shape) = try drawing.rendering(tokens)
+        let generated = try SampleSet(pixels: pixels, shape: shape, labels: labels, perLabel: perLabel, configuration: configuration)
             .dataset(classNames: training.classNames)
         let evaluation = try Evaluation(generated: generated, training: training, heldOut: heldOut, space: space, reference: real)
         var notes = evaluation.notes
-        if configuration.data.areLatents { notes.append("latents are judged, and shown in false colours; times are without the autoencoder") }
         if training.classCount < configuration.data.classes {
             notes.append("the data has \(training.classCount) classes, the model \(configuration.data.classes): the others are not judged")
         }
         let quality = RowQuality(
             generated: ImageQuality(evaluation.columns[0]), heldOut: evaluation.columns.dropFirst().first.map(ImageQuality.init),
             tokensPerPass: drawing.sampler.decodingFigures?.tokensPerPass, notes: notes)
-        return (quality, try Self.grid(tokens, labels: labels.count, perLabel: perLabel, configuration))
+        return (quality, try Self.grid(pixels, shape, perLabel: perLabel))
     }
 
     private static let shown = (labels: 10, images: 8)
 
     /// Some images of some labels, a row for each label.
-    private static func grid(_ tokens: [Float], labels: Int, perLabel: Int, _ configuration: Configuration) throws -> [UInt8] {
-        let size = tokens.count / (labels * perLabel)
-        let columns = min(perLabel, shown.images)
-        let chosen = (0..<min(labels, shown.labels)).flatMap { label in
-            tokens[(label * perLabel * size)..<((label * perLabel + columns) * size)]
-        }
-        let (pixels, shape) = try Rendering(configuration)(chosen)
-        return try PNG.encode(Picture(grid: pixels, shape: shape, columns: columns, scale: max(1, 32 / shape[2])))
+    private static func grid(_ pixels: [Float], _ shape: [Int], perLabel: Int) throws -> [UInt8] {
+        let size = shape.dropFirst().reduce(1, *)
+        let (rows, columns) = (min(shape[0] / perLabel, shown.labels), min(perLabel, shown.images))
+        let chosen = (0..<rows).flatMap { label in pixels[(label * perLabel * size)..<((label * perLabel + columns) * size)] }
+        return try PNG.encode(
+            Picture(grid: chosen, shape: [rows * columns] + shape.dropFirst(), columns: columns, scale: max(1, 32 / shape[2])))
     }
 }
