@@ -64,6 +64,8 @@ import Testing
         #expect(rows[0]["speed_up"] == .null && rows[0]["baseline"] == .null)
         #expect(rows[0]["batch"]?.integer == 40 && rows[0]["batches"]?.array?.count == 2)
         #expect(rows[0]["image_seconds"]?["median"]?.double == 0.02)
+        #expect(rows[0]["baseline_seconds"] == .null && rows[1]["baseline_seconds"]?["minimum"]?.double == 0.018)
+        #expect(rows[1]["image_least_ms"]?.double == 4)
         #expect(rows[1]["speed_up"]?.double == 4 && rows[1]["baseline"] == .string("slow"))
         #expect(rows[1]["unfinished"] == .array([.integer(250), .integer(2000)]) && rows[1]["launches"] == .null)
         #expect(json["held_out"]?["frechet_distance"]?.double == 1.05)

@@ -104,6 +104,7 @@ public struct ComparisonTable: Sendable {
 
     static let times = Part(title: "What drawing takes", columns: [
         Column("image_ms", "ms an image", { $0.figures.timing.map { $0.median * 1000 } }, as: NumberText.short),
+        Column("image_least_ms", "the least", { $0.figures.timing.map { $0.minimum * 1000 } }, as: NumberText.short),
         Column("image_spread", "spread", { $0.figures.timing?.spread }, as: fixed(0, times: 100, " %")),
         Column("images_per_second", "images/s", { $0.figures.bestBatch?.imagesPerSecond }, as: NumberText.short),
         Column("batch", "in batches of", count: { $0.figures.bestBatch?.images }, as: fixed(0)),
@@ -214,6 +215,7 @@ public struct ComparisonTable: Sendable {
             members += Self.parts.flatMap(\.columns).map { .init($0.key, $0.value(row) ?? .null) }
             members.append(.init("unfinished", row.unfinished.map { .array([.integer($0.done), .integer($0.planned)]) } ?? .null))
             members.append(.init("image_seconds", row.figures.timing.map(timing) ?? .null))
+            members.append(.init("baseline_seconds", row.figures.baselineTiming.map(timing) ?? .null))
             members.append(.init("batches", .array((row.figures.batches ?? []).map { batch in
                 .object([.init("images", .integer(batch.images)), .init("seconds", timing(batch.timing))])
             })))
