@@ -65,8 +65,7 @@ struct Compare: ParsableCommand {
             }
             var asked = Comparison.Settings()
             (asked.perLabel, asked.seed, asked.repetitions, asked.isAnew, asked.vae) = (perLabel, seed, repetitions, anew, vae)
-            let own = try InputFile(ChildProgram.ownPath)
-            asked.program = "program \(String(try own.checksum(of: 0..<own.byteCount), radix: 16))"
+            asked.program = "program \(try InputFile.fingerprint(of: ChildProgram.ownPath))"
             let comparison = try Comparison(opened, baselines: baselines, judge: judge, on: device, keptIn: kept, asked)
             try comparison.run(openProfiling: { try deviceOptions.open(profiling: true) }, progress: ProgressLine.remark) {
                 try comparison.table.write(to: output)

@@ -15,7 +15,7 @@ public struct ComparedRow: Sendable {
     /// Seconds they took; nil where no metrics say so.
     public let trainingSeconds: Double?
     public let parameters: Int
-    /// What tells the weights from others: a checksum of their file, and its size.
+    /// What tells the weights from others.
     let weights: String
     /// What tells this way of drawing from others.
     let drawing: String
@@ -26,6 +26,9 @@ public struct ComparedRow: Sendable {
         let configuration = model.configuration
         let generator = try configuration.makeGenerator()
         parameters = generator.layout.parameterCount
+        guard !generator.head.reconstructs else {
+            throw ConfigurationError("the head \(configuration.head.kind) draws no images; take a model that does")
+        }
         guard cfg.isFinite else { throw ConfigurationError("cfg \(cfg): take a finite number") }
         guard speculation == nil || generator.stage.hasEntropy else {
             throw ConfigurationError("speculative: the stage \(configuration.stage.kind) has no draft of features; leave it out")
@@ -41,8 +44,7 @@ public struct ComparedRow: Sendable {
         } else {
             (steps, trainingSeconds) = (nil, nil)
         }
-        let file = try InputFile(model.file.path)
-        weights = "weights \(String(try file.checksum(of: 0..<file.byteCount), radix: 16)), \(file.byteCount) bytes"
+        weights = "weights \(try InputFile.fingerprint(of: model.file.path))"
         let settings = FigureStore.hash([String(decoding: try configuration.json(), as: UTF8.self)])
         drawing = "settings \(settings), cfg \(cfg), " + (speculation.map { "speculation \($0)" } ?? "no speculation")
     }

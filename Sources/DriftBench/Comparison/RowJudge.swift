@@ -26,11 +26,7 @@ public final class RowJudge {
                 "a classifier of other images than the rows were trained on", at: file,
                 fix: "leave --classifier out, and one is fitted to them")
         }
-        let weights = try InputFile(file)
-        identity = [
-            "classifier \(String(try weights.checksum(of: 0..<weights.byteCount), radix: 16)), \(weights.byteCount) bytes",
-            Self.identity(of: source, at: path),
-        ]
+        identity = ["classifier \(try InputFile.fingerprint(of: file))", Self.identity(of: source, at: path)]
     }
 
     /// What tells the real images from others.
