@@ -1,4 +1,5 @@
 # make digits      train on handwritten digits and look at the result
+# make paper       the paper's table on the digits: all models trained and compared, in half an hour
 # make test        build and run every test
 # make check-amd   put every kernel through the compiler for AMD's GPUs; see Documentation/devices.md for NVIDIA's
 # make bundle      dist/driftgpu-linux-x86_64.tar.xz: the program for machines without Swift
@@ -11,12 +12,15 @@ BUNDLE_PACKAGES = binutils xz-utils
 # Tests look into modules, and both commands share one build.
 FLAGS = -c release -Xswiftc -enable-testing
 
-.PHONY: digits test check-amd bundle build setup tables clean
+.PHONY: digits paper test check-amd bundle build setup tables clean
 
 digits: build
 	.build/release/driftgpu train --auto-resume
 	.build/release/driftgpu eval --checkpoint out/digits
 	@echo "look at out/digits/samples"
+
+paper: build
+	Scripts/paper
 
 test: tables
 	@Scripts/setup $(PACKAGES) $(TEST_PACKAGES)

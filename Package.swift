@@ -36,7 +36,7 @@ let package = Package(
         .target(
             name: "DriftAR",
             dependencies: ["DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport", .product(name: "Logging", package: "swift-log")]),
-        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI"]),
+        .target(name: "DriftBench", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU", "DriftMPI", "DriftReport"]),
         .target(name: "Checks", dependencies: ["DriftAR", "DriftData", "DriftFormats", "DriftGPU"]),
         .executableTarget(
             name: "driftgpu",

@@ -71,11 +71,7 @@ public struct SampleBenchmark: Codable, Sendable {
                 kind.encodeOnce
                 ? Self.encodingOnce(Sampler(state.model, memory: state.memory), chosen, perLabel: perLabel, kind)
                 : try Self.encodingEach(state, chosen, perLabel: perLabel, isGuided: kind.isGuided)
-            // The first draw builds the kernels; the next ones touch memory for the first time and wake the device's threads.
-            if try seconds(draw) < 5 {
-                let begun = ContinuousClock.now
-                repeat { try draw() } while ContinuousClock.now - begun < .milliseconds(250)
-            }
+            try warmUp(draw)
             return (state.memory, draw)
         }
         let draw = try prepared(false).draw

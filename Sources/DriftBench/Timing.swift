@@ -38,6 +38,28 @@ public struct Timing: Codable, Sendable, Equatable {
     public var spread: Double { median > 0 ? (upperQuartile - lowerQuartile) / median : 0 }
 }
 
+/// Runs a body until what the first runs do besides is over: they build kernels, touch memory for the first time and wake the
+/// device's threads.
+func warmUp(_ body: () throws -> Void) rethrows {
+    guard try seconds(body) < 5 else { return }
+    let begun = ContinuousClock.now
+    repeat { try body() } while ContinuousClock.now - begun < .milliseconds(250)
+}
+
+/// Runs a body with numbers from 0 on, `repetitions` times at least and for a tenth of a second each: of what takes
+/// milliseconds, the machine's other work is in some and not in others. No more than three times once `patience` seconds have passed.
+func measure(repetitions: Int, patience: Double = 60, _ body: (Int) throws -> Void) rethrows {
+    let begun = ContinuousClock.now
+    var number = 0
+    while true {
+        let passed = (ContinuousClock.now - begun) / .seconds(1)
+        let isEnough = number >= repetitions && passed >= 0.1 * Double(repetitions)
+        if isEnough || number >= 3 && passed >= patience { return }
+        try body(number)
+        number += 1
+    }
+}
+
 /// Seconds `body` takes.
 func seconds(_ body: () throws -> Void) rethrows -> Double {
     let (seconds, attoseconds) = try ContinuousClock().measure(body).components

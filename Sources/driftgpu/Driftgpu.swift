@@ -8,7 +8,7 @@ struct Driftgpu: ParsableCommand {
         abstract: "Train and sample Drift-AR, a one-pass class-conditional image generator, on any OpenCL device.",
         version: "0.1.0",
         subcommands: [
-            Create.self, Train.self, Sample.self, Eval.self, Analyze.self, Toy.self, Cache.self, Autoencode.self, FeatureEncoder.self, Import.self, Export.self,
+            Create.self, Train.self, Sample.self, Eval.self, Compare.self, Analyze.self, Toy.self, Cache.self, Autoencode.self, FeatureEncoder.self, Import.self, Export.self,
             Inspect.self, Bench.self, Devices.self, Selftest.self, Tune.self, CompileKernels.self,
         ])
 

@@ -218,21 +218,9 @@ struct Eval: ParsableCommand {
     private func fit(_ saved: SavedModel?) throws {
         let source = try real(saved)
         source.announce()
-        let (training, heldOut) = (try source.training.dataset(), try source.heldOut.dataset())
         var settings = ClassifierTraining()
         (settings.steps, settings.seed, settings.flip) = (steps, seed, flip)
-        let device = try deviceOptions.open()
-        let images = settings.imagesInStep(of: try ImageClassifier.Shape(for: training))
-        let progress = ProgressLine(total: steps)
-        var losses: [(String, Double)] = []
-        let fitted = try settings.fit(training: training, heldOut: heldOut, on: device) { step, loss in
-            if let loss { losses = [("loss", loss)] }
-            progress.update(step: step, losses: losses, images: images)
-        }
-        progress.finish()
-        try fitted.write(to: output)
-        let percent = (fitted.accuracy * 1000).rounded() / 10
-        Output.line("\(output): \(percent) % of \(heldOut.count) held-out images classified correctly")
+        Output.line(try settings.fit(source, on: deviceOptions.open(), to: output).line)
     }
 }
 

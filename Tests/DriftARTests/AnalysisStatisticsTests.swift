@@ -75,6 +75,22 @@ import Testing
                 == "step,loss,force_0.05,alpha,drift,accuracy\r\n1,1.5,0.25,1.0,,\r\n10,,,,3.0,\r\n20,0.5,,,2.0,0.9\r\n")
     }
 
+    @Test("how long steps took, by the images a second")
+    func seconds() throws {
+        let folder = try TestFolder()
+        func read(_ rates: [(step: Int, rate: Double?)]) throws -> TrainingCurves {
+            let lines = rates.map { "{\"step\":\($0.step)" + ($0.rate.map { ",\"images_per_second\":\($0)" } ?? "") + "}\n" }
+            return try TrainingCurves(folder.write(lines.joined(), to: "metrics.jsonl"))
+        }
+        let curves = try read([(1, nil), (10, 100), (20, 50), (30, nil)])
+        // 9 steps in 0.9 s and 10 in 2 s; the others at their mean.
+        let known = 2.9 / 19
+        #expect(abs((curves.seconds(through: 20, imagesInStep: 10) ?? 0) - 20 * known) < 1e-12)
+        #expect(abs((curves.seconds(through: 30, imagesInStep: 10) ?? 0) - 30 * known) < 1e-12)
+        #expect(abs((curves.seconds(through: 10, imagesInStep: 10) ?? 0) - 1) < 1e-12)
+        #expect(try curves.seconds(through: 1, imagesInStep: 10) == nil && read([]).seconds(through: 5, imagesInStep: 1) == nil)
+    }
+
     @Test("a log cut at any byte keeps its whole lines")
     func truncated() throws {
         let folder = try TestFolder()

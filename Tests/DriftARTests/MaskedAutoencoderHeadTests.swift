@@ -114,6 +114,7 @@ import Testing
         let figures = try JSON.parse(Files.read(folder.file("figures.json")))
         #expect(figures["generated"]?["frechet_distance"]?.double != nil && figures["features"]?.string == "encoder")
 
+        try folder.expectError("compare encoder", says: "row encoder: the head masked-autoencoder draws no images")
         let other = try folder.run("train --steps 1 --output digits --sample-every 0 " + Program.tiny)
         #expect(other.code == 0)
         try folder.expectError("eval --images saved --data data --features digits", says: "no feature encoder, but a model with the head decoder")

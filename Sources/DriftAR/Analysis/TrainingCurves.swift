@@ -50,6 +50,20 @@ public struct TrainingCurves: Sendable {
         }
     }
 
+    /// Seconds that the steps up to `last`, of so many images each, took by the images a second that were logged. Steps for which there
+    /// are none, as the first after each start, count at the mean rate of the others. Nil where there are none at all.
+    public func seconds(through last: Int, imagesInStep: Int) -> Double? {
+        var (before, seconds, timed) = (0, 0.0, 0)
+        for (step, row) in zip(steps, rows) where step <= last {
+            if let rate = row["images_per_second"], rate > 0 {
+                seconds += Double((step - before) * imagesInStep) / rate
+                timed += step - before
+            }
+            before = step
+        }
+        return timed > 0 ? seconds * Double(last) / Double(timed) : nil
+    }
+
     /// The last value logged under a name.
     func last(_ name: String) -> Double? { rows.last { $0[name] != nil }?[name] }
 

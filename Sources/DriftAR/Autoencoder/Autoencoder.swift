@@ -21,10 +21,13 @@ public final class Autoencoder {
 
     /// Parameters go to the device when a half is first used. `batchLimit`: most images at once; nil: as many as take little
     /// memory.
-    public init(_ weights: VAEWeights, device: Device, batchLimit: Int? = nil) {
-        self.weights = weights
-        memory = DeviceMemory(device)
-        self.batchLimit = batchLimit
+    public convenience init(_ weights: VAEWeights, device: Device, batchLimit: Int? = nil) {
+        self.init(weights, memory: DeviceMemory(device), batchLimit: batchLimit)
+    }
+
+    /// The same in memory that others use, too: what it runs is timed with what they run.
+    package init(_ weights: VAEWeights, memory: DeviceMemory, batchLimit: Int? = nil) {
+        (self.weights, self.memory, self.batchLimit) = (weights, memory, batchLimit)
     }
 
     /// Images [N, C, height, width] in [-1, 1] -> moments [N, 2 z, height / f, width / f], means and log-variances.
@@ -64,6 +67,14 @@ public final class Autoencoder {
         if let encoder { return encoder.checksum }
         let stage = try stage("vae_encoder", vae.encoderDeclarations)
         encoder = stage
+        return stage.checksum
+    }
+
+    /// A checksum of the decoder's parameters: which images it makes.
+    package func decoderChecksum() throws -> UInt32 {
+        if let decoder { return decoder.checksum }
+        let stage = try stage("vae_decoder", vae.decoderDeclarations)
+        decoder = stage
         return stage.checksum
     }
 

@@ -46,6 +46,12 @@ extension Configuration {
     /// Stage and head in words.
     public var generatorName: String { "\(stage.kind) x \(head.kind)" }
 
+    /// How an image is drawn: from which stage, by which head, in which loop.
+    public var drawing: (stage: String, head: String, loop: String) {
+        let steps = (kinds["head"]?["steps"] as? Int).map { ", " + counted($0, "step") } ?? ""
+        return (stage.kind, head.kind + steps, stage.own.loop(self))
+    }
+
     /// The weight of the stage's losses, and when it is frozen. A stage without losses has neither.
     var phases: PhaseSchedule {
         stage.own.phases(steps: run.steps) ?? PhaseSchedule(alpha0: 0, freezeFraction: 1, total: Double(run.steps))

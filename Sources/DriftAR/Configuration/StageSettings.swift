@@ -23,8 +23,11 @@ package protocol StageKind: SettingGroup {
     func makeStage(_ configuration: Configuration) -> any Stage
     /// The weight of the stage's losses, and when it is frozen; nil where it has neither.
     func phases(steps: Int) -> PhaseSchedule?
+    /// How an image is drawn by these settings, in words.
+    func loop(_ configuration: Configuration) -> String
 }
 
 extension StageKind {
     package func phases(steps: Int) -> PhaseSchedule? { nil }
+    package func loop(_ configuration: Configuration) -> String { "one pass" }
 }

@@ -39,8 +39,11 @@ extension Head {
 }
 
 extension Graph {
-    /// What a head's nodes are counted as; see `part`. All others are the stage's, the loop's and the optimiser's.
+    /// What a head's nodes are counted as; see `part`.
     package static let head = "head"
+    /// What a stage's nodes are counted as in the graphs that draw. There all others are the loop's; in training they are the stage's
+    /// and the optimiser's.
+    package static let stage = "stage"
 }
 
 /// What a head's loss takes of the data in each step, for each label.

@@ -187,7 +187,7 @@ package struct CausalGraphs {
         if isFirst || step != nil { try graph.reset(steps.counter(graph)) }
         let (scope, known) = (weights.scope(graph), try known(graph))
         let count = isFirst ? 1 : batch.parallel
-        let (z, entropy) = try conditions(graph, known, count: count, isFirst: isFirst, scope)
+        let (z, entropy) = try graph.part(Graph.stage) { try conditions(graph, known, count: count, isFirst: isFirst, scope) }
         let cfg = try cfg(graph, known, count: count)
         let embedded = try graph.part(Graph.head) {
             try head.embed(
@@ -198,9 +198,13 @@ package struct CausalGraphs {
         guard step != nil else {
             let drawn = try draw(known, start: start, embedded: embedded, cfg: cfg, scope)
             let tokens = try stored(drawn, graph, count: count)
-            let followed = try draft.map { try follow(graph, $0, z: z, tokens: tokens, known: known, scope) }
+            let followed = try draft.map { draft in
+                try graph.part(Graph.stage) { try follow(graph, draft, z: z, tokens: tokens, known: known, scope) }
+            }
             let last = try accept(tokens, graph)
-            if let draft, let followed { try propose(graph, draft, from: followed, last: last, known: known, scope) }
+            if let draft, let followed {
+                try graph.part(Graph.stage) { try propose(graph, draft, from: followed, last: last, known: known, scope) }
+            }
             return embedded.shape
         }
         try steps.begin(start: start, embedded: embedded, graph)

@@ -25,8 +25,7 @@ struct EncoderIdentity: Sendable, Equatable {
             for value in values { hash.add(value.bitPattern) }
         }
         self.weights = hash.text
-        let (about, traits) = (memory.device.about, memory.device.traits)
-        device = "\(about.name), driver \(about.driver), \(memory.device.gemm.name) \(memory.device.precision.rawValue), teams of \(traits.teamSize) x \(traits.lanes)"
+        device = memory.device.arithmetic
     }
 
     /// One name for both.

@@ -115,7 +115,7 @@ package final class LabelEncoder {
         let graph = Graph()
         let labels = try graph.input("sample_labels", [count], .int32, grows: true)
         let drop = try graph.input("sample_drop", [count], grows: true)
-        let condition = try stage.condition(labels: labels, drop: drop, weights.scope(graph))
+        let condition = try graph.part(Graph.stage) { try stage.condition(labels: labels, drop: drop, weights.scope(graph)) }
         guard let z = condition.z else { throw GraphError("condition: there is no z") }
         graph.output(z)
         if let entropy = condition.entropy { graph.output(entropy) }

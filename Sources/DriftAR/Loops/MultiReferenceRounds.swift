@@ -75,10 +75,12 @@ final class MultiReferenceRounds: GenerationLoop {
                     let images = try graph.stored(form.shape, in: storage)
                     return isGuided ? try graph.concat([images, images], axis: 0) : images
                 }
-                let embedding = try stage.embed(
-                    graph.stored([sequences], in: Place.labels(sequences)), uniform: graph.stored([sequences], in: Place.keeps(sequences)),
-                    dropProbability: 0.5, scope)
-                return try stage.place(stage.encode(embedding, after: earlier, scope), scope)
+                return try graph.part(Graph.stage) {
+                    let embedding = try stage.embed(
+                        graph.stored([sequences], in: Place.labels(sequences)),
+                        uniform: graph.stored([sequences], in: Place.keeps(sequences)), dropProbability: 0.5, scope)
+                    return try stage.place(stage.encode(embedding, after: earlier, scope), scope)
+                }
             }
             made.append(steps)
         }

@@ -167,13 +167,15 @@ package struct RoundGraphs {
         let scope = weights.scope(graph)
         let conditions = batch.conditions
         let known = MARStage.Known(tokens: try known(graph), order: try order(graph, conditions), range: round.known)
-        let embedding = try stage.embed(
-            graph.stored([conditions], in: Place.labels(conditions)), keeps: graph.stored([conditions], in: Place.keeps(conditions)), scope)
-        let decoded = try stage.decode(
-            stage.encode(embedding, known, scope), known, scope, withEntropy: sorts || head.sigma != nil || batch.keepsEntropy)
+        let decoded = try graph.part(Graph.stage) {
+            let embedding = try stage.embed(
+                graph.stored([conditions], in: Place.labels(conditions)), keeps: graph.stored([conditions], in: Place.keeps(conditions)), scope)
+            return try stage.decode(
+                stage.encode(embedding, known, scope), known, scope, withEntropy: sorts || head.sigma != nil || batch.keepsEntropy)
+        }
         if batch.keepsEntropy, let entropy = decoded.entropy { try graph.place(entropy, in: Place.entropy(entropy.count), at: 0) }
         let (order, own) = try orders(graph, known.order, by: decoded.entropy)
-        let (z, entropy) = try stage.select(round.drawn, of: order, from: decoded, scope)
+        let (z, entropy) = try graph.part(Graph.stage) { try stage.select(round.drawn, of: order, from: decoded, scope) }
         let cfg = try cfg(graph)
         let embedded = try graph.part(Graph.head) {
             try head.embed(

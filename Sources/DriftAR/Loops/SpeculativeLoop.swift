@@ -154,7 +154,7 @@ package final class SpeculativeLoop {
         let graph = Graph()
         let storage = ConditionStorage(labels: labels, stage.shape)
         let z = try storage.features(storage.z, in: graph)
-        let draft = try stage.propose(z: z, weights.scope(graph))
+        let draft = try graph.part(Graph.stage) { try stage.propose(z: z, weights.scope(graph)) }
         let verdict = try graph.verifyDraft(draft.features, against: z, threshold: threshold, shift: shift)
         try graph.place(verdict.merged, in: storage.merged, at: 0)
         try graph.place(verdict.prefix, in: storage.prefix, at: 0)

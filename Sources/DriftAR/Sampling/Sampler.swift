@@ -26,6 +26,9 @@ public final class Sampler {
     /// Forgets the encoded labels and what the speculative loop has seen; to be called when the weights have changed.
     public func reset() throws { try generation.reset() }
 
+    /// Forgets the encoded labels: the next image of each costs what its first one did. What a loop computes once for the weights stays.
+    public func forgetLabels() { generation.encoder?.reset() }
+
     /// Keeps the conditions of labels across runs in a file. Throws when the file belongs to other weights or another device,
     /// or is damaged, and where the model has no encoder.
     public func cacheLabels(in place: LabelCache.Place) throws {

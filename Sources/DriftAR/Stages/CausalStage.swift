@@ -63,6 +63,12 @@ public struct CausalStageSettings: StageKind {
     package static var own: Set<String> { ["draftDepth"] }
     package func makeStage(_ configuration: Configuration) -> any Stage { CausalStage(self, configuration) }
 
+    package func loop(_ configuration: Configuration) -> String {
+        let guesses = draftDepth > 0 && guess == .draft ? "the draft's guesses" : "the last pass's guesses"
+        return (parallel == 1 ? "1 token a pass" : "\(parallel) tokens a pass, \(guesses), tolerance \(tolerance)")
+            + (temperature == 1 ? "" : ", temperature \(temperature)")
+    }
+
     package func validate(_ configuration: Configuration) throws {
         let (network, tokens) = (configuration.network, configuration.data.tokens)
         try require(depth > 0 && depth <= 256, "stage.depth \(depth): take 1 to 256")

@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// Masked autoregression: an encoder of the tokens that are known, and a decoder that says of each of the others what they make of
@@ -27,6 +28,11 @@ public struct MARStageSettings: StageKind {
     public init() {}
 
     package func makeStage(_ configuration: Configuration) -> any Stage { MARStage(self, configuration) }
+
+    package func loop(_ configuration: Configuration) -> String {
+        counted(rounds == 0 ? configuration.data.tokens : rounds, "round") + (order == .entropy ? " by entropy" : "")
+            + (temperature == 1 ? "" : ", temperature \(temperature)")
+    }
 
     package func validate(_ configuration: Configuration) throws {
         let tokens = configuration.data.tokens

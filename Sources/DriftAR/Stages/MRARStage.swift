@@ -1,3 +1,4 @@
+import DriftFormats
 import DriftGPU
 
 /// TransDiff's stage over several images of a class, each made from those before it (multi-reference autoregression).
@@ -16,6 +17,8 @@ public struct MRARStageSettings: StageKind {
     public init() {}
 
     package func makeStage(_ configuration: Configuration) -> any Stage { MRARStage(self, configuration) }
+
+    package func loop(_ configuration: Configuration) -> String { counted(images, "image") + " of a class, the last kept" }
 
     package func validate(_ configuration: Configuration) throws {
         let (data, run) = (configuration.data, configuration.run)

@@ -20,6 +20,12 @@ package struct CRC32: Sendable {
 }
 
 extension InputFile {
+    /// What tells the file at `path` from others, wherever it lies: the checksum of all its bytes, and how many there are.
+    package static func fingerprint(of path: String) throws -> String {
+        let file = try InputFile(path)
+        return "\(String(try file.checksum(of: 0..<file.byteCount), radix: 16)), \(file.byteCount) bytes"
+    }
+
     /// The checksum of some of its bytes, read in blocks.
     package func checksum(of range: Range<Int>) throws -> UInt32 {
         var crc = CRC32()

@@ -301,6 +301,11 @@ public final class Device {
         }
     }
 
+    /// What the last bits of its results depend on, beside the program.
+    package var arithmetic: String {
+        "\(about.name), driver \(about.driver), \(gemm.name) \(precision.rawValue), teams of \(traits.teamSize) x \(traits.lanes)"
+    }
+
     /// The end of an error about a buffer above `allocationLimit`.
     public var allocationHint: String {
         guard allocationLimit == about.maxAllocation else { return "" }

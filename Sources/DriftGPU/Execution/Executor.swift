@@ -190,7 +190,10 @@ public final class Executor {
                 }
                 try OpenCLError.check(
                     status, "kernel \(launch.kernel) (\(schedule.steps[kernel.step].node.operation.name))")
-                if let event { try profiler?.record(event, name: launch.kernel, of: schedule.steps[kernel.step].node, step: kernel.step) }
+                if let event {
+                    try profiler?.record(
+                        event, name: launch.kernel, of: schedule.steps[kernel.step].node, launch.traffic, step: kernel.step)
+                }
             case .library(let gemm, let name, let step):
                 guard let library = device.gemm as? any LibraryGEMM else {
                     throw GraphError("\(name): scheduled for a BLAS library, but the device has none; schedule it again")
@@ -199,7 +202,9 @@ public final class Executor {
                     try library.enqueue(
                         gemm, on: device, resolve: { try self.resolve($0, step) }, event: isProfiling ? event : nil)
                 }
-                if let event { try profiler?.record(event, name: "gemm_library", of: schedule.steps[step].node, step: step) }
+                if let event {
+                    try profiler?.record(event, name: "gemm_library", of: schedule.steps[step].node, gemm.traffic, step: step)
+                }
             }
         }
         try device.commands.flush()

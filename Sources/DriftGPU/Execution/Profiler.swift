@@ -8,6 +8,8 @@ public final class Profiler {
         public let name: String
         /// `Node.part`.
         public let part: String?
+        /// What the launch does.
+        public let traffic: Traffic
         public let step: Int
         public let start: UInt64
         public let end: UInt64
@@ -16,7 +18,7 @@ public final class Profiler {
     }
 
     /// Launches whose times have not been taken. Their events hold memory of the device.
-    private(set) var pending: [(event: cl_event, name: String, part: String?, step: Int)] = []
+    private(set) var pending: [(event: cl_event, name: String, part: String?, traffic: Traffic, step: Int)] = []
     private var samples: [Sample] = []
     private let pendingLimit: Int
 
@@ -26,8 +28,8 @@ public final class Profiler {
     deinit { for entry in pending { clReleaseEvent(entry.event) } }
 
     /// Takes over the event of a launch.
-    func record(_ event: cl_event, name: String, of node: Node, step: Int) throws {
-        pending.append((event, name, node.part, step))
+    func record(_ event: cl_event, name: String, of node: Node, _ traffic: Traffic, step: Int) throws {
+        pending.append((event, name, node.part, traffic, step))
         if pending.count >= pendingLimit { try take(pendingLimit / 2) }
     }
 
@@ -55,8 +57,8 @@ public final class Profiler {
             }
             samples.append(
                 Sample(
-                    name: entry.name, part: entry.part, step: entry.step, start: try time(CL_PROFILING_COMMAND_START),
-                    end: try time(CL_PROFILING_COMMAND_END)))
+                    name: entry.name, part: entry.part, traffic: entry.traffic, step: entry.step,
+                    start: try time(CL_PROFILING_COMMAND_START), end: try time(CL_PROFILING_COMMAND_END)))
         }
     }
 

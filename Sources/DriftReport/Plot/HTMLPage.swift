@@ -1,4 +1,5 @@
 import DriftFormats
+import Foundation
 
 /// An HTML page in one file: pictures are a part of it, nothing comes from elsewhere.
 package struct HTMLPage: Sendable {
@@ -55,6 +56,16 @@ package struct HTMLPage: Sendable {
         body += "</div>\n"
     }
 
+    /// PNG files as pictures of the page, side by side where there is room, their pixels as they are.
+    package mutating func pictures(_ pictures: [(png: [UInt8], caption: String)]) {
+        body += "<div class=\"pictures\">\n"
+        for (png, caption) in pictures {
+            body += "<figure><img alt=\"\" src=\"data:image/png;base64,\(Data(png).base64EncodedString())\">"
+            body += "<figcaption>\(Self.escaped(caption))</figcaption></figure>\n"
+        }
+        body += "</div>\n"
+    }
+
     /// Links to files beside the page.
     package mutating func files(_ names: [String]) {
         body += "<ul class=\"files\">"
@@ -99,6 +110,10 @@ package struct HTMLPage: Sendable {
         header p, figcaption, th { color: var(--muted); }
         .note { border-left: 3px solid var(--link); padding: 2px 0 2px 14px; }
         .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 20px; margin: 18px 0; }
+        .pictures { display: flex; flex-wrap: wrap; gap: 20px; margin: 18px 0; }
+        .pictures figure { max-width: 320px; }
+        .pictures img { display: block; max-width: 100%; image-rendering: pixelated; }
+        .pictures figcaption { padding: 8px 12px 10px; overflow-wrap: anywhere; }
         figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
         figure.wide { grid-column: 1 / -1; overflow-x: auto; }
         figure > svg { display: block; width: 100%; height: auto; }
