@@ -25,7 +25,7 @@ final class RowDrawing {
 
     /// Draws as if no label had been encoded before, down to the pixels.
     func draw(labels: [Int], perLabel: Int) throws {
-        try sampler.forgetLabels()
+        sampler.forgetLabels()
         _ = try rendering(tokens(labels: labels, perLabel: perLabel, seed: 1))
     }
 
