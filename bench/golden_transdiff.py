@@ -102,7 +102,8 @@ class GoldenTransDiff(GoldenModel):
             decoder.step = compiled(decoder.step, self.mode)
             schedule = FallingSchedule(config["num_steps"], config["scale_0"], config["scale_1"], self.device)
             z, first, later = self.inputs(case, "c", "latents", "noises")
-            noise = [first, *later]
+            # The last step adds nothing random; what it is given must not matter.
+            noise = [first, *later, torch.full_like(first, 100)]
             cfg = None if config["cfg_scale"] == 1 else config["cfg_scale"]
             states = [first]
             for x in decoder.draws(z, schedule, (len(first), 1, *first.shape[1:]), lambda number, size: noise[number].view(size), cfg):

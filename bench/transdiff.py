@@ -174,22 +174,21 @@ class FlowDecoder(nn.Module):
         """What there is after each step: images of a `size` [L, G, R, C] from z [L, M, D]; guided, z of no label follow the others."""
         # None of it changes from step to step.
         keys, timing = self.keys(z), self.timing(schedule.times)
-        x, last = noise(0, size), len(schedule.times) - 1
+        x = noise(0, size)
         for j, row in enumerate(map(Timing, *timing)):
-            x = self.step(x, keys, row, *schedule.factors[j], noise(j + 1, size) if j < last else None, cfg)
+            x = self.step(x, keys, row, *schedule.factors[j], noise(j + 1, size), cfg)
             yield x
 
     def step(
-        self, x: Tensor, keys: list[Keys], timing: Timing, a: Tensor, b: Tensor, c: Tensor, noise: Tensor | None, cfg: float | None
+        self, x: Tensor, keys: list[Keys], timing: Timing, a: Tensor, b: Tensor, c: Tensor, noise: Tensor, cfg: float | None
     ) -> Tensor:
-        """a x + b velocity + c noise."""
+        """a x + b velocity + c noise, which is 0 of the last: one step for all compiles once."""
         entered = self.enter(x)
         velocity = self.decode(entered if cfg is None else entered.repeat(2, 1, 1, 1), keys, timing)
         if cfg is not None:
             own, other = velocity.chunk(2)
             velocity = other + cfg * (own - other)
-        x = a * x + b * velocity
-        return x if noise is None else x + c * noise
+        return a * x + b * velocity + c * noise
 
 
 class TransDiff(LabelEncoder):
