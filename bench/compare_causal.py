@@ -9,8 +9,6 @@ bench/README.md says what is compared and how to read the table.
 
 from typing import Any
 
-from torch import Tensor
-
 from causal import Causal, Shape
 from golden_causal import check
 from rounds import CPU, Step, Works, run
@@ -18,17 +16,16 @@ from token_heads import drawing_schedule
 from workloads import compiled
 
 
-def works_of(config: dict[str, Any], labels: Tensor, mode: str) -> Works:
+def works_of(config: dict[str, Any], mode: str) -> Works:
     shape, schedule, guidance = Shape.from_config(config), drawing_schedule(config["head"], CPU), config["stage"]["guidance"]
     # Another model than the one that learns: what a token takes is compiled, not the loop over tokens and steps.
     drawing = Causal(shape)
     drawing.advance = compiled(drawing.advance, mode)
     part = "step" if shape.head.kind == "flow" else "forward"
     setattr(drawing.net, part, compiled(getattr(drawing.net, part), mode))
-    return (
+    return Works(
         Step(Causal(shape), config, mode, lambda _: ()),
-        lambda: drawing.sample(labels, schedule),
-        lambda: drawing.sample(labels, schedule, 2, guidance),
+        lambda labels, cfg: drawing.sample(labels.flatten(), schedule, cfg, guidance),
     )
 
 

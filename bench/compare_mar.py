@@ -15,26 +15,22 @@ from torch import Tensor
 from golden_mar import check
 from mar import MAR, Shape
 from rounds import CPU, Step, Works, run
-from token_heads import drawing_schedule
+from token_heads import Schedule, drawing_schedule
 
 
-def works_of(config: dict[str, Any], labels: Tensor, mode: str) -> Works:
+def works_of(config: dict[str, Any], mode: str) -> Works:
     shape, stage = Shape.from_config(config), config["stage"]
-    model = MAR(shape)
+    model, noising = MAR(shape), Schedule(1000, CPU)
 
-    def more(count: int) -> tuple[Tensor, int]:
+    def more(count: int) -> tuple[Tensor, int, Schedule]:
         """How many tokens are hidden changes from step to step, in the law of the settings."""
         rate = torch.empty(1)
         torch.nn.init.trunc_normal_(rate, 1, stage["maskDeviation"], stage["maskMinimum"], 1)
         masked = max(1, min(shape.tokens, int(torch.ceil(rate * shape.tokens))))
-        return torch.rand(count, shape.tokens).argsort(1), masked
+        return torch.rand(count, shape.tokens).argsort(1), masked, noising
 
     rounds, schedule = stage["rounds"] or shape.tokens, drawing_schedule(config["head"], CPU)
-    return (
-        Step(model, config, mode, more),
-        lambda: model.sample(labels, rounds, schedule),
-        lambda: model.sample(labels, rounds, schedule, 2),
-    )
+    return Works(Step(model, config, mode, more), lambda labels, cfg: model.sample(labels.flatten(), rounds, schedule, cfg))
 
 
 if __name__ == "__main__":

@@ -67,17 +67,24 @@ class SelfAttention(nn.Module):
         return self.proj(join_heads(weights @ value)), weights
 
 
+# Keys and values [L, H, M, D / H].
+Keys = tuple[Tensor, Tensor]
+
+
 class CrossAttention(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads = shape.heads
         self.wq, self.wk, self.wv, self.proj = (nn.Linear(shape.embed, shape.embed) for _ in range(4))
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """x [L, G, R, D], context [L, R, D]: the images of a label are so many more queries to one context."""
+    def keys(self, context: Tensor) -> Keys:
+        """Of a context [L, M, D]."""
+        return split_heads(self.wk(context), self.heads), split_heads(self.wv(context), self.heads)
+
+    def forward(self, x: Tensor, keys: Keys) -> Tensor:
+        """x [L, G, R, D]: the images of a label are so many more queries to one context."""
         query = split_heads(self.wq(x).flatten(1, 2), self.heads)
-        key, value = split_heads(self.wk(context), self.heads), split_heads(self.wv(context), self.heads)
-        return self.proj(join_heads(F.scaled_dot_product_attention(query, key, value))).view(x.shape)
+        return self.proj(join_heads(F.scaled_dot_product_attention(query, *keys))).view(x.shape)
 
 
 class MLP(nn.Module):
@@ -123,11 +130,14 @@ class CrossAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, modulation: Tensor) -> Tensor:
         """x [L, G, R, D], context [L, R, D], modulation [L, 6, D]."""
-        parts = (self.scale_shift_table + modulation)[:, :, None, None].unbind(1)
-        shift1, scale1, gate1, shift2, scale2, gate2 = parts
+        return self.modulated(x, self.attn2.keys(context), (self.scale_shift_table + modulation)[:, None])
+
+    def modulated(self, x: Tensor, keys: Keys, modulation: Tensor) -> Tensor:
+        """x [L, G, R, D], modulation with the table [..., 6, D], of the dimensions in front of the 6 each may be 1."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation[..., None, :].unbind(-3)
         normed = self.norm1(x) * (1 + scale1) + shift1
         x = x + gate1 * self.attn1(normed.flatten(0, 1)).view(x.shape)
-        x = x + self.attn2(self.norm2(x), context)
+        x = x + self.attn2(self.norm2(x), keys)
         return x + gate2 * self.mlp(self.norm3(x) * (1 + scale2) + shift2)
 
 
@@ -185,8 +195,8 @@ class DriftDecoder(nn.Module):
         return self.final_layer(x)
 
 
-class DriftAR(nn.Module):
-    """label -> encoder -> z and entropy -> prior -> drift decoder -> image tokens."""
+class LabelEncoder(nn.Module):
+    """What comes before and after the blocks that turn a label into z."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -201,6 +211,31 @@ class DriftAR(nn.Module):
         self.z_proj_ln = nn.LayerNorm(width, shape.epsilon)
         self.encoder_blocks = nn.ModuleList(AttentionBlock(shape) for _ in range(2 * shape.encoder_depth))
         self.encoder_norm = nn.LayerNorm(width, shape.epsilon)
+        nn.init.normal_(self.class_emb.weight, std=0.02)
+
+    def embed(self, labels: Tensor, is_dropped: Tensor | None = None) -> Tensor:
+        """[L, D]; a dropped label gets the unconditional embedding."""
+        embedding = self.class_emb(labels)
+        return embedding if is_dropped is None else torch.where(is_dropped[:, None], self.fake_latent, embedding)
+
+    def enter(self, embedding: Tensor) -> Tensor:
+        """[L, D] -> what the first block takes [L, K + R, D]."""
+        shape, labels = self.shape, embedding.shape[0]
+        copies = embedding[:, None].expand(-1, shape.buffer, -1)
+        x = torch.cat([copies, self.mask_token.expand(labels, shape.tokens, -1)], 1)
+        return self.z_proj_ln(x + self.encoder_pos_embed_learned)
+
+    def leave(self, x: Tensor) -> Tensor:
+        """What the last block gave -> z [L, R, D]."""
+        return self.encoder_norm(x[:, self.shape.buffer :]) + self.diffusion_pos_embed_learned
+
+
+class DriftAR(LabelEncoder):
+    """label -> encoder -> z and entropy -> prior -> drift decoder -> image tokens."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        width, tokens, buffer = shape.embed, shape.tokens, shape.buffer
         self.draft_model = DraftModel(shape)
         self.drift_decoder = nn.ModuleDict({"net": DriftDecoder(shape)})
         self.token_to_enc_proj = nn.Linear(shape.token_width, width)
@@ -220,7 +255,6 @@ class DriftAR(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.class_emb.weight, std=0.02)
         decoder = self.drift_decoder["net"]
         for mlp in (decoder.entropy_adaln.global_mlp, decoder.entropy_adaln.spatial_mlp):
             nn.init.normal_(mlp[0].weight, std=0.02)
@@ -230,23 +264,13 @@ class DriftAR(nn.Module):
             draft.load_state_dict(encoder.state_dict())
         self.feature_encoder["block"].load_state_dict(self.encoder_blocks[-2].state_dict())
 
-    def embed(self, labels: Tensor, is_dropped: Tensor | None = None) -> Tensor:
-        """[L, D]; a dropped label gets the unconditional embedding."""
-        embedding = self.class_emb(labels)
-        return embedding if is_dropped is None else torch.where(is_dropped[:, None], self.fake_latent, embedding)
-
     def encode(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """[L, D] -> z [L, R, D] and the entropy [L, R] of the penultimate block."""
-        shape, labels = self.shape, embedding.shape[0]
-        copies = embedding[:, None].expand(-1, shape.buffer, -1)
-        x = torch.cat([copies, self.mask_token.expand(labels, shape.tokens, -1)], 1)
-        x = self.z_proj_ln(x + self.encoder_pos_embed_learned)
+        x = self.enter(embedding)
         for block in self.encoder_blocks[:-2]:
             x = block(x)
         x, weights = self.encoder_blocks[-2].with_weights(x, self.mask)
-        x = self.encoder_blocks[-1](x)
-        z = self.encoder_norm(x[:, shape.buffer :]) + self.diffusion_pos_embed_learned
-        return z, self.entropy(weights)
+        return self.leave(self.encoder_blocks[-1](x)), self.entropy(weights)
 
     def entropy(self, weights: Tensor) -> Tensor:
         """Attention [L, H, K + R, K + R] -> [L, R] in [0, 1]."""

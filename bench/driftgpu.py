@@ -64,8 +64,9 @@ class Driftgpu:
         report = self._bench("step", size, precision, *self.batch_options)
         return {Work("step", size, entry["encodeOnce"]): self._timing(entry) for entry in report["step"]}
 
-    def samples(self, size: str, labels: int, per_label: int, precision: str) -> dict[Work, Timing]:
-        report = self._bench("sample", size, precision, "--labels", str(labels), "--per-label", str(per_label))
+    def samples(self, size: str, labels: int, per_label: int, precision: str, only: str = "") -> dict[Work, Timing]:
+        """Of those ways to draw whose names contain `only`."""
+        report = self._bench("sample", size, precision, "--labels", str(labels), "--per-label", str(per_label), "--filter", only)
         return {
             Work("sample", size, entry["encodeOnce"], entry["isGuided"], entry["labels"], entry["perLabel"]):
                 self._timing(entry)

@@ -1,4 +1,4 @@
-"""Times training steps and sampling of models that draw single tokens, in PyTorch and in driftgpu in alternating rounds of one run."""
+"""Times training steps and sampling of models in PyTorch and in driftgpu, in alternating rounds of one run."""
 
 import argparse
 import json
@@ -8,31 +8,41 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from driftgpu import Driftgpu, DriftgpuError, Timing
 from stopwatch import OtherLoad, Stopwatch
-from token_heads import Schedule, TokenModel
 from workloads import Optimizer, compiled
 
 CPU = torch.device("cpu")
-# A step, sampling without and with guidance.
-Works = tuple[Callable[[], object], Callable[[], object], Callable[[], object]]
+# Strength of guidance.
+CFG = 2
+
+
+class Works(NamedTuple):
+    """What is timed of a model."""
+
+    step: Callable[[], object]
+    # Labels of images [L, G], those of a label together, and the strength of guidance.
+    sample: Callable[[Tensor, float], object]
 
 
 class Step:
-    """A training step on random images. `more` gives what the loss takes beside labels, what is dropped, and images, new in each step."""
+    """A training step on random images [B, R, C], or where labels have the images in common [L, G, R, C]. `more` gives what the loss takes
+    beside labels, what is dropped, and images, new in each step."""
 
-    def __init__(self, model: TokenModel, config: dict[str, Any], mode: str, more: Callable[[int], tuple[Any, ...]]) -> None:
+    def __init__(
+        self, model: nn.Module, config: dict[str, Any], mode: str, more: Callable[[int], tuple[Any, ...]], are_shared: bool = False
+    ) -> None:
         self.more = more
-        run, optimizer = config["run"], config["optimizer"]
-        self.labels = torch.arange(run["labelsPerStep"] or model.shape.classes).repeat_interleave(run["samplesPerLabel"])
-        self.images = torch.rand(len(self.labels), model.shape.tokens, model.shape.head.token_width) * 2 - 1
+        run, data, optimizer = config["run"], config["data"], config["optimizer"]
+        labels, group = torch.arange(run["labelsPerStep"] or data["classes"]), run["samplesPerLabel"]
+        images = torch.rand(len(labels), group, model.shape.tokens, data["channels"] * data["patch"] ** 2) * 2 - 1
+        self.labels, self.images = (labels, images) if are_shared else (labels.repeat_interleave(group), images.flatten(0, 1))
         self.label_drop = run["labelDrop"]
-        self.schedule = Schedule(1000, CPU)
         self.loss = compiled(model.loss, mode)
         self.optimizer = Optimizer(
             model,
@@ -48,7 +58,7 @@ class Step:
     def __call__(self) -> None:
         count = len(self.labels)
         drop = torch.rand(count) < self.label_drop
-        self.loss(self.labels, drop, self.images, *self.more(count), self.schedule).backward()
+        self.loss(self.labels, drop, self.images, *self.more(count)).backward()
         self.optimizer.step()
 
 
@@ -61,38 +71,52 @@ def parsed(about: str | None, sizes: list[str]) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--labels", type=int, default=10)
     parser.add_argument("--per-label", type=int, default=16)
-    parser.add_argument("--mode", default="eager", help="eager or compiled")
+    parser.add_argument("--one", action="store_true", help="also draw a single image")
+    parser.add_argument("--mode", type=lambda text: text.split(","), default=["eager"], help="eager, compiled or both: eager,compiled")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="only compare the model with recorded results of the references")
     return parser.parse_args()
 
 
-def compare(options: argparse.Namespace, works_of: Callable[[dict[str, Any], Tensor, str], Works]) -> None:
-    """`works_of` gives the works of settings, for sampling of these labels in a mode."""
+def compare(options: argparse.Namespace, works_of: Callable[[dict[str, Any], str], Works]) -> None:
+    """`works_of` gives the works of settings in a mode."""
     program = Driftgpu(options.driftgpu, "cpu", options.threads, options.repetitions)
     stopwatch, others = Stopwatch(CPU, options.repetitions), OtherLoad()
-    labels = torch.arange(options.labels).repeat_interleave(options.per_label)
+    batch = torch.arange(options.labels)[:, None].repeat(1, options.per_label)
     figures = []
 
     def step(size: str) -> Timing:
         return next(iter(program.steps(size, "fp32").values()))
 
-    def sample(size: str, is_guided: bool) -> Timing:
-        timings = program.samples(size, options.labels, options.per_label, "fp32")
-        return next(timing for work, timing in timings.items() if work.is_guided == is_guided)
+    def sample(labels: Tensor, is_guided: bool) -> Callable[[str], Timing]:
+        return lambda size: next(iter(program.samples(size, *labels.shape, "fp32", "guided" if is_guided else "plain").values()))
+
+    # By name what the program does, and how the same is had of works.
+    pieces: dict[str, tuple[Callable[[str], Timing], Callable[[Works], Callable[[], object]]]] = {"step": (step, lambda works: works.step)}
+    if options.one:
+        one = batch[:1, :1]
+        pieces["sample of one image"] = sample(one, False), lambda works: lambda: works.sample(one, 1)
+    for name, cfg in (("sample", 1), ("sample guided", CFG)):
+        pieces[name] = sample(batch, cfg != 1), lambda works, cfg=cfg: lambda: works.sample(batch, cfg)
 
     for size in options.size:
-        theirs = {"step": step, "sample": lambda size: sample(size, False), "sample guided": lambda size: sample(size, True)}
-        for (name, its), mine in zip(theirs.items(), works_of(program.config(size), labels, options.mode), strict=True):
-            stopwatch.warm_up(mine)
-            pairs: list[tuple[Timing, Timing]] = []
+        config = program.config(size)
+        works = {mode: works_of(config, mode) for mode in options.mode}
+        mine = {name: {mode: of(works[mode]) for mode in works} for name, (_, of) in pieces.items()}
+        for work in (work for modes in mine.values() for work in modes.values()):
+            stopwatch.warm_up(work)
+        print(f"{size}: warmed up", flush=True)
+        for name, (its, _) in pieces.items():
+            rounds: list[tuple[dict[str, Timing], Timing]] = []
             for _ in range(options.rounds):
                 with others:
-                    pairs.append((stopwatch(mine), its(size)))
-            torch_ms, its_ms = (1000 * median(pair[side].median for pair in pairs) for side in (0, 1))
-            ratio = median(a.median / b.median for a, b in pairs)
-            figures.append({"work": f"{name} {size}", "pytorch_ms": torch_ms, "driftgpu_ms": its_ms, "ratio": ratio})
-            print(f"{name} {size}: PyTorch {options.mode} {torch_ms:.1f} ms, driftgpu {its_ms:.1f} ms, ratio {ratio:.2f}", flush=True)
+                    rounds.append(({mode: stopwatch(work) for mode, work in mine[name].items()}, its(size)))
+            its_ms = 1000 * median(its.median for _, its in rounds)
+            for mode in options.mode:
+                torch_ms = 1000 * median(torchs[mode].median for torchs, _ in rounds)
+                ratio = median(torchs[mode].median / its.median for torchs, its in rounds)
+                figures.append({"work": f"{name} {size}", "mode": mode, "pytorch_ms": torch_ms, "driftgpu_ms": its_ms, "ratio": ratio})
+                print(f"{name} {size}: PyTorch {mode} {torch_ms:.1f} ms, driftgpu {its_ms:.1f} ms, ratio {ratio:.2f}", flush=True)
     print(f"{program.about}; PyTorch {torch.__version__}, {options.threads} threads; others kept {others.cores} cores busy")
     if options.json:
         options.json.write_text(json.dumps({"figures": figures, "others": others.cores, "device": program.about}, indent=1))
@@ -100,14 +124,14 @@ def compare(options: argparse.Namespace, works_of: Callable[[dict[str, Any], Ten
 
 def run(
     about: str | None, sizes: list[str], check: Callable[[Path, torch.device, str], bool],
-    works_of: Callable[[dict[str, Any], Tensor, str], Works],
+    works_of: Callable[[dict[str, Any], str], Works],
 ) -> None:  # fmt: skip
     """The program of a comparison."""
     options = parsed(about, sizes)
     torch.set_num_threads(options.threads)
     try:
         if options.check:
-            sys.exit(0 if check(options.check, CPU, options.mode) else 1)
+            sys.exit(0 if all([check(options.check, CPU, mode) for mode in options.mode]) else 1)
         compare(options, works_of)
     except (DriftgpuError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")

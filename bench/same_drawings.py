@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Draws with the weights and the random numbers of a run of causal autoregression in PyTorch, and compares with what driftgpu draws.
+"""Draws with the weights and the random numbers of runs of causal autoregression or of TransDiff in PyTorch, and compares with what
+driftgpu draws.
 
     driftgpu train --preset digits-causal --steps 200 --output out/causal
-    bench/same_drawings.py --driftgpu .build/release/driftgpu out/causal
+    driftgpu train --preset digits-transdiff --steps 200 --output out/transdiff
+    bench/same_drawings.py --driftgpu .build/release/driftgpu out/causal out/transdiff
 
-The images are the same but for rounding, which each token hands on to those behind it.
+The images are the same but for rounding, which each token hands on to those behind it, and each step to the next.
 """
 
 import argparse
@@ -12,28 +14,30 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from causal import Causal, Shape
+import causal
+import transdiff
 from driftgpu import Driftgpu, DriftgpuError
 from recorded import patchify
 from token_heads import drawing_schedule
 
 LABELS, PER_LABEL, SEED = 5, 4, 5
+CPU = torch.device("cpu")
 TOLERANCE = 1e-3
 
 
 class Numbers:
     """driftgpu's random numbers of images: Philox4x32-10 of (element, image, label, draw) under the seed."""
 
-    START, STEPS = 0x2016_0000, 0x2017_0000
-
-    def __init__(self, labels: np.ndarray, images: np.ndarray, tokens: int, width: int) -> None:
-        self.labels, self.images, self.tokens, self.width = labels, images, tokens, width
+    def __init__(self, tokens: int, width: int) -> None:
+        self.labels, self.images = np.repeat(np.arange(LABELS), PER_LABEL), np.tile(np.arange(PER_LABEL), LABELS)
+        self.tokens, self.width = tokens, width
 
     def words(self, draw: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -57,22 +61,42 @@ class Numbers:
         return torch.tensor(values, dtype=torch.float32).unflatten(1, (self.tokens, -1))
 
 
+def draw_causal(config: dict[str, Any], weights: dict[str, Tensor], cfg: float) -> Tensor:
+    """Tokens [B, R, C]."""
+    shape = causal.Shape.from_config(config)
+    model = causal.Causal(shape)
+    model.load_state_dict(weights, strict=True)
+    numbers, start, steps = Numbers(shape.tokens, shape.head.token_width), 0x2016_0000, 0x2017_0000
+    is_energy = shape.head.kind == "energy"
+    noise = [numbers.uniform(start, shape.head.noise_width) if is_energy else numbers.normal(start)]
+    noise += [numbers.normal(steps + step) for step in range(config["head"].get("steps", 0))]
+    model.net.random = lambda number, wanted: noise[number][:, int(wanted[0])]
+    return model.sample(torch.tensor(numbers.labels), drawing_schedule(config["head"], CPU), cfg, config["stage"]["guidance"])
+
+
+def draw_transdiff(config: dict[str, Any], weights: dict[str, Tensor], cfg: float) -> Tensor:
+    """Tokens [B, R, C]."""
+    shape = transdiff.Shape.from_config(config)
+    model = transdiff.TransDiff(shape)
+    model.load_state_dict(weights, strict=True)
+    numbers, start, steps = Numbers(shape.tokens, shape.token_width), 0x2004_0000, 0x2020_0000
+    model.random = lambda number, size: numbers.normal(steps + number - 1 if number else start).view(size)
+    return model.sample(torch.arange(LABELS), PER_LABEL, transdiff.FallingSchedule.of(config["head"], CPU), cfg).flatten(0, 1)
+
+
+DRAWINGS = {"causal": draw_causal, "label": draw_transdiff}
+
+
 def difference(program: Driftgpu, run: Path, cfg: float) -> float:
     """The largest between the images of both programs, whose values are of -1 ... 1."""
     config = json.loads((run / "config.json").read_text())
-    shape = Shape.from_config(config)
-    model = Causal(shape)
-    labels, images = np.repeat(np.arange(LABELS), PER_LABEL), np.tile(np.arange(PER_LABEL), LABELS)
-    numbers = Numbers(labels, images, shape.tokens, shape.head.token_width)
-    is_energy = shape.head.kind == "energy"
-    noise = [numbers.uniform(Numbers.START, shape.head.noise_width) if is_energy else numbers.normal(Numbers.START)]
-    noise += [numbers.normal(Numbers.STEPS + step) for step in range(config["head"].get("steps", 0))]
-    model.net.random = lambda number, wanted: noise[number][:, int(wanted[0])]
+    kind = config["stage"]["kind"]
+    if kind not in DRAWINGS:
+        raise ValueError(f"{run}: stage {kind}; only {', '.join(DRAWINGS)} are compared")
     with tempfile.TemporaryDirectory() as folder:
         weights, samples = program.drawings(run, LABELS, PER_LABEL, cfg, SEED, Path(folder))
-        model.load_state_dict(load_file(weights), strict=True)
+        mine = DRAWINGS[kind](config, load_file(weights), cfg)
         theirs = patchify(torch.tensor(np.load(samples)), config["data"]["patch"])
-    mine = model.sample(torch.tensor(labels), drawing_schedule(config["head"], torch.device("cpu")), cfg, config["stage"]["guidance"])
     # Pixels beyond white and black are not written.
     return (mine.clamp(-1, 1) - theirs).abs().max().item()
 
