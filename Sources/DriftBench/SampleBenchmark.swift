@@ -100,7 +100,7 @@ public struct SampleBenchmark: Codable, Sendable {
     ) throws -> () throws -> Void {
         let model = state.model
         guard model.stage.hasEntropy else {
-            throw ConfigurationError("the model has no encoder; nothing to compare encoding once with")
+            throw ConfigurationError("the model has no entropy: of its kind only labels encoded once are timed; take --encode-once true")
         }
         let memory = state.memory
         let all = labels.flatMap { Array(repeating: Int32($0), count: perLabel) }

@@ -7,12 +7,13 @@ extension CausalStageSettings.Rotary: ExpressibleByArgument {}
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Take over weights from PyTorch or safetensors.",
-        discussion: "Reads .pth, .pt and .ckpt files of torch.save without running anything in them, and safetensors. Sharded weights are named by their folder or index. Drift-AR, TransDiff and DiT become a folder for sample --checkpoint (or one .safetensors file), with the configuration read off the shapes; a KL autoencoder, also under diffusers' names, becomes one .safetensors file. What was assumed is said; tensors that are missing, misshapen or too many are listed.")
+        discussion: "Reads .pth, .pt and .ckpt files of torch.save without running anything in them, and safetensors. Sharded weights are named by their folder or index. Drift-AR, TransDiff, DiT, MAR and causal models become a folder for sample --checkpoint (or one .safetensors file), with the configuration read off the shapes; a KL autoencoder, also under diffusers' names, becomes one .safetensors file. What was assumed is said; tensors that are missing, misshapen or too many are listed.")
 
     enum Kind: String, ExpressibleByArgument, CaseIterable {
         case auto
         case driftAR = "drift-ar"
         case transDiff = "transdiff"
+        case transDiffMRAR = "transdiff-mrar"
         case dit
         case kl16
     }

@@ -54,6 +54,17 @@ import Testing
         #expect(piece.description.contains("\nmore: the run needs ") && piece.description.contains("in one piece"), "\(piece)")
     }
 
+    @Test("sequences of images are taken whole")
+    func sequences() throws {
+        var mrar = TinyRun.pixels.configuration
+        mrar.adopt(.transDiffMRAR)
+        mrar.stage.mrar?.images = 3
+        var larger = mrar
+        larger.run.samplesPerLabel = 6
+        let found = try search(mrar, needed: memory(larger).total)
+        #expect(found.configuration.run.samplesPerLabel == 6 && found.obstacle != nil)
+    }
+
     @Test("where not one image of each label fits there are fewer labels, and where not one does, a line says so")
     func fewerLabels() throws {
         let needed = try memory(configuration(labels: 2, samples: 1)).total

@@ -179,6 +179,15 @@ import Testing
         #expect(counts == [69, 62] && Configuration.currentVersion == 3)
     }
 
+    @Test("a model in a short file is the whole model")
+    func modelOfShortFile() throws {
+        let flow = try merge(#"{"model": "transdiff", "steps": 10}"#)
+        #expect(flow.stage.label?.entropy == false && flow.head.flowDecoder != nil)
+        let back = try flow.merging(json: Data(#"{"model": "drift-ar"}"#.utf8), from: "x")
+        #expect(back.stage.label?.entropy == true && back.head.decoder != nil)
+        try back.validate()
+    }
+
     @Test func unknownNames() throws {
         #expect(errorText { _ = try merge(#"{"embde": 64}"#) }?.contains("embde") == true)
         #expect(errorText { _ = try Configuration.preset("imagenet") }?.contains("digits") == true)

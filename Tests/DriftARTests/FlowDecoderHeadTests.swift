@@ -149,6 +149,13 @@ import Testing
             let path = folder.file("labels.safetensors")
             let (plain, first, second) = (try draw(nil), try draw(path), try draw(path))
             #expect(plain.tokens == first.tokens && first.tokens == second.tokens && first.read == 0 && second.read == 3)
+            // With a mask the same weights give other conditions.
+            let context = SamplingContext(StoredWeights(state.model.layout, buffer: "ema"), memory: state.memory)
+            let stage = try state.labelStage
+            var masked = stage.shape
+            masked.hasEntropy = true
+            let (own, other) = (try EncoderIdentity(stage, context), try EncoderIdentity(LabelStage(masked), context))
+            #expect(own.weights != other.weights)
         }
     }
 

@@ -155,6 +155,8 @@ import Testing
         try run("sample --checkpoint whole --per-label 1 --head-steps 3 --format npy --output drawn", says: "3 images")
         try run("export --checkpoint whole --output out.safetensors", says: "wrote")
         try run("import out.safetensors --output again", says: "tensors fit")
+        try run("import out.safetensors --kind drift-ar --allow-missing --output start", says: "missing")
+        #expect(try SavedModel(folder.file("start")).configuration.stage.label?.entropy == true)
         try run("sample --checkpoint again --per-label 1 --head-steps 3 --format npy --output redrawn", says: "3 images")
         #expect(try Files.read(folder.file("drawn/samples.npy")) == Files.read(folder.file("redrawn/samples.npy")))
         try run("import \(file) --kind drift-ar --allow-missing --output model", says: "55 missing")

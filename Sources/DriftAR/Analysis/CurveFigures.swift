@@ -11,9 +11,7 @@ struct CurveFigures: Sendable {
 
     init(_ curves: TrainingCurves, _ configuration: Configuration?) {
         let last = Double(curves.steps.last ?? 0)
-        let boundary = configuration.flatMap { configuration in
-            configuration.stage.label.map { $0.freezeFraction * Double(configuration.run.steps) }
-        }
+        let boundary = configuration.flatMap { $0.stage.own.phases(steps: $0.run.steps)?.freeze }
         let freeze = boundary.flatMap { $0 > 0 && $0 < last ? $0 : nil }
         self.freeze = freeze
 

@@ -50,6 +50,10 @@ enum FlatSettings {
             settings = [("stage", pair.stage), ("head", pair.head)].map { group, kind in
                 .init(key: "model", group: group, name: "kind", text: .string(kind), value: kind)
             }
+            if pair.stage == LabelStageSettings.kind {
+                let entropy = model == .driftAR
+                settings.append(.init(key: "model", group: "stage", name: "entropy", text: .bool(entropy), value: entropy))
+            }
         }
         for member in members where member.key != "version" && member.key != "model" {
             if let place = common[member.key] ?? (isDiT ? dit : driftAR)[member.key] {

@@ -83,8 +83,8 @@ package struct Condition: Sendable {
     package var entropy: Tensor?
     /// Of a training step: the real tokens [L, M, C] in the place of those that the rows of z are for; nil where they are all.
     package var targets: Tensor?
-    /// Of a training step on sequences of images: how many rows of z each image of a sequence is made from; nil where an image has a
-    /// condition of its own.
+    /// Of a training step on sequences of images: how many rows of z each image of a sequence is made from; nil where every image is
+    /// made from all.
     package var reach: [Int]?
     /// Inputs of a training step that belong to the stage.
     package var inputs: [StepInput] = []

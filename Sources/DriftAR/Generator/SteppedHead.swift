@@ -5,7 +5,7 @@ import DriftGPU
 package protocol SteppedHead: Head {
     /// N.
     var steps: Int { get }
-    /// What a step takes that no image has an influence on: a row a step [N, W].
+    /// What each step takes whatever the image: a row a step [N, W].
     func table(_ scope: ParameterScope) throws -> Tensor
     /// What all steps have in common of z [L, R, D].
     func common(z: Tensor, _ scope: ParameterScope) throws -> [Tensor]

@@ -19,6 +19,8 @@ struct EncoderIdentity: Sendable, Equatable {
             hash.add(UInt32(truncatingIfNeeded: number))
         }
         hash.add(shape.epsilon.bitPattern)
+        // The same weights give another z where no block has a mask.
+        if !shape.hasEntropy { hash.add(1) }
         for entry in weights.layout.entries where offsets.contains(entry.offset) {
             for byte in entry.name.utf8 { hash.add(UInt32(byte)) }
             let values = try memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)

@@ -27,7 +27,7 @@ struct ImageSteps {
     let images: Storage
     let source: DrawingSource
 
-    /// `name`: how the storages' names begin. `stream`: of the steps' noise; its low 16 bits are the step. `z`: conditions [n, M, D], n
+    /// `name`: how the name of the images' storage begins; all else is shared, for one such drawing is under way at a time. `stream`: of the steps' noise; its low 16 bits are the step. `z`: conditions [n, M, D], n
     /// dividing L G; with guidance twice as many, those of no label behind the others.
     init(
         _ head: any SteppedHead, _ weights: StoredWeights, _ form: Form, name: String = "image", stream: Int = 0x2020_0000,
@@ -50,7 +50,7 @@ struct ImageSteps {
         noise = try opening.input("sample_noise", shape, grows: true)
         let condition = try z(opening)
         let common = try opening.part(Graph.head) { try head.common(z: condition, weights.scope(opening)) }
-        let places = common.enumerated().map { Storage(name + "_common_\($0)", count: $1.count, grows: true) }
+        let places = common.enumerated().map { Storage("image_common_\($0)", count: $1.count, grows: true) }
         for (tensor, place) in zip(common, places) { try opening.place(tensor, in: place, at: 0) }
         try opening.place(noise, in: x, at: 0)
 

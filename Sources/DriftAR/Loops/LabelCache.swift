@@ -4,7 +4,7 @@ import Foundation
 
 /// Conditions of labels in a safetensors file, so that a later run with the same weights need not encode them again.
 ///
-/// A label has the tensors `label.N.z` [R, D] and `label.N.entropy` [R] (`unconditional.z` and so on for the one of
+/// A label has the tensors `label.N.z` [R, D] and where the stage has it `label.N.entropy` [R] (`unconditional.z` and so on for the one of
 /// guidance) and a checksum in the metadata. The file carries the identity of weights and device it belongs to and is refused
 /// by any other, so a run with the cache draws the same bits as one without. Labels are read when they are asked for.
 public final class LabelCache {

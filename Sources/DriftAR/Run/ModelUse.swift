@@ -6,7 +6,7 @@ public enum ModelUse: String, CaseIterable, Sendable {
     /// Steps of both phases: labels encoded once and every image, gradient checkpointing, accumulated gradients with their
     /// update, images and moments of latents.
     case training
-    /// Plain, guided and speculative drawing, of one image and of many.
+    /// Drawing of one image and of many; of models that encode labels also guided and speculative.
     case sampling
     /// The features that generated images are compared in, and the classifier with its training.
     case judging
@@ -52,11 +52,12 @@ extension Configuration {
         let weights = run.evalWeights.buffer
         let sizes = [(1, 1), (min(10, data.classes), 16)].map { DrawingGraph.Size(labels: $0, perLabel: $1) }
         let plain = try model.drawingGraphs(sizes, weights: weights)
-        guard model.stage.hasEntropy else { return plain }
+        guard model.stage.storage(labels: 1) != nil else { return plain }
         let stored = StoredWeights(model.layout, buffer: weights)
+        let forms = model.stage.hasEntropy ? [(true, false), (false, true), (true, true)] : [(true, false)]
         return try plain
             + sizes.flatMap { size in
-                try [(true, false), (false, true), (true, true)].flatMap { isGuided, isMerged in
+                try forms.flatMap { isGuided, isMerged in
                     try LabelOnce.graphs(model, stored, .init(size, isGuided: isGuided, isMerged: isMerged))
                 } + model.stage.speculativeGraphs(size, Speculation(), stored)
             }

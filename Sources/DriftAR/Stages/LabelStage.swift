@@ -53,7 +53,7 @@ extension StageSettings {
     }
 }
 
-/// The encoder of Drift-AR and its draft: label -> class embedding -> z and entropy. Parameters have the names of the reference's
+/// The encoder of Drift-AR and its draft: label -> class embedding -> z and entropy; of TransDiff z alone. Parameters have the names of the reference's
 /// state_dict.
 package struct LabelStage: Stage {
     /// Sizes of the stage.

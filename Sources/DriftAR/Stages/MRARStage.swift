@@ -28,7 +28,7 @@ public struct MRARStageSettings: StageKind {
         let (rows, columns) = (data.height / data.patch, data.width / data.patch)
         try require(
             fold > 0 && fold <= rows && rows % fold == 0 && columns % fold == 0,
-            "fold \(fold): must divide the \(rows) x \(columns) tokens of an image")
+            "fold \(fold): must divide the \(rows) x \(columns) tokens of an image; take another with --set stage.fold=N")
         try require(
             run.samplesPerLabel % images == 0, "samples-per-label \(run.samplesPerLabel): sequences have \(images) images; take a multiple of that")
     }

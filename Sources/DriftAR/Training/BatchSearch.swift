@@ -8,7 +8,7 @@ public struct BatchSearch: Sendable {
     public let configuration: Configuration
     /// What a run of it needs.
     public let memory: TrainingMemory
-    /// Why one image of each label more, or one label more, does not fit; nil where a step takes as many images as there are for training:
+    /// Why the next more images of each label, or one label more, do not fit; nil where a step takes as many images as there are for training:
     /// more are not looked for.
     public let obstacle: String?
 
@@ -44,17 +44,19 @@ public struct BatchSearch: Sendable {
         }
         try configuration.validate()
         var labels = configuration.labelsInStep
-        let most = max(1, data.count / labels)
-        var samples = try Self.largest(most) { try obstacle(labels: labels, samples: $0) == nil }
+        // Sequences of images are taken whole.
+        let unit = configuration.stage.mrar?.images ?? 1
+        let most = max(1, data.count / labels / unit) * unit
+        var samples = try unit * Self.largest(most / unit) { try obstacle(labels: labels, samples: unit * $0) == nil }
         if samples == 0 {
-            samples = 1
-            labels = max(1, try Self.largest(labels - 1) { try obstacle(labels: $0, samples: 1) == nil })
+            samples = unit
+            labels = max(1, try Self.largest(labels - 1) { try obstacle(labels: $0, samples: unit) == nil })
         }
         (self.configuration, memory) = try planned(labels: labels, samples: samples)
         if labels < configuration.labelsInStep {
-            self.obstacle = try obstacle(labels: labels + 1, samples: 1)
+            self.obstacle = try obstacle(labels: labels + 1, samples: unit)
         } else {
-            self.obstacle = samples == most ? nil : try obstacle(labels: labels, samples: samples + 1)
+            self.obstacle = samples == most ? nil : try obstacle(labels: labels, samples: samples + unit)
         }
     }
 

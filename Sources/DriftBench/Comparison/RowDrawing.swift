@@ -66,7 +66,7 @@ final class RowDrawing {
                     try seconds { try draw(labels: labels, perLabel: perLabel) }
                 }
                 found.append(BatchTiming(images: labels.count * perLabel, timing: timing))
-            } catch let error as OpenCLError {
+            } catch where error is OpenCLError || error is DeviceError {
                 guard !found.isEmpty else { throw error }
                 break
             }

@@ -4,7 +4,7 @@
 #include "math.cl"
 
 // s = 1 / (1 + exp(-normal[r])). Without levels time runs to data: y[r] = s x[r % clean] + (1 - s) noise[r], t[r] = s. With levels it
-// runs to noise: k = floor(levels s), u = k / levels, y[r] = (1 - u) x[r % clean] + u noise[r], t[r] = k.
+// runs to noise: k = min(floor(levels s), levels - 1), u = k / levels, y[r] = (1 - u) x[r % clean] + u noise[r], t[r] = k.
 // x [clean, channels], noise and y [rows, channels], normal and t [rows]. Traffic: (8 rows + 4 clean) channels bytes; 4 rows
 // channels FLOPs.
 TEAM_KERNEL void flow_noised(IN(float, x), IN(float, noise), IN(float, normal), OUT(float, y), OUT(float, t), const int rows,

@@ -136,6 +136,7 @@ extension Graph {
     /// [n, C] and the times [n]; with time `toNoise` (1 - t) x + t noise, and the number of the level. Row r is made of x's row r % m: x
     /// is tiled, whole tile after tile. No gradient.
     public func flowNoised(_ x: Tensor, noise: Tensor, normal: Tensor, time: FlowTime = .toData) throws -> (noisy: Tensor, time: Tensor) {
+        if case .toNoise(let levels) = time, levels < 1 { throw GraphError("flow_noised: \(levels) levels of time; give 1 or more") }
         let made = try apply(FlowNoised(time: time), x, noise, normal)
         return (made[0], made[1])
     }
