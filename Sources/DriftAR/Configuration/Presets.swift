@@ -19,9 +19,9 @@ extension Configuration {
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
-        "transdiff-base": transDiff("transdiff-base", embed: 768, heads: 12, depth: 12, scales: (0.87, 0.91)),
-        "transdiff-large": transDiff("transdiff-large", embed: 1024, heads: 16, depth: 16, scales: (0.89, 0.95)),
-        "transdiff-huge": transDiff("transdiff-huge", embed: 1280, heads: 16, depth: 20, scales: (0.87, 0.93)),
+        "transdiff-base": transDiff("transdiff-base", embed: 768, heads: 12, depth: 12),
+        "transdiff-large": transDiff("transdiff-large", embed: 1024, heads: 16, depth: 16),
+        "transdiff-huge": transDiff("transdiff-huge", embed: 1280, heads: 16, depth: 20),
         "imagenet-base": imageNet("imagenet-base", embed: 768, heads: 12, depth: 12),
         "imagenet-large": imageNet("imagenet-large", embed: 1024, heads: 16, depth: 16),
         "imagenet-huge": imageNet("imagenet-huge", embed: 1280, heads: 16, depth: 20),
@@ -243,13 +243,13 @@ extension Configuration {
     }
 
     /// TransDiff in its published sizes, drawn with its factors of movement and noise.
-    private static func transDiff(
-        _ name: String, embed: Int, heads: Int, depth: Int, scales: (drift: Float, noise: Float)
-    ) -> Configuration {
+    private static func transDiff(_ name: String, embed: Int, heads: Int, depth: Int) -> Configuration {
         var flow = imageNet(name, embed: embed, heads: heads, depth: depth)
         flow.adopt(.transDiff)
-        flow.head.flowDecoder?.driftScale = scales.drift
-        flow.head.flowDecoder?.noiseScale = scales.noise
+        if let scales = FlowDecoderHeadSettings.publishedScales(embed: embed, isMRAR: false) {
+            flow.head.flowDecoder?.driftScale = scales.drift
+            flow.head.flowDecoder?.noiseScale = scales.noise
+        }
         (flow.run.labelsPerStep, flow.run.samplesPerLabel) = (64, 1)
         (flow.optimizer.schedule, flow.optimizer.learningRate, flow.optimizer.clip) = (.constant, 1e-4, 3)
         return flow

@@ -17,6 +17,16 @@ public struct FlowDecoderHeadSettings: HeadKind {
 
     public init() {}
 
+    /// The factors of movement and noise that TransDiff's sizes are drawn with, by width; nil for other sizes.
+    static func publishedScales(embed: Int, isMRAR: Bool) -> (drift: Float, noise: Float)? {
+        switch embed {
+        case 768: (0.87, 0.91)
+        case 1024: isMRAR ? (0.925, 0.95) : (0.89, 0.95)
+        case 1280: (0.87, isMRAR ? 0.91 : 0.93)
+        default: nil
+        }
+    }
+
     package func makeHead(_ configuration: Configuration) -> any Head { FlowDecoderHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {

@@ -126,7 +126,7 @@ struct ReferenceConfiguration {
         label.entropy = kind == .driftAR
         flow.depth = head.depth
         if let noises: Float = argument("diffusion_batch_mul"), let count = Int(exactly: noises) { flow.noises = count }
-        if kind != .driftAR, let scales = Self.scales(embed: result.network.embed, isMRAR: kind == .transDiffMRAR) {
+        if kind != .driftAR, let scales = FlowDecoderHeadSettings.publishedScales(embed: result.network.embed, isMRAR: kind == .transDiffMRAR) {
             (flow.driftScale, flow.noiseScale) = scales
             assumed.append(("drawn with TransDiff's factors of this size, \(scales.drift) and \(scales.noise)", "head.driftScale and head.noiseScale in config.json"))
         }
@@ -134,16 +134,6 @@ struct ReferenceConfiguration {
         if kind == .transDiffMRAR { result.stage = StageSettings(try mrar(label, tokens: tokens, tokenWidth: result.data.tokenWidth)) }
         // phi with a projection of its own comes from a run that compared phi of samples.
         if weights.headers["feature_encoder.proj.weight"] != nil { result.loss.features = .both }
-    }
-
-    /// The factors of movement and noise that TransDiff's sizes are drawn with, by width.
-    private static func scales(embed: Int, isMRAR: Bool) -> (drift: Float, noise: Float)? {
-        switch embed {
-        case 768: (0.87, 0.91)
-        case 1024: isMRAR ? (0.925, 0.95) : (0.89, 0.95)
-        case 1280: (0.87, isMRAR ? 0.91 : 0.93)
-        default: nil
-        }
     }
 
     /// The stage over several images: a row of it stands for a square of tokens.
