@@ -69,6 +69,7 @@
 #include "group_norm.cl"
 #include "layer_norm.cl"
 #include "modulate.cl"
+#include "patch_statistics.cl"
 #include "residual.cl"
 #include "rms_norm.cl"
 #include "optimizer.cl"

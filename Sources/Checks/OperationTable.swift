@@ -30,6 +30,7 @@ extension OperationFamily {
         ModulateCases.self,
         NoiseCases.self,
         PairwiseDistanceCases.self,
+        PatchStatisticsCases.self,
         PatchifyCases.self,
         PermuteCases.self,
         PlacesCases.self,

@@ -203,6 +203,9 @@ static const char layer_norm_text[] = {
 static const char modulate_text[] = {
 #embed "norm/modulate.cl"
 };
+static const char patch_statistics_text[] = {
+#embed "norm/patch_statistics.cl"
+};
 static const char residual_text[] = {
 #embed "norm/residual.cl"
 };
@@ -362,6 +365,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"group_norm.cl", group_norm_text, sizeof group_norm_text},
     {"layer_norm.cl", layer_norm_text, sizeof layer_norm_text},
     {"modulate.cl", modulate_text, sizeof modulate_text},
+    {"patch_statistics.cl", patch_statistics_text, sizeof patch_statistics_text},
     {"residual.cl", residual_text, sizeof residual_text},
     {"rms_norm.cl", rms_norm_text, sizeof rms_norm_text},
     {"optimizer.cl", optimizer_text, sizeof optimizer_text},

@@ -35,7 +35,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Temperature of entropy to deviation.", valueName: "x")) var sigmaTau: Float?
     @Option(help: ArgumentHelp("Deviation of the last layer's first weights; 0 is the reference's.", valueName: "x")) var lastLayerDeviation: Float?
     @Option(help: "Groups of the drift loss: samples of a label, or tokens of an image (the reference).") var driftGroups: LossSettings.Groups?
-    @Option(help: "Features of samples groups: pixels, phi or both.") var features: LossSettings.Features?
+    @Option(help: ArgumentHelp("What samples groups are compared by: pixels, phi, both, or pixels and a run of driftgpu features train.", valueName: "pixels|phi|both|run")) var features: String?
     @Option(help: ArgumentHelp("Radii of the drift field, separated by commas.", valueName: "r,...")) var radii: String?
     @Option(help: ArgumentHelp("Labels in a step; 0: all.", valueName: "n")) var labelsPerStep: Int?
     @Option(help: ArgumentHelp("Generated images of each label in a step.", valueName: "n")) var samplesPerLabel: Int?
@@ -85,7 +85,7 @@ struct Hyperparameters: ParsableArguments {
     }
 
     /// Settings that are written by other means than their name alone.
-    private static let others: Set<String> = ["model", "ditSize", "radii", "batch", "epochs", "blr", "warmupEpochs", "set"]
+    private static let others: Set<String> = ["model", "ditSize", "features", "radii", "batch", "epochs", "blr", "warmupEpochs", "set"]
     /// Flags that are not called like their setting.
     private static let paths = ["decoderDepth": "head.depth", "driftGroups": "loss.groups"]
     /// Flags that are not spelled like their property.
@@ -109,6 +109,14 @@ struct Hyperparameters: ParsableArguments {
                 throw ConfigurationError("\(flag) \(value): take a finite number")
             }
             configuration = try configuration.setting(path, to: value, from: flag)
+        }
+        if let features {
+            if let known = LossSettings.Features(rawValue: features), known != .encoder {
+                configuration.loss.features = known
+            } else {
+                try configuration.encoder.take(SavedModel(features).configuration, at: features)
+                configuration.loss.features = .encoder
+            }
         }
         if let radii {
             configuration.loss.radii = try radii.split(separator: ",").map { part in

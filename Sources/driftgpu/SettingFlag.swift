@@ -40,7 +40,6 @@ extension Flag: GivenFlag where Value: SettingValue {
 }
 
 extension LossSettings.Groups: ExpressibleByArgument, SettingValue {}
-extension LossSettings.Features: ExpressibleByArgument, SettingValue {}
 extension LossSettings.BankContents: ExpressibleByArgument, SettingValue {}
 extension LabelStageSettings.DraftStart: ExpressibleByArgument, SettingValue {}
 extension OptimizerSettings.Schedule: ExpressibleByArgument, SettingValue {}

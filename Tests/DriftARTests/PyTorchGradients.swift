@@ -17,13 +17,13 @@ struct PyTorchGradients {
     }
 
     /// Writes the parameters to where the layout has them.
-    func load(_ layout: ParameterLayout, into memory: DeviceMemory) throws {
+    func load(_ layout: ParameterLayout, into memory: DeviceMemory, buffer: String = "parameters") throws {
         var values = [Float](repeating: 0, count: layout.count)
         for entry in layout.entries {
             let part = try file.floats("parameter/" + entry.name, shape: entry.shape)
             values.replaceSubrange(entry.offset..<(entry.offset + entry.count), with: part)
         }
-        try memory.write(values, to: layout.storage("parameters"))
+        try memory.write(values, to: layout.storage(buffer))
     }
 
     /// Expects that values are the file's but for rounding.

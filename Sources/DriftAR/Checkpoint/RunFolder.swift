@@ -18,6 +18,8 @@ public struct RunFolder: Sendable {
     public var samplesPath: String { path + "/samples" }
     /// What a finished run of an autoencoder leaves: its weights with the scale of its latents.
     public var autoencoderPath: String { path + "/autoencoder.safetensors" }
+    /// The feature encoder by which a run compares images.
+    public var encoderPath: String { path + "/encoder.safetensors" }
     /// A file that asks the run to save and stop.
     public var stopPath: String { path + "/stop" }
     /// A file that asks it to save and go on.

@@ -1,6 +1,6 @@
 import DriftFormats
 
-/// Everything that defines a training run, in groups: images, network, stage, head, loss, optimiser, run. Written to config.json
+/// Everything that defines a training run, in groups: images, network, stage, head, loss, encoder, optimiser, run. Written to config.json
 /// of a run, read with `--config`, and carried by checkpoints. Names in JSON are the property names.
 public struct Configuration: Codable, Sendable, Equatable {
     /// Which settings there are; written with them. See `ConfigurationJSON.swift`.
@@ -11,6 +11,7 @@ public struct Configuration: Codable, Sendable, Equatable {
     public var stage = StageSettings(LabelStageSettings())
     public var head = HeadSettings(DecoderHeadSettings())
     public var loss = LossSettings()
+    public var encoder = EncoderSettings()
     public var optimizer = OptimizerSettings()
     public var run = RunSettings()
 
@@ -29,6 +30,7 @@ public struct Configuration: Codable, Sendable, Equatable {
         try data.validate()
         try network.validate()
         try loss.validate()
+        if loss.features == .encoder { try encoder.validate(data) }
         try optimizer.validate()
         try run.validate(classes: data.classes)
         try Generator.requirePair(stage.kind, head.kind)

@@ -170,10 +170,10 @@ extension Configuration {
     }
 
     /// The path of the setting of that name, like run.steps; nil where these kinds of stage and head have none. A setting of a
-    /// head or a stage that is called like one of another group is not the one that is meant.
+    /// head, a stage or the feature encoder that is called like one of another group is not the one that is meant.
     public func path(of name: String) -> String? {
         let groups = kinds.filter { !$0.key.isEmpty && $0.value[name] != nil }.keys
-        return (groups.first { $0 != "head" && $0 != "stage" } ?? groups.first).map { "\($0).\(name)" }
+        return (groups.first { !["head", "stage", "encoder"].contains($0) } ?? groups.first { $0 != "encoder" }).map { "\($0).\(name)" }
     }
 
     /// Whether a group, with its kind of stage or head, has a setting of that name.

@@ -49,6 +49,11 @@ extension Configuration {
             let group = Double(run.samplesPerLabel) + Double(loss.positives) + unconditional
             sizes.append(("real images of a step", real * tokens * max(tokenWidth, loss.features == .pixels ? 1 : hidden)))
             sizes.append(("distances of a step", images * group * (loss.features == .pixels ? 1 : tokens)))
+            if loss.features == .encoder {
+                let rows = Double(data.height / encoder.patch) * Double(data.width / encoder.patch)
+                sizes.append(("features of a step", max(images, real) * rows * Double(encoder.embed) * Double(max(encoder.mlpRatio, 3))))
+                sizes.append(("distances of a step", images * group * rows))
+            }
         } else {
             let compared = Double(loss.positives) + Double(loss.negatives) + 1
             sizes.append(("features of a step", images * compared * tokens * embed))

@@ -2,8 +2,14 @@
 public struct LossSettings: Codable, Sendable, Equatable {
     /// What a group of the drift loss is: `samples` of one label, or the `tokens` of one image as in the reference.
     public enum Groups: String, Codable, Sendable, CaseIterable { case samples, tokens }
-    /// What is compared in `samples` groups: whole images, phi of each location, or both losses added.
-    public enum Features: String, Codable, Sendable, CaseIterable { case pixels, phi, both }
+    /// What is compared in `samples` groups: whole images, phi of each location, or both losses added; or what a feature encoder makes of
+    /// images, beside whole images (`EncoderSettings`).
+    public enum Features: String, Codable, Sendable, CaseIterable {
+        case pixels, phi, both, encoder
+
+        /// Whether phi is compared.
+        package var havePhi: Bool { self == .phi || self == .both }
+    }
     /// What the ring of real images holds: their `features`, as in the reference, or the image `tokens`, usually much
     /// smaller, whose features are then computed anew in every step that draws them.
     public enum BankContents: String, Codable, Sendable, CaseIterable { case features, tokens }

@@ -26,3 +26,10 @@ extension [LossTerm] {
     /// The values of that name; nil where no term has it.
     package subscript(_ name: String) -> Tensor? { first { $0.names == [name] }?.value }
 }
+
+extension Graph {
+    /// The sum of drift losses, of which there is one at least.
+    func sum(_ terms: [DriftLoss]) throws -> Tensor {
+        try terms.dropFirst().reduce(terms[0].loss) { try add($0, $1.loss) }
+    }
+}

@@ -52,11 +52,18 @@ public final class ModelState {
     /// Fills a flat buffer from a file that has every parameter under `prefix` and its name and in its shape. Throws a line
     /// that names the first that is missing or has another shape.
     public func load(_ file: SafeTensorsFile, into buffer: String, prefix: String = "") throws {
-        let storage = model.layout.storage(buffer)
-        try memory.reserve(storage)
+        try memory.load(file, model.layout, into: buffer, prefix: prefix)
+    }
+}
+
+extension DeviceMemory {
+    /// Fills a flat buffer of that layout from a file, as `ModelState.load` does.
+    func load(_ file: SafeTensorsFile, _ layout: ParameterLayout, into buffer: String, prefix: String = "") throws {
+        let storage = layout.storage(buffer)
+        try reserve(storage)
         // One after the other: a model on the host as a whole would take as much again as on the device.
-        for entry in model.layout.entries {
-            try memory.write(file.floats(prefix + entry.name, shape: entry.shape), to: storage, at: entry.offset)
+        for entry in layout.entries {
+            try write(file.floats(prefix + entry.name, shape: entry.shape), to: storage, at: entry.offset)
         }
     }
 }

@@ -23,6 +23,9 @@ public struct DecoderHeadSettings: HeadKind {
         try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
         try require(lastLayerDeviation >= 0 && lastLayerDeviation.isFinite, "last-layer-deviation \(lastLayerDeviation): must be 0 or more")
         try require(sigmaMax >= 0 && sigmaMax.isFinite, "sigma-max \(sigmaMax): must be 0 or more")
+        try require(
+            configuration.loss.groups == .samples || configuration.loss.features != .encoder,
+            "features encoder: for samples groups; take --drift-groups samples")
         try require(sigmaTau > 0 && sigmaTau.isFinite, "sigma-tau \(sigmaTau): must be above 0")
     }
 }
@@ -80,6 +83,8 @@ package struct DecoderHead: Head {
         package var classes: Int
         /// Of attention weights and projections.
         package var dropout: Float = 0
+        /// Nil where images are compared by their values and phi alone.
+        package var encoder: FrozenEncoder?
 
         package init(_ loss: LossSettings = LossSettings(), samplesPerLabel: Int = 1, classes: Int = 1) {
             (self.loss, self.samplesPerLabel, self.classes) = (loss, samplesPerLabel, classes)
@@ -112,10 +117,11 @@ package struct DecoderHead: Head {
             sigmaTau: settings.sigmaTau, lastLayerDeviation: settings.lastLayerDeviation,
             featureBlock: 2 * (configuration.stage.label?.encoderDepth ?? 1) - 2)
         let isSamples = loss.groups == .samples
-        shape.hasFrozenProjection = isSamples && loss.features != .pixels
+        shape.hasFrozenProjection = isSamples && loss.features.havePhi
         shape.columns = isSamples ? data.width / data.patch : nil
         var training = Training(loss, samplesPerLabel: configuration.run.samplesPerLabel, classes: data.classes)
         training.dropout = network.dropout
+        training.encoder = FrozenEncoder(configuration)
         self.init(shape, training)
     }
 

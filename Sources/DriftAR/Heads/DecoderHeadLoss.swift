@@ -21,39 +21,32 @@ extension DecoderHead {
         var made =
             loss.groups == .samples
             ? try sampleGroups(step, scope, generated: generated) : try tokenGroups(step, scope, generated: generated)
-        let first = made.terms[0]
-        let drift = try made.terms.dropFirst().reduce(first.loss) { try graph.add($0, $1.loss) }
-        made.step.losses = [LossTerm("drift", drift)]
-        // Of both losses the pixels' is the one to watch.
-        made.step.watched = LossTerm.watching(first, loss.radii)
+        made.step.losses = [LossTerm("drift", try graph.sum(made.terms))]
+        // Of several losses the pixels' is the one to watch.
+        made.step.watched = LossTerm.watching(made.terms[0], loss.radii)
         return made.step
     }
 
-    /// Groups of the samples of a label, compared as whole images, by phi of each location, or both.
+    /// Groups of the samples of a label, compared as whole images, by phi of each location, and by what a feature encoder makes of them.
     private func sampleGroups(
         _ step: StepInputs, _ scope: ParameterScope, generated: Tensor
     ) throws -> (terms: [DriftLoss], step: HeadStep) {
         let graph = scope.graph
-        let (labels, group) = (step.labelCount, training.samplesPerLabel)
+        let labels = step.labelCount
         let affinity = DriftAffinity(temperatures: loss.radii)
         var terms: [DriftLoss] = []
-        if loss.features != .phi {
-            let size = shape.tokens * shape.tokenWidth
-            terms.append(
-                try graph.driftLoss(
-                    graph.reshape(generated, [labels, group, size]),
-                    targets: DriftTargets(positive: graph.reshape(step.real, [labels, loss.positives, size])),
-                    affinity: affinity))
+        func append(_ x: Tensor, _ real: Tensor) throws {
+            let targets = DriftTargets(positive: try graph.groups(of: real, labels: labels))
+            terms.append(try graph.driftLoss(graph.groups(of: x, labels: labels), targets: targets, affinity: affinity))
         }
-        if loss.features != .pixels {
-            func perLocation(_ tokens: Tensor, _ count: Int) throws -> Tensor {
-                let features = try graph.reshape(phi(tokens, scope), [labels, count, shape.tokens, shape.embed])
-                return try graph.reshape(graph.permute(features, axis: 1), [labels * shape.tokens, count, shape.embed])
-            }
-            terms.append(
-                try graph.driftLoss(
-                    perLocation(generated, group), targets: DriftTargets(positive: perLocation(step.real, loss.positives)),
-                    affinity: affinity))
+        if loss.features != .phi, training.encoder?.comparesImages != false {
+            func whole(_ tokens: Tensor) throws -> Tensor { try graph.reshape(tokens, [tokens.shape[0], 1, shape.tokens * shape.tokenWidth]) }
+            try append(whole(generated), whole(step.real))
+        }
+        if loss.features.havePhi { try append(phi(generated, scope), phi(step.real, scope)) }
+        if let encoder = training.encoder {
+            let (made, real) = try (encoder.vectors(of: generated, in: graph), encoder.vectors(of: step.real, in: graph))
+            for (x, y) in zip(made, real) { try append(x, y) }
         }
         return (terms, HeadStep(losses: [], generated: generated))
     }

@@ -29,7 +29,7 @@ public struct DiTHeadSettings: HeadKind {
         try require(lastLayerDeviation >= 0 && lastLayerDeviation.isFinite, "last-layer-deviation \(lastLayerDeviation): must be 0 or more")
         try require(guidanceMax >= 1 && guidanceMax <= 1000, "guidance-max \(guidanceMax): take 1 (none) to 1000")
         try require(loss.groups == .samples, "drift-groups \(loss.groups.rawValue): the head dit takes samples")
-        try require(loss.features == .pixels, "features \(loss.features.rawValue): the head dit has no phi; take pixels")
+        try require(!loss.features.havePhi, "features \(loss.features.rawValue): the head dit has no phi; take pixels or a feature encoder")
         try require(network.dropout == 0, "dropout \(network.dropout): the head dit has none; take 0")
         for (name, isOn) in [("rope", rope), ("qk-norm", qkNorm)] where isOn {
             try require(
@@ -102,6 +102,8 @@ package struct DiTHead: Head {
         /// G, generated images of a label in a step.
         package var samplesPerLabel: Int
         package var guidanceMax: Float = 1
+        /// Nil where images are compared by their values alone.
+        package var encoder: FrozenEncoder?
 
         package init(_ loss: LossSettings = LossSettings(), samplesPerLabel: Int = 1) {
             (self.loss, self.samplesPerLabel) = (loss, samplesPerLabel)
@@ -135,6 +137,7 @@ package struct DiTHead: Head {
         (shape.hasRotary, shape.normsQueryKey, shape.hasSwiGLU) = (settings.rope, settings.qkNorm, settings.swiglu)
         var training = Training(configuration.loss, samplesPerLabel: configuration.run.samplesPerLabel)
         training.guidanceMax = settings.guidanceMax
+        training.encoder = FrozenEncoder(configuration)
         self.init(shape, training)
     }
 

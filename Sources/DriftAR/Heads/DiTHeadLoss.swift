@@ -23,24 +23,39 @@ extension DiTHead {
         let noise = try graph.randomNormal([labels * group, shape.tokens, shape.tokenWidth], clock: step.clock)
         let generated = try self(noise: noise, labels: condition.chosen(), guidance: features, scope)
 
-        func points(_ x: Tensor, _ range: Range<Int>) throws -> Tensor {
-            try graph.reshape(graph.slice(x, axis: 0, range), [labels, range.count / labels, size])
-        }
-        var targets = DriftTargets(positive: try points(step.real, 0..<(labels * positives)))
+        var weight: Tensor?
         if negatives > 0 {
-            let weight = try graph.input([labels, negatives], block: StepInputs.block)
-            inputs.append(StepInput(tensor: weight) { .floats(Self.weights($0.strengths, group: group, negatives: negatives)) })
-            targets.negative = try points(step.real, (labels * positives)..<(labels * (positives + negatives)))
-            targets.weights = DriftTargets.Weights(
-                gen: try graph.fill([labels, group], with: 1), negative: weight,
-                positive: try graph.fill([labels, positives], with: 1))
+            let own = try graph.input([labels, negatives], block: StepInputs.block)
+            inputs.append(StepInput(tensor: own) { .floats(Self.weights($0.strengths, group: group, negatives: negatives)) })
+            weight = own
         }
-        let loss = try graph.driftLoss(
-            graph.reshape(generated, [labels, group, size]), targets: targets,
-            affinity: .drifting(temperatures: training.loss.radii))
+        /// The loss of images that are compared by vectors [n, V, D].
+        func drift(_ generated: Tensor, _ real: Tensor) throws -> DriftLoss {
+            let places = generated.shape[1]
+            func chosen(_ range: Range<Int>) throws -> Tensor {
+                try graph.groups(of: graph.slice(real, axis: 0, range), labels: labels)
+            }
+            var targets = DriftTargets(positive: try chosen(0..<(labels * positives)))
+            if let weight {
+                let ofPlaces = try places == 1 ? weight : graph.reshape(graph.repeatEach(weight, times: places), [labels * places, negatives])
+                targets.negative = try chosen((labels * positives)..<(labels * (positives + negatives)))
+                targets.weights = DriftTargets.Weights(
+                    gen: try graph.fill([labels * places, group], with: 1), negative: ofPlaces,
+                    positive: try graph.fill([labels * places, positives], with: 1))
+            }
+            return try graph.driftLoss(
+                graph.groups(of: generated, labels: labels), targets: targets, affinity: .drifting(temperatures: training.loss.radii))
+        }
+        func whole(_ tokens: Tensor) throws -> Tensor { try graph.reshape(tokens, [tokens.shape[0], 1, size]) }
+        var terms: [DriftLoss] = []
+        if training.encoder?.comparesImages != false { terms.append(try drift(whole(generated), whole(step.real))) }
+        if let encoder = training.encoder {
+            let (made, real) = try (encoder.vectors(of: generated, in: graph), encoder.vectors(of: step.real, in: graph))
+            for (x, y) in zip(made, real) { terms.append(try drift(x, y)) }
+        }
         return HeadStep(
-            losses: [LossTerm("drift", loss.loss)], watched: LossTerm.watching(loss, training.loss.radii), generated: generated,
-            inputs: inputs)
+            losses: [LossTerm("drift", try graph.sum(terms))], watched: LossTerm.watching(terms[0], training.loss.radii),
+            generated: generated, inputs: inputs)
     }
 
     /// What each unconditional image weighs among a label's negatives [L, N]: all together as much as (strength - 1) times

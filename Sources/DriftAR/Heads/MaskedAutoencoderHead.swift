@@ -19,7 +19,6 @@ public struct MaskedAutoencoderHeadSettings: HeadKind {
 
     package func validate(_ configuration: Configuration) throws {
         let (data, network) = (configuration.data, configuration.network)
-        try require(!data.areLatents, "head \(Self.kind): takes pictures of 1 or 3 channels, not latents")
         try require(data.tokens >= 2, "patch \(data.patch): the head \(Self.kind) takes two tokens or more; take a smaller patch")
         try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
         try require(decoderBlocks > 0 && decoderBlocks <= 256, "head decoderBlocks \(decoderBlocks): take 1 to 256")
@@ -41,7 +40,7 @@ extension HeadSettings {
 package struct MaskedAutoencoderHead: Head {
     package let declarations: [ParameterDeclaration]
     private let settings: MaskedAutoencoderHeadSettings
-    private let block: AttentionBlock
+    private let encoder: PatchEncoder
     /// R and C.
     private let tokens: Int
     private let tokenWidth: Int
@@ -54,21 +53,16 @@ package struct MaskedAutoencoderHead: Head {
         self.settings = settings
         (tokens, tokenWidth, imagesPerLabel) = (data.tokens, data.tokenWidth, configuration.run.samplesPerLabel)
         hidden = min(data.tokens - 1, max(1, Int((Double(data.tokens) * settings.maskRatio).rounded())))
-        let block = AttentionBlock(
-            width: network.embed, heads: network.heads, hidden: Int(Float(network.embed) * network.mlpRatio),
-            epsilon: network.layerNormEpsilon)
-        self.block = block
         let (width, columns) = (network.embed, data.width / data.patch)
-        func blocks(_ name: String, _ count: Int) -> [ParameterDeclaration] {
-            (0..<count).flatMap { block.declarations("\(name).\($0).", weight: .glorot) }
-        }
-        var list = ParameterDeclaration.linear("patch_embed.proj", data.tokenWidth, width, .glorot)
-        list.append(.init("pos_embed", [1, data.tokens, width], .position(columns: columns)))
-        list += blocks("blocks", settings.depth) + ParameterDeclaration.layerNorm("norm", width)
-        list += ParameterDeclaration.linear("decoder_embed", width, width, .glorot)
+        let encoder = PatchEncoder(
+            tokens: data.tokens, tokenWidth: data.tokenWidth, columns: columns, embed: width, heads: network.heads,
+            depth: settings.depth, mlpRatio: network.mlpRatio, epsilon: network.layerNormEpsilon)
+        self.encoder = encoder
+        var list = encoder.declarations + ParameterDeclaration.linear("decoder_embed", width, width, .glorot)
         list.append(.init("mask_token", [1, 1, width], .normal(0.02)))
         list.append(.init("decoder_pos_embed", [1, data.tokens, width], .position(columns: columns)))
-        list += blocks("decoder_blocks", settings.decoderBlocks) + ParameterDeclaration.layerNorm("decoder_norm", width)
+        list += (0..<settings.decoderBlocks).flatMap { encoder.block.declarations("decoder_blocks.\($0).", weight: .glorot) }
+        list += ParameterDeclaration.layerNorm("decoder_norm", width)
         declarations = list + ParameterDeclaration.linear("decoder_pred", width, data.tokenWidth, .glorot)
     }
 
@@ -81,34 +75,22 @@ package struct MaskedAutoencoderHead: Head {
 
     /// Tokens [B, R, C] -> the encoder's rows [B, seen, D] of those that stand at `seen` in the orders [B, R], by position.
     private func encode(_ images: Tensor, order: Tensor, _ scope: ParameterScope) throws -> Tensor {
-        let graph = scope.graph
-        let (batch, width) = (images.shape[0], block.width)
-        let rows = try graph.gatherRows(graph.reshape(images, [batch * tokens, tokenWidth]), graph.places(order, seen, stride: tokens))
-        let positions = try graph.gatherRows(
-            graph.reshape(scope.parameter("pos_embed"), [tokens, width]), graph.places(order, seen, stride: 0))
-        let x = try graph.reshape(graph.add(scope.linear(rows, "patch_embed.proj"), positions), [batch, seen.count, width])
-        return try attended(x, scope)
-    }
-
-    private func attended(_ x: Tensor, _ scope: ParameterScope) throws -> Tensor {
-        var x = x
-        for index in 0..<settings.depth { x = try block(x, scope.scope("blocks.\(index)")).output }
-        return try scope.layerNorm(x, "norm", epsilon: block.epsilon)
+        try encoder.attended(encoder.embedded(images, order: order, seen, scope), scope)
     }
 
     /// The encoder's rows -> what the hidden tokens are taken to be [B hidden, C], by position.
     private func restore(_ encoded: Tensor, order: Tensor, _ scope: ParameterScope) throws -> Tensor {
         let graph = scope.graph
-        let (batch, width) = (encoded.shape[0], block.width)
+        let (batch, width) = (encoded.shape[0], encoder.width)
         let embedded = try graph.reshape(scope.linear(encoded, "decoder_embed"), [batch * seen.count, width])
         let masks = try graph.reshape(
             graph.repeatEach(graph.reshape(scope.parameter("mask_token"), [1, width]), times: batch * tokens), [batch * tokens, width])
         let all = try graph.scatterRows(embedded, graph.places(order, seen, stride: tokens), over: masks)
         var x = try graph.addPeriodic(graph.reshape(all, [batch, tokens, width]), scope.parameter("decoder_pos_embed"))
-        for index in 0..<settings.decoderBlocks { x = try block(x, scope.scope("decoder_blocks.\(index)")).output }
+        for index in 0..<settings.decoderBlocks { x = try encoder.block(x, scope.scope("decoder_blocks.\(index)")).output }
         let wanted = try graph.gatherRows(
             graph.reshape(x, [batch * tokens, width]), graph.places(order, 0..<hidden, stride: tokens))
-        return try scope.linear(scope.layerNorm(wanted, "decoder_norm", epsilon: block.epsilon), "decoder_pred")
+        return try scope.linear(scope.layerNorm(wanted, "decoder_norm", epsilon: encoder.block.epsilon), "decoder_pred")
     }
 
     package func loss(_ condition: Condition, _ step: StepInputs, _ scope: ParameterScope) throws -> HeadStep {
@@ -151,6 +133,6 @@ package struct MaskedAutoencoderHead: Head {
 
     /// What the encoder makes of all tokens [B, R, D].
     package func features(_ images: Tensor, _ scope: ParameterScope) throws -> Tensor? {
-        try attended(scope.graph.addPeriodic(scope.linear(images, "patch_embed.proj"), scope.parameter("pos_embed")), scope)
+        try encoder.attended(encoder.embedded(images, scope), scope)
     }
 }

@@ -8,6 +8,7 @@ import Foundation
 final class HeldOutReconstructions {
     private let state: ModelState
     private let configuration: Configuration
+    private let rendering: Rendering
     private let images: ImageSet
     /// Of the images, evenly spread.
     private let chosen: [DrawnImage]
@@ -19,9 +20,9 @@ final class HeldOutReconstructions {
     private static let batch = 8
 
     /// Nil where the model reconstructs nothing. `training`: what to take where nothing is held out.
-    init?(_ state: ModelState, _ configuration: Configuration, heldOut: ImageSet?, training: ImageSet) {
+    init?(_ state: ModelState, _ configuration: Configuration, _ rendering: Rendering, heldOut: ImageSet?, training: ImageSet) {
         guard state.model.head.reconstructs else { return nil }
-        (self.state, self.configuration) = (state, configuration)
+        (self.state, self.configuration, self.rendering) = (state, configuration, rendering)
         let images = heldOut.flatMap { $0.count > 0 ? $0 : nil } ?? training
         self.images = images
         let count = min(Self.limit, images.count)
@@ -36,15 +37,27 @@ final class HeldOutReconstructions {
         for start in stride(from: 0, to: min(count, chosen.count), by: Self.batch) {
             let part = Array(chosen[start..<min(start + Self.batch, min(count, chosen.count))])
             let filled = part + Array(repeating: part[0], count: Self.batch - part.count)
-            var pixels = [Float](repeating: 0, count: Self.batch * images.valueCount)
-            try pixels.withUnsafeMutableBufferPointer { try images.read(filled, to: $0) }
+            let pixels = try values(filled)
             try graph.executor.write(tokens(fromPlanes: pixels, configuration), to: graph.tokens)
             try graph.executor.run()
             let values = DriftAR.images(fromTokens: try graph.executor.read(graph.made), configuration)
-            real += pixels[..<(part.count * images.valueCount)]
-            made += values[..<(part.count * images.valueCount)]
+            real += pixels[..<(part.count * size)]
+            made += values[..<(part.count * size)]
         }
         return (real, made)
+    }
+
+    /// Values of an image.
+    private var size: Int { images.channels * images.height * images.width }
+
+    /// Images as the model sees them; of latents that are distributions, the means.
+    private func values(_ chosen: [DrawnImage]) throws -> [Float] {
+        var stored = [Float](repeating: 0, count: chosen.count * images.valueCount)
+        try stored.withUnsafeMutableBufferPointer { try images.read(chosen, to: $0) }
+        guard case .moments(let scale) = images.form else { return stored }
+        return chosen.indices.flatMap { index in
+            stored[(index * images.valueCount)..<(index * images.valueCount + size)].map { $0 * scale }
+        }
     }
 
     private func bound() throws -> (tokens: Tensor, made: Tensor, executor: Executor) {
@@ -58,10 +71,9 @@ final class HeldOutReconstructions {
         return (tokens, made, try state.memory.executor(graph))
     }
 
-    /// Peak signal-to-noise ratio in decibels, the mean over the images.
+    /// Peak signal-to-noise ratio in decibels, the mean over the images. Latents are taken to have the range of pixels.
     func signalToNoise() throws -> Double {
         let (real, made) = try pairs(chosen.count)
-        let size = images.valueCount
         let ratios = (0..<(real.count / size)).map { image in
             let error = (image * size..<(image + 1) * size).reduce(0.0) { sum, index in
                 let difference = Double(real[index]) - Double(made[index])
@@ -76,15 +88,13 @@ final class HeldOutReconstructions {
     /// The first images, each with what is made of it on its right, in rows of five.
     func picture() throws -> Picture {
         let (real, made) = try pairs(25)
-        let size = images.valueCount
         let count = real.count / size
         var both: [Float] = []
         for start in stride(from: 0, to: real.count, by: size) {
             both += real[start..<(start + size)]
             both += made[start..<(start + size)]
         }
-        return try Picture(
-            grid: both, shape: [2 * count, images.channels, images.height, images.width], columns: 2 * min(count, 5),
-            scale: max(1, 48 / images.height))
+        let (pixels, shape) = try rendering(tokens(fromPlanes: both, configuration))
+        return try Picture(grid: pixels, shape: shape, columns: 2 * min(count, 5), scale: max(1, 48 / shape[2]))
     }
 }

@@ -55,7 +55,7 @@ public struct TrainingRun {
         // Before the folder is looked at: what another process is about to write must not be missed.
         let early = ranks.isFirst && Files.isFolder(path) ? try FolderLock(path) : nil
         let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
-        reconstructions = ranks.isFirst ? HeldOutReconstructions(state, configuration, heldOut: heldOut, training: data) : nil
+        reconstructions = ranks.isFirst ? HeldOutReconstructions(state, configuration, rendering, heldOut: heldOut, training: data) : nil
         let found = ranks.isFirst ? try folder.checkpoints.latest() : nil
         if ranks.isFirst { try folder.check(existing) }
         let known = limits ?? TrainingMemory.Limits(device)
@@ -77,9 +77,20 @@ public struct TrainingRun {
             lock = early
             trainer = try folder.restore(
                 step: Int(step), configuration: configuration, state: state, data: data, exchange: exchange)
+            if let encoder = FrozenEncoder(configuration) {
+                guard try folder.configuration().encoder == configuration.encoder else {
+                    throw ConfigurationError("features: the run in \(path) compares images by the encoder it began with; leave --features out")
+                }
+                try encoder.load(SavedModel.file(folder.encoderPath), into: state.memory)
+            }
         } else {
             initialWeights = try state.initialize(seed: configuration.run.seed, from: weights)
             trainer = try Trainer(configuration, state: state, data: data, exchange: exchange)
+            let features = try FrozenEncoder(configuration).map { encoder in
+                let saved = try SavedModel(configuration.encoder.path)
+                try encoder.load(saved.file, into: state.memory)
+                return saved
+            }
             guard ranks.isFirst else {
                 lock = nil
                 sampler = Self.sampler(state, configuration)
@@ -91,10 +102,12 @@ public struct TrainingRun {
             // Another process can have been faster where there was no folder to lock.
             if early == nil, existing != .overwrite { try folder.check(.refuse) }
             if existing == .overwrite {
-                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath, folder.tensorBoardPath, folder.autoencoderPath] where Files.exists(part) {
+                for part in [folder.checkpoints.path, folder.samplesPath, folder.metricsPath, folder.tensorBoardPath, folder.autoencoderPath, folder.encoderPath] where Files.exists(part) {
                     try Files.removeTree(part)
                 }
             }
+            // The run is whole without the one it took this from.
+            if let features { try WeightExport.write(features, to: folder.encoderPath, overwrite: true) }
         }
         sampler = Self.sampler(state, configuration)
         guard ranks.isFirst else { return }

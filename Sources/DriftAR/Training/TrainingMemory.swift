@@ -113,7 +113,7 @@ public struct TrainingMemory: Sendable {
 
     private static func part(of storage: String) -> Part {
         switch storage {
-        case "parameters": .parameters
+        case "parameters", FrozenEncoder.storageName: .parameters
         case "gradients": .gradients
         case _ where storage.hasPrefix(UpdateGraph.gradientSumName): .gradients
         case "moment1", "moment2": .moments

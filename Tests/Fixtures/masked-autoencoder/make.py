@@ -1,13 +1,20 @@
-"""The loss of a masked autoencoder, its gradients and features in PyTorch, double precision: python3 make.py (needs torch and safetensors)."""
+"""A masked autoencoder in PyTorch, double precision: its loss, gradients and features, and the drift loss in the features of its encoder.
+
+python3 make.py (needs torch and safetensors)."""
 
 import pathlib
+import sys
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-IMAGES, CHANNELS, HEIGHT, COLUMNS, PATCH = 3, 3, 6, 8, 2
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "bench"))
+from drift_loss import _drift_loss  # noqa: E402
+
+IMAGES, CHANNELS, HEIGHT, COLUMNS, PATCH = 3, 3, 4, 8, 2
 WIDTH, HEADS, HIDDEN, BLOCKS, DECODER_BLOCKS, EPSILON = 8, 2, 16, 2, 1, 1e-6
+LABELS, SAMPLES, POSITIVES, WINDOW, RADII = 2, 3, 4, 2, (0.05, 0.2)
 ROWS, ACROSS = HEIGHT // PATCH, COLUMNS // PATCH
 TOKENS, VALUES = ROWS * ACROSS, CHANNELS * PATCH * PATCH
 MASKED = round(0.75 * TOKENS)
@@ -46,9 +53,18 @@ def encode(x):
     return norm(x, "norm")
 
 
+def patchify(images):
+    """A token has its channels first, then rows and columns of the patch."""
+    split = images.reshape(len(images), CHANNELS, ROWS, PATCH, ACROSS, PATCH)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(len(images), TOKENS, VALUES)
+
+
+def embed(tokens):
+    return linear(tokens, "patch_embed.proj", WIDTH) + parameter("pos_embed", (1, TOKENS, WIDTH))
+
+
 images = torch.rand(IMAGES, CHANNELS, HEIGHT, COLUMNS) * 2 - 1
-# A token has its channels first, then rows and columns of the patch.
-tokens = images.reshape(IMAGES, CHANNELS, ROWS, PATCH, ACROSS, PATCH).permute(0, 2, 4, 1, 3, 5).reshape(IMAGES, TOKENS, VALUES)
+tokens = patchify(images)
 order = torch.stack([torch.randperm(TOKENS) for _ in range(IMAGES)])
 hidden, seen = (part.sort(1).values for part in (order[:, :MASKED], order[:, MASKED:]))
 
@@ -57,7 +73,7 @@ def chosen(x, places):
     return torch.gather(x, 1, places[..., None].expand(-1, -1, x.shape[-1]))
 
 
-embedded = linear(tokens, "patch_embed.proj", WIDTH) + parameter("pos_embed", (1, TOKENS, WIDTH))
+embedded = embed(tokens)
 encoded = linear(encode(chosen(embedded, seen)), "decoder_embed", WIDTH)
 masks = parameter("mask_token", (1, 1, WIDTH)).expand(IMAGES, TOKENS, WIDTH)
 x = torch.scatter(masks, 1, seen[..., None].expand(-1, -1, WIDTH), encoded) + parameter("decoder_pos_embed", (1, TOKENS, WIDTH))
@@ -71,6 +87,33 @@ out = {"images": images, "loss": loss.reshape(1), "features": encode(embedded)}
 for name, p in parameters.items():
     out["parameter/" + name] = p
     out["gradient/" + name] = p.grad
+
+
+def vectors(tokens):
+    """What images are compared by, [n, V, D] each: the rows after each block, their means and deviations over windows and over the image."""
+    rows, made = embed(tokens), []
+    for index in range(BLOCKS):
+        rows = block(rows, f"blocks.{index}")
+        normed = norm(rows, "norm")
+        made.append(normed)
+        for down, across in ((WINDOW, WINDOW), (ROWS, ACROSS)):
+            parts = normed.reshape(-1, ROWS // down, down, ACROSS // across, across, WIDTH).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+            made += [parts.mean(2), (parts.var(2, unbiased=False) + 1e-6).sqrt()]
+    return made
+
+
+def groups(x, width):
+    """[L n, V, D] -> [L V, n, D]"""
+    return x.reshape(LABELS, -1, x.shape[1], width).transpose(1, 2).reshape(-1, len(x) // LABELS, width)
+
+
+generated = patchify(torch.rand(LABELS * SAMPLES, CHANNELS, HEIGHT, COLUMNS) * 2 - 1).requires_grad_()
+positive = patchify(torch.rand(LABELS * POSITIVES, CHANNELS, HEIGHT, COLUMNS) * 2 - 1)
+whole = [x.reshape(len(x), 1, -1) for x in (generated, positive)]
+pairs = [whole, *zip(vectors(generated), vectors(positive))]
+losses = torch.stack([_drift_loss(*(groups(x, x.shape[2]) for x in pair), torch.tensor(RADII), None).loss for pair in pairs])
+losses.sum().backward()
+out |= {"generated": generated, "positive": positive, "drift": losses.sum().reshape(1), "gradient_generated": generated.grad}
 out = {name: t.detach().float().contiguous() for name, t in out.items()}
 out["order"] = order.int()
 save_file(out, pathlib.Path(__file__).with_name("expected.safetensors"))
