@@ -86,7 +86,7 @@ loss.backward()
 out = {"images": images, "loss": loss.reshape(1), "features": encode(embedded)}
 for name, p in parameters.items():
     out["parameter/" + name] = p
-    out["gradient/" + name] = p.grad
+    out["gradient/" + name] = p.grad.clone()
 
 
 def vectors(tokens):
