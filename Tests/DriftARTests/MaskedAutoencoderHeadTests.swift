@@ -131,7 +131,6 @@ import Testing
         refused("maskRatio 1.0") { $0.head.maskedAutoencoder?.maskRatio = 1 }
         refused("decoderBlocks 0") { $0.head.maskedAutoencoder?.decoderBlocks = 0 }
         refused("two tokens or more") { $0.data.patch = 8 }
-        refused("not latents") { $0.data.channels = 4 }
         refused("dropout") { $0.network.dropout = 0.1 }
     }
 }
