@@ -114,6 +114,9 @@ struct Hyperparameters: ParsableArguments {
             if let known = LossSettings.Features(rawValue: features), known != .encoder {
                 configuration.loss.features = known
             } else {
+                guard Files.exists(features) else {
+                    throw ConfigurationError("--features \(features): take pixels, phi, both, or the folder of a run of driftgpu features train; there is no such folder")
+                }
                 try configuration.encoder.take(SavedModel(features).configuration, at: features)
                 configuration.loss.features = .encoder
             }

@@ -169,9 +169,10 @@ struct Train: ParsableCommand {
             return "cache --vae \(path.shellQuoted) --data \(data.path.shellQuoted) --size \(data.height) --output LATENTS"
         }
         if run.trainer.configuration.head.maskedAutoencoder != nil {
+            // Latents are no images to judge.
+            if run.trainer.data.form != .pixels { return "train --features \(path.shellQuoted) --latents \(data.path.shellQuoted)" }
             return "eval --features \(path.shellQuoted) --data \(data.path.shellQuoted) --images SAMPLES"
         }
-        // Latents are no images to judge.
         return (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
     }
 

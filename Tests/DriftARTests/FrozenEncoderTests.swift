@@ -59,36 +59,34 @@ import Testing
     /// came from, and refuses another.
     @Test(arguments: [TinyRun.pixels, .dit]) func runsKeepTheirEncoder(_ kind: TinyRun) throws {
         try TestDevice.with(.cpu16) { device in
-            do {
-                let folder = try TestFolder()
-                let source = folder.file("features")
-                var features = Configuration.presets["features"] ?? Configuration()
-                (features.data.channels, features.data.height, features.data.width, features.data.patch) = (1, 8, 8, 2)
-                (features.network.embed, features.network.heads, features.network.mlpRatio, features.head.depth) = (16, 2, 2, 2)
-                (features.run.steps, features.run.samplesPerLabel, features.data.flip) = (2, 2, false)
-                let data = try ImageSet(TinyRun.data())
-                let first = try TrainingRun(features, data: data, path: source, existing: .refuse, device: device)
-                let progress = ProgressLine(total: 2, output: .custom(columns: nil, { _ in }))
-                #expect(try first.train(progress: progress) == .finished)
-                let path = folder.file("run")
-                func compare(_ configuration: inout Configuration) {
-                    configuration.loss.features = .encoder
-                    try? configuration.encoder.take(features, at: source)
-                }
-                #expect(try kind.run(path, device, stopAt: 3, change: compare) == .interrupted)
-                let kept = try SavedModel(path + "/encoder.safetensors")
-                #expect(kept.configuration.head.maskedAutoencoder != nil)
-                let name = "blocks.0.attn.qkv.weight"
-                #expect(try kept.file.tensor(name).floats == SavedModel(source).file.tensor(name).floats)
-                try FileManager.default.removeItem(atPath: source)
-                // Another encoder than it began with.
-                #expect(throws: ConfigurationError.self) {
-                    _ = try kind.run(path, device, existing: .resume) { compare(&$0); $0.encoder.path = "other" }
-                }
-                #expect(try kind.run(path, device, existing: .resume, change: compare) == .finished)
-                let weights = try SavedModel(path, weights: "model").file
-                #expect(weights.entries.keys.allSatisfy { !$0.hasPrefix("patch_embed") })
+            let folder = try TestFolder()
+            let source = folder.file("features")
+            var features = Configuration.presets["features"] ?? Configuration()
+            (features.data.channels, features.data.height, features.data.width, features.data.patch) = (1, 8, 8, 2)
+            (features.network.embed, features.network.heads, features.network.mlpRatio, features.head.depth) = (16, 2, 2, 2)
+            (features.run.steps, features.run.samplesPerLabel, features.data.flip) = (2, 2, false)
+            let data = try ImageSet(TinyRun.data())
+            let first = try TrainingRun(features, data: data, path: source, existing: .refuse, device: device)
+            let progress = ProgressLine(total: 2, output: .custom(columns: nil, { _ in }))
+            #expect(try first.train(progress: progress) == .finished)
+            let path = folder.file("run")
+            func compare(_ configuration: inout Configuration) {
+                configuration.loss.features = .encoder
+                try? configuration.encoder.take(features, at: source)
             }
+            #expect(try kind.run(path, device, stopAt: 3, change: compare) == .interrupted)
+            let kept = try SavedModel(path + "/encoder.safetensors")
+            #expect(kept.configuration.head.maskedAutoencoder != nil)
+            let name = "blocks.0.attn.qkv.weight"
+            #expect(try kept.file.tensor(name).floats == SavedModel(source).file.tensor(name).floats)
+            try FileManager.default.removeItem(atPath: source)
+            // Another encoder than it began with.
+            #expect(throws: ConfigurationError.self) {
+                _ = try kind.run(path, device, existing: .resume) { compare(&$0); $0.encoder.path = "other" }
+            }
+            #expect(try kind.run(path, device, existing: .resume, change: compare) == .finished)
+            let weights = try SavedModel(path, weights: "model").file
+            #expect(weights.entries.keys.allSatisfy { !$0.hasPrefix("patch_embed") })
         }
     }
 
