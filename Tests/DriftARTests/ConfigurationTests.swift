@@ -87,7 +87,7 @@ import Testing
                 expected.run.samplesPerLabel = 10
             }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
-            if name == "photos-mar" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
+            if name.hasPrefix("photos") { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
             if name == "autoencoder" || name == "features" {
                 (expected.data.path, expected.data.form) = ("/data/clothing", .folder)
                 expected.data.classNames = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]

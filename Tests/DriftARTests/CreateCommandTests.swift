@@ -28,7 +28,7 @@ import Testing
 
         let first = try folder.run(create)
         #expect(first.code == 0 && first.output.contains("done: made/samples/grid.png"), "\(first)")
-        for part in ["vae train", "cache", "train --preset photos-mar", "sample", "eval --fit-classifier", "eval --images"] { #expect(first.output.contains("$ driftgpu " + part)) }
+        for part in ["vae train", "cache", "train --preset photos-transdiff", "sample", "eval --fit-classifier", "eval --images"] { #expect(first.output.contains("$ driftgpu " + part)) }
         #expect(try PNG.read(folder.file("made/samples/0001-00001.png")).picture.width == 16)
         let figures = try JSON.parse(Files.read(folder.file("made/figures.json")))
         for set in ["generated", "held_out"] {
@@ -84,8 +84,9 @@ import Testing
             #expect(fitting > 60 && fitting < ten.seconds[0])
             let longer = try ten.plan.lasting(hours: ten.seconds.reduce(0, +) / 1800, seconds: ten.seconds)
             #expect(longer.modelSteps == 2 * ten.plan.modelSteps && longer.autoencoderSteps == 2 * ten.plan.autoencoderSteps)
-            // A hundred classes make no larger step.
-            #expect(try zip(plan(100).seconds, ten.seconds).allSatisfy { $0 < 1.7 * $1 })
+            // A hundred classes make no larger step, but a label each for the model's encoder, which is a third of its blocks.
+            let hundred = try zip(plan(100).seconds, ten.seconds).map { $0 / $1 }
+            #expect(hundred[0] < 1.7 && hundred[1] < 2, "\(hundred)")
             // A quarter of the pixels: nearly a quarter of the work of convolutions.
             let small = try plan(10, size: 32).seconds[0] / ten.seconds[0]
             #expect(small > 0.2 && small < 0.3, "\(small)")

@@ -15,7 +15,7 @@ extension Configuration {
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
         "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "mnist-causal": mnistCausal,
         "digits-transdiff": digitsTransDiff, "autoencoder": autoencoder,
-        "features": features, "photos-mar": photosMAR,
+        "features": features, "photos-mar": photosMAR, "photos-transdiff": photosTransDiff,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -195,6 +195,20 @@ extension Configuration {
         mar.head.energy?.width = 128
         mar.run.steps = 4000
         return mar
+    }
+
+    /// The same by TransDiff's encoder and its flow of many steps. Of what was tried on photographs for a quarter of an hour, a classifier read
+    /// 66 % of its samples right, and 38 to 49 % of those of one step.
+    private static var photosTransDiff: Configuration {
+        var flow = digitsTransDiff
+        flow.preset = "photos-transdiff"
+        (flow.data.channels, flow.data.height, flow.data.width, flow.data.patch) = (4, 16, 16, 2)
+        flow.data.flip = true
+        flow.stage.label?.encoderDepth = 2
+        (flow.network.embed, flow.head.depth) = (128, 4)
+        (flow.run.sampleEvery, flow.run.checkpointEvery) = (1000, 1000)
+        flow.run.steps = 4000
+        return flow
     }
 
     /// MAR in its published sizes, on latents of 256x256 images.

@@ -27,7 +27,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     private enum CodingKeys: String, CodingKey { case data, size, channels, flip, autoencoderSteps, modelSteps }
 
     /// Presets of the two runs.
-    public static let presets = (autoencoder: "autoencoder", model: "photos-mar")
+    public static let presets = (autoencoder: "autoencoder", model: "photos-transdiff")
 
     /// The fewest steps that a time is divided into: below them nothing is learnt.
     private static let fewestSteps = 200
@@ -90,7 +90,9 @@ public struct CreationPlan: Codable, Sendable, Equatable {
                 configuration, form: isModel ? .moments(scale: 1) : .pixels, traits: traits, gemm: gemm)
             var operations = schedules.reduce(0.0) { $0 + Double($1.traffic.flops) }
             // Of a model that hides tokens the parts that hide fewest and most are both there.
-            if isModel { operations -= Double(schedules[0].traffic.flops + schedules[1].traffic.flops) / 2 }
+            if try configuration.makeGenerator().needs.masking != nil {
+                operations -= Double(schedules[0].traffic.flops + schedules[1].traffic.flops) / 2
+            }
             return operations * Double(configuration.run.steps) / (Self.reached * peak)
         }
     }

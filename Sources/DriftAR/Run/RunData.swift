@@ -32,7 +32,7 @@ extension DataSource {
 
 extension Configuration {
     /// Images in a step of the presets that take any number of classes; the others take all classes of their data.
-    private static let batches = ["autoencoder": 16, "features": 64, "photos-mar": 100]
+    private static let batches = ["autoencoder": 16, "features": 64, "photos-mar": 100, "photos-transdiff": 100]
 
     /// Takes about as many images in a step as the preset has, as many of each class, however many classes there are.
     public mutating func fitBatch(to index: LabelIndex) {
