@@ -13,10 +13,12 @@ struct Create: ParsableCommand {
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
+    @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
     @Option(help: ArgumentHelp("Side of the pictures, a multiple of 8.", valueName: "n")) var size: Int = 64
     @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters.") var flip = true
-    @Option(help: ArgumentHelp("About how long the training of both may take; sets their steps.", valueName: "h")) var hours: Double?
+    @Option(help: ArgumentHelp("About how long the training may take; sets the steps of all parts.", valueName: "h")) var hours: Double?
     @Option(help: ArgumentHelp("Steps of the autoencoder.", valueName: "n")) var autoencoderSteps: Int?
+    @Option(help: ArgumentHelp("Steps of the feature encoder of photos-drift.", valueName: "n")) var encoderSteps: Int?
     @Option(help: ArgumentHelp("Steps of the model.", valueName: "n")) var steps: Int?
     @Option(help: "Images of each class to draw at the end.") var perLabel: Int = 10
     @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 1.5
@@ -25,7 +27,7 @@ struct Create: ParsableCommand {
 
     func validate() throws {
         if let hours, !(hours > 0 && hours < 10000) { throw ValidationError("--hours \(hours): take a number above 0") }
-        for (name, steps) in [("--autoencoder-steps", autoencoderSteps), ("--steps", steps)] {
+        for (name, steps) in [("--autoencoder-steps", autoencoderSteps), ("--encoder-steps", encoderSteps), ("--steps", steps)] {
             if let steps, steps < 1 { throw ValidationError("\(name) \(steps): take 1 or more") }
             if steps != nil, hours != nil { throw ValidationError("\(name) and --hours exclude each other") }
         }
@@ -56,7 +58,7 @@ struct Create: ParsableCommand {
         (options.height, options.width) = (size, size)
         let source = try DataSource.open(path, options)
         source.announce()
-        var chosen = try CreationPlan(source, path: path, size: size, flip: flip)
+        var chosen = try CreationPlan(source, path: path, preset: preset ?? begun(folder)?.preset ?? CreationPlan.models[0], size: size, flip: flip)
         let device = try deviceOptions.open()
         let peak = try Peaks.multiplyAdd(device)
         func seconds() throws -> [Double] { try chosen.seconds(source.training.index, peak: peak, traits: device.traits, gemm: device.gemm) }
@@ -66,19 +68,25 @@ struct Create: ParsableCommand {
             chosen = try chosen.lasting(hours: hours, seconds: seconds())
         } else {
             chosen.autoencoderSteps = autoencoderSteps ?? chosen.autoencoderSteps
+            chosen.encoderSteps = chosen.encoderSteps.map { encoderSteps ?? $0 }
             chosen.modelSteps = steps ?? chosen.modelSteps
+        }
+        if let encoderSteps, chosen.encoderSteps == nil {
+            throw ConfigurationError("--encoder-steps \(encoderSteps): \(chosen.preset) has no feature encoder; photos-drift has")
         }
         let times = try seconds()
         Output.remark("\(counted(source.training.count, "picture")) of \(counted(source.training.classCount, "class", "classes")), \(source.heldOut.count) held out, at \(size)x\(size) pixels, on \(device.about.name)")
-        Output.remark("1. an autoencoder: \(chosen.autoencoderSteps) steps, about \(NumberText.duration(times[0]))")
-        Output.remark("2. every picture encoded once, mirrored too: minutes".replacing(flip ? "" : ", mirrored too", with: ""))
-        Output.remark("3. a model of the latents: \(chosen.modelSteps) steps, about \(NumberText.duration(times[1]))")
-        Output.remark("4. \(perLabel * source.training.classCount) samples")
+        var parts = ["an autoencoder: \(chosen.autoencoderSteps) steps, about \(NumberText.duration(times[0]))"]
+        parts.append("every picture encoded once, \(flip ? "mirrored too: " : "")minutes")
+        if let steps = chosen.encoderSteps { parts.append("a feature encoder of the latents: \(steps) steps, about \(NumberText.duration(times[1]))") }
+        parts.append("a model of the latents (\(chosen.preset)): \(chosen.modelSteps) steps, about \(NumberText.duration(times[times.count - 1]))")
+        parts.append("\(perLabel * source.training.classCount) samples")
         let fitting = try chosen.judgingSeconds(peak: peak, traits: device.traits, gemm: device.gemm)
         if let fitting {
             let judged = chosen.judging.perLabel * chosen.judging.classes
-            Output.remark("5. a classifier of the pictures, about \(NumberText.duration(fitting)), which judges \(judged) samples and the pictures held out")
+            parts.append("a classifier of the pictures, about \(NumberText.duration(fitting)), which judges \(judged) samples and the pictures held out")
         }
+        for (number, part) in parts.enumerated() { Output.remark("\(number + 1). \(part)") }
         let all = times.reduce(fitting ?? 0, +)
         Output.remark("in all about \(NumberText.duration(all)) at the speed that the device has now")
         if times.reduce(0, +) > Self.long {
@@ -90,22 +98,27 @@ struct Create: ParsableCommand {
     /// Half a day.
     private static let long = 12 * 3600.0
 
+    /// The plan in the folder's file; nil where there is no such file.
+    private func begun(_ folder: String) -> CreationPlan? {
+        try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(Self.file(folder))))
+    }
+
     /// The plan that the folder was begun with. Throws where it is about something else.
     private func known(_ asked: CreationPlan, _ folder: String) throws -> CreationPlan {
-        let path = Self.file(folder)
-        guard let plan = try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(path))).judged(as: asked) else {
-            throw DataError("no plan of driftgpu create", at: path, fix: "choose another --output")
+        guard let plan = begun(folder)?.judged(as: asked) else {
+            throw DataError("no plan of driftgpu create", at: Self.file(folder), fix: "choose another --output")
         }
         var same = asked
-        (same.autoencoderSteps, same.modelSteps) = (plan.autoencoderSteps, plan.modelSteps)
+        (same.autoencoderSteps, same.encoderSteps, same.modelSteps) = (plan.autoencoderSteps, plan.encoderSteps, plan.modelSteps)
         guard same == plan else {
             throw DataError(
-                "was begun with \(plan.data) at \(plan.size) pixels\(plan.flip ? "" : ", --no-flip")", at: folder, fix: "give the same, or choose another --output")
+                "was begun with \(plan.data) at \(plan.size) pixels\(plan.flip ? "" : ", --no-flip"), --preset \(plan.preset)", at: folder,
+                fix: "give the same, or choose another --output")
         }
-        guard hours == nil, autoencoderSteps == nil || autoencoderSteps == plan.autoencoderSteps, steps == nil || steps == plan.modelSteps else {
-            throw DataError(
-                "was begun with \(plan.autoencoderSteps) and \(plan.modelSteps) steps", at: folder,
-                fix: "leave out --hours and steps, or choose another --output")
+        let begun = [("--autoencoder-steps", autoencoderSteps, plan.autoencoderSteps), ("--encoder-steps", encoderSteps, plan.encoderSteps), ("--steps", steps, plan.modelSteps)]
+        guard hours == nil, begun.allSatisfy({ $1 == nil || $1 == $2 }) else {
+            let counts = begun.compactMap { name, _, steps in steps.map { "\(name) \($0)" } }.joined(separator: ", ")
+            throw DataError("was begun with \(counts)", at: folder, fix: "leave out --hours and steps, or choose another --output")
         }
         return plan
     }
@@ -116,16 +129,20 @@ struct Create: ParsableCommand {
     /// What is done up to the samples, as commands of this program.
     private func commands(_ plan: CreationPlan, _ folder: String) -> [[String]] {
         let training = device + (deviceOptions.precision.map { ["--precision", $0.rawValue] } ?? []) + ["--auto-resume"]
-        let (vae, latents, model, samples) = (folder + "/vae", folder + "/latents", folder + "/model", folder + "/samples")
+        let (vae, latents, features) = (folder + "/vae", folder + "/latents", folder + "/features")
+        let (model, samples) = (folder + "/model", folder + "/samples")
         func every(_ steps: Int) -> [String] { ["--steps", "\(steps)", "--sample-every", "\(max(1, steps / 10))"] }
         let mirrored = plan.flip ? "--flip" : "--no-flip"
-        return [
+        let onLatents = ["--latents", latents, mirrored, "--vae", vae]
+        var commands = [
             ["vae", "train", "--data", plan.data, "--size", "\(plan.size)", mirrored, "--output", vae] + every(plan.autoencoderSteps) + training,
             ["cache", "--data", plan.data, "--size", "\(plan.size)", "--vae", vae, "--output", latents] + (plan.flip ? ["--flip"] : []) + device,
-            ["train", "--preset", CreationPlan.presets.model, "--latents", latents, mirrored, "--vae", vae, "--output", model]
-                + every(plan.modelSteps) + training,
-            sampling(folder, perLabel: perLabel, to: samples),
         ]
+        if let steps = plan.encoderSteps { commands.append(["features", "train"] + onLatents + ["--output", features] + every(steps) + training) }
+        let compared = plan.encoderSteps == nil ? [] : ["--features", features]
+        commands.append(["train", "--preset", plan.preset] + onLatents + compared + ["--output", model] + every(plan.modelSteps) + training)
+        commands.append(sampling(folder, perLabel: perLabel, to: samples))
+        return commands
     }
 
     private func sampling(_ folder: String, perLabel: Int, to samples: String) -> [String] {

@@ -15,7 +15,7 @@ struct TrainFeatures: ParsableCommand {
 
     func run() throws {
         var train = train
-        train.preset = train.preset ?? "features"
+        train.preset = train.preset ?? (train.dataOptions.latents == nil ? "features" : "latent-features")
         try train.run()
     }
 }

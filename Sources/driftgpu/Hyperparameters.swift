@@ -1,6 +1,7 @@
 import ArgumentParser
 import DriftAR
 import DriftFormats
+import Foundation
 
 extension Configuration.DiTSize: ExpressibleByArgument {}
 extension Configuration.Model: ExpressibleByArgument {}
@@ -117,7 +118,7 @@ struct Hyperparameters: ParsableArguments {
                 guard Files.exists(features) else {
                     throw ConfigurationError("--features \(features): take pixels, phi, both, or the folder of a run of driftgpu features train; there is no such folder")
                 }
-                try configuration.encoder.take(SavedModel(features).configuration, at: features)
+                try configuration.encoder.take(SavedModel(features).configuration, at: URL(fileURLWithPath: features).standardizedFileURL.path)
                 configuration.loss.features = .encoder
             }
         }

@@ -71,7 +71,7 @@ import Testing
         // Presets on latents of 256x256 images in MAR's sizes have none: no run here wrote one.
         let presets = Configuration.presets.filter { !["mar-base", "mar-large", "mar-huge", "transdiff-base", "transdiff-large", "transdiff-huge"].contains($0.key) }
         for (name, preset) in presets {
-            let isLater = name.hasSuffix("-mar") || name.hasSuffix("-causal") || name.contains("transdiff") || ["autoencoder", "features"].contains(name)
+            let isLater = name.hasSuffix("-mar") || name.hasSuffix("-causal") || name.contains("transdiff") || name.hasPrefix("photos") || ["autoencoder", "features", "latent-features"].contains(name)
             let version = isLater ? 3 : 1
             #expect(names.contains("\(version)-\(name).json"))
             let path = Files.join(folder, "\(version)-\(name).json")
@@ -87,7 +87,7 @@ import Testing
                 expected.run.samplesPerLabel = 10
             }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
-            if name.hasPrefix("photos") { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
+            if name.hasPrefix("photos") || name == "latent-features" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
             if name == "autoencoder" || name == "features" {
                 (expected.data.path, expected.data.form) = ("/data/clothing", .folder)
                 expected.data.classNames = ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"]

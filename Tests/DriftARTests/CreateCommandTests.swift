@@ -45,12 +45,36 @@ import Testing
         #expect(second.code == 0 && second.output.contains("finished at step 3 already") && second.output.contains("complete already"), "\(second)")
         #expect(second.output.contains("classifier.safetensors: there already"))
         for (line, part) in [
-            ("--size 24", "was begun with"), ("--size 16 --no-flip", "was begun with"), ("--size 16 --steps 7", "3 and 2 steps"),
-            ("--size 16 --hours 1", "3 and 2 steps"),
+            ("--size 24", "was begun with"), ("--preset photos-drift", "--preset photos-transdiff"), ("--size 16 --no-flip", "was begun with"), ("--size 16 --steps 7", "--autoencoder-steps 3, --steps 2"),
+            ("--size 16 --hours 1", "--autoencoder-steps 3, --steps 2"),
         ] {
             let refused = try folder.run("create --data data --per-label 2 --output made \(line)")
             #expect(refused.code == 1 && refused.errors.contains(part) && refused.errors.filter { $0 == "\n" }.count == 1, "\(line): \(refused)")
         }
+    }
+
+    @Test("a model that is trained by a feature encoder has one, of the latents")
+    func encoder() throws {
+        let folder = try TestFolder()
+        try Self.pictures(12, in: folder)
+        let create = "create --data data --size 16 --autoencoder-steps 3 --steps 2 --per-label 2 --output made"
+        let plan = try folder.run("create --data data --size 16 --preset photos-drift --plan --output made")
+        #expect(plan.code == 0 && plan.output.contains("3. a feature encoder of the latents: 3000 steps, about"), "\(plan)")
+        let first = try folder.run(create + " --preset photos-drift --encoder-steps 2")
+        #expect(first.code == 0 && first.output.contains("done: made/samples/grid.png"), "\(first)")
+        let parts = ["vae train", "cache", "features train --latents made/latents", "train --preset photos-drift", "sample", "eval --fit-classifier", "eval --images"]
+        var rest = first.output[...]
+        for part in parts {
+            let found = try #require(rest.range(of: "$ driftgpu " + part), "\(part)")
+            rest = rest[found.upperBound...]
+        }
+        let model = try SavedModel(folder.file("made/model")).configuration
+        #expect(model.loss.features == .encoder && model.encoder.patch == 2 && model.labelsInStep == 2)
+        let second = try folder.run("create --data data --size 16 --per-label 2 --output made")
+        #expect(second.code == 0 && second.output.contains("finished at step 2 already"), "\(second)")
+        let alone = try folder.run("train --preset photos-drift --latents made/latents --output other")
+        #expect(alone.code == 1 && alone.errors.contains("name its run (driftgpu features train) with --features RUN"), "\(alone)")
+        #expect(!Files.exists(folder.file("other")))
     }
 
     @Test("what cannot become a model is refused in a line before anything is written")
@@ -61,7 +85,8 @@ import Testing
         for (line, code, part) in [
             ("--data few", 1, "pictures to train on"), ("--data none", 1, "no such file or folder"), ("--data data --size 20", 1, "multiple of 8"),
             ("--data data --size 16 --hours 0.00001", 1, "too few"), ("--data data --hours 1 --steps 3", 64, "exclude each other"),
-            ("--data data --per-label 1", 64, "take 2 or more"),
+            ("--data data --per-label 1", 64, "take 2 or more"), ("--data data --preset mnist", 1, "create takes photos-transdiff"),
+            ("--data data --encoder-steps 5", 1, "has no feature encoder"),
         ] {
             let result = try folder.run("create --output made " + line)
             #expect(result.code == Int32(code) && result.errors.contains(part), "\(line): \(result)")

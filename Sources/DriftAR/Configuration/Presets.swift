@@ -15,7 +15,7 @@ extension Configuration {
         "digits": digits, "digits-drift": digitsDrift, "mnist": mnist, "mnist-drift": mnistDrift,
         "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "mnist-causal": mnistCausal,
         "digits-transdiff": digitsTransDiff, "autoencoder": autoencoder,
-        "features": features, "photos-mar": photosMAR, "photos-transdiff": photosTransDiff,
+        "features": features, "latent-features": latentFeatures, "photos-drift": photosDrift, "photos-mar": photosMAR, "photos-transdiff": photosTransDiff,
         "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
         "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
@@ -183,6 +183,26 @@ extension Configuration {
         (features.optimizer.weightDecay, features.optimizer.clip) = (0.05, 1)
         features.run.steps = 3000
         return features
+    }
+
+    /// A feature encoder of the latents of `autoencoder`: 64 patches.
+    private static var latentFeatures: Configuration {
+        var latents = features
+        latents.preset = "latent-features"
+        (latents.data.channels, latents.data.height, latents.data.width, latents.data.patch) = (4, 16, 16, 2)
+        return latents
+    }
+
+    /// Photographs of 64x64 pixels by drifting alone, on the latents of `autoencoder`, compared by an encoder of `latent-features`. In the same
+    /// 12 minutes a classifier read 58 % of its samples right, and 49 % of those of a run three times as many steps that compares latents alone.
+    private static var photosDrift: Configuration {
+        var drift = mnistDrift
+        drift.preset = "photos-drift"
+        (drift.data.channels, drift.data.height, drift.data.width, drift.data.patch) = (4, 16, 16, 2)
+        drift.data.flip = true
+        (drift.loss.features, drift.encoder.patch, drift.loss.positives) = (.encoder, 2, 32)
+        (drift.run.steps, drift.run.sampleEvery) = (2000, 500)
+        return drift
     }
 
     /// Photographs of 64x64 pixels by masked autoregression on the latents of `autoencoder`: 64 tokens of 16 values.

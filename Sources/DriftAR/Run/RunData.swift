@@ -31,13 +31,16 @@ extension DataSource {
 }
 
 extension Configuration {
-    /// Images in a step of the presets that take any number of classes; the others take all classes of their data.
-    private static let batches = ["autoencoder": 16, "features": 64, "photos-mar": 100, "photos-transdiff": 100]
+    /// Images in a step of the presets that take any number of classes, and of a class in it at least; the others take all classes of their data.
+    private static let batches: [String: (images: Int, ofClass: Int)] = [
+        "autoencoder": (16, 1), "features": (64, 1), "latent-features": (64, 1), "photos-mar": (100, 1),
+        "photos-transdiff": (100, 1), "photos-drift": (160, 16),
+    ]
 
     /// Takes about as many images in a step as the preset has, as many of each class, however many classes there are.
     public mutating func fitBatch(to index: LabelIndex) {
-        guard let images = Self.batches[preset] else { return }
-        let labels = min(images, max(1, index.members.count { !$0.isEmpty }))
-        (run.labelsPerStep, run.samplesPerLabel) = (labels, images / labels)
+        guard let batch = Self.batches[preset] else { return }
+        let labels = min(batch.images / batch.ofClass, max(1, index.members.count { !$0.isEmpty }))
+        (run.labelsPerStep, run.samplesPerLabel) = (labels, batch.images / labels)
     }
 }

@@ -58,6 +58,9 @@ public struct TrainingRun {
         reconstructions = ranks.isFirst ? HeldOutReconstructions(state, configuration, rendering, heldOut: heldOut, training: data) : nil
         let found = ranks.isFirst ? try folder.checkpoints.latest() : nil
         if ranks.isFirst { try folder.check(existing) }
+        guard configuration.loss.features != .encoder || !configuration.encoder.path.isEmpty else {
+            throw ConfigurationError("features: images are compared by a feature encoder; name its run (driftgpu features train) with --features RUN")
+        }
         let known = limits ?? TrainingMemory.Limits(device)
         memory = try TrainingMemory(
             configuration, data: data, maxAllocation: known.maxAllocation, processes: ranks.count, traits: device.traits, gemm: device.gemm)
