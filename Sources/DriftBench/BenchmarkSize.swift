@@ -17,6 +17,8 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     case causalDrift = "causal-drift"
     /// The model of digits-transdiff.
     case transDiff = "transdiff"
+    /// The model of photos-drift, whose images a feature encoder compares.
+    case photosDrift = "photos-drift"
 
     /// The names of all, separated by commas.
     public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
@@ -51,6 +53,9 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             size.run.samplesPerLabel = 10
         case .transDiff:
             size = .digitsTransDiff
+        case .photosDrift:
+            size = .photosDrift
+            size.run.labelsPerStep = 2
         case .base, .large:
             (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
             let depth = self == .base ? 12 : 16

@@ -69,6 +69,7 @@ extension KernelBenchmark {
         }
         let state = ModelState(try shallow.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 1)
+        try FrozenEncoder(shallow)?.initialize(seed: 2, in: state.memory)
         // Without reuse every operation finds the inputs that the step gave it, where there is memory for that.
         var options = Schedule.Options()
         let planned = try Trainer.plannedSchedules(shallow, traits: device.traits, gemm: device.gemm)

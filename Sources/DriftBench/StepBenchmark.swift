@@ -33,6 +33,7 @@ extension StepBenchmark {
             let memory = DeviceMemory(try open(isProfiling))
             let state = ModelState(try configuration.makeGenerator(), memory: memory)
             try state.initialize(seed: 1)
+            try FrozenEncoder(configuration)?.initialize(seed: 2, in: memory)
             let trainer = try Trainer(configuration, state: state, data: configuration.randomImages())
             try trainer.prepareAllParts()
             for _ in 0..<3 { try trainer.advance() }

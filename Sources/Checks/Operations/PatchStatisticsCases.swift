@@ -3,7 +3,7 @@ import Foundation
 
 /// Means and deviations of patches of pixels.
 enum PatchStatisticsCases: OperationCases {
-    static let families = [OperationFamily("patch_statistics", all, untimed: "the drift loss with a feature encoder, which no size of the benchmark has")]
+    static let families = [OperationFamily("patch_statistics", all)]
 
     struct Size: Sendable {
         let batch: Int, height: Int, width: Int, channels: Int

@@ -2,11 +2,7 @@ import DriftGPU
 
 /// Two axes exchanged.
 enum PermuteCases: OperationCases {
-    static let families = [
-        OperationFamily(
-            "permute", all,
-            untimed: "training on features of locations, which no size of the benchmark has")
-    ]
+    static let families = [OperationFamily("permute", all)]
 
     /// Every case.
     static let all: [OperationCase] = [make(2, 3, 5, 1), make(1, 4, 2, 7), make(3, 2, 3, 50), make(2, 5, 1, 16)]

@@ -29,6 +29,17 @@ package struct FrozenEncoder: Sendable {
         try memory.load(file, layout(), into: Self.storageName)
     }
 
+    /// Fills the buffer with weights that nothing has trained, for who wants a step's time alone.
+    package func initialize(seed: UInt64, in memory: DeviceMemory) throws {
+        let layout = try layout()
+        let storage = layout.storage(Self.storageName)
+        try layout.forEachInitialValue(of: encoder.declarations, seed: seed) { entry in
+            try memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)
+        } body: { entry, values in
+            try memory.write(values, to: storage, at: entry.offset)
+        }
+    }
+
     /// Whether the values of whole images are compared, too.
     package var comparesImages: Bool { settings.images }
 
