@@ -19,6 +19,18 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     case transDiff = "transdiff"
     /// The model of photos-drift, whose images a feature encoder compares.
     case photosDrift = "photos-drift"
+    /// Published sizes on latents of 256x256 images: MAR with its diffusion head and with the drift head, TransDiff with its flow (`base` and
+    /// `large` have the drift decoder in its place), and causal models as large as MAR's, with the flow head and with the drift head.
+    case marBase = "mar-base"
+    case marBaseDrift = "mar-base-drift"
+    case marLarge = "mar-large"
+    case marLargeDrift = "mar-large-drift"
+    case transDiffBase = "transdiff-base"
+    case transDiffLarge = "transdiff-large"
+    case causalBase = "causal-base"
+    case causalBaseDrift = "causal-base-drift"
+    case causalLarge = "causal-large"
+    case causalLargeDrift = "causal-large-drift"
 
     /// The names of all, separated by commas.
     public static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
@@ -56,6 +68,17 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
         case .photosDrift:
             size = .photosDrift
             size.run.labelsPerStep = 2
+        case .marBase: size = Self.tokenModel(of: .marBase, .mar)
+        case .marBaseDrift: size = Self.tokenModel(of: .marBase, .marDrift)
+        case .marLarge: size = Self.tokenModel(of: .marLarge, .mar)
+        case .marLargeDrift: size = Self.tokenModel(of: .marLarge, .marDrift)
+        case .causalBase: size = Self.tokenModel(of: .marBase, .causal)
+        case .causalBaseDrift: size = Self.tokenModel(of: .marBase, .causalDrift)
+        case .causalLarge: size = Self.tokenModel(of: .marLarge, .causal)
+        case .causalLargeDrift: size = Self.tokenModel(of: .marLarge, .causalDrift)
+        case .transDiffBase, .transDiffLarge:
+            size = self == .transDiffBase ? .transDiffBase : .transDiffLarge
+            (size.run.labelsPerStep, size.run.samplesPerLabel) = (1, 2)
         case .base, .large:
             (size.data.channels, size.data.height, size.data.width, size.data.patch) = (16, 16, 16, 1)
             let depth = self == .base ? 12 : 16
@@ -66,6 +89,25 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
             (size.run.labelsPerStep, size.run.samplesPerLabel, size.loss.positives) = (1, 2, 32)
         }
         size.preset = rawValue
+        return size
+    }
+
+    /// A model of tokens in a published size of MAR: as wide, as many blocks in all, the head as wide and deep.
+    private static func tokenModel(of mar: Configuration, _ model: Configuration.Model) -> Configuration {
+        var size = mar
+        size.adopt(model)
+        if let head = mar.head.diffusion {
+            size.head.depth = head.depth
+            size.head.drift?.width = head.width
+            size.head.flow?.width = head.width
+        }
+        if size.stage.causal != nil, let stage = mar.stage.mar {
+            size.stage.causal?.depth = stage.encoderDepth + stage.decoderDepth
+            size.stage.causal?.classTokens = stage.buffer
+            size.network.mlpRatio = 2.75
+            size.network.dropout = 0
+        }
+        (size.run.labelsPerStep, size.run.samplesPerLabel) = (1, 2)
         return size
     }
 

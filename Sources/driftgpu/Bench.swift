@@ -226,8 +226,8 @@ struct Bench: ParsableCommand {
                         try recording.add { $0.sample.append(sample) }
                         Output.line(
                             String(
-                                format: "%11.2f  %4.0f %%  %8.0f  %5.1f %%  %4.0f %%  %8d  ", sample.timing.median * 1e3,
-                                100 * sample.timing.spread, sample.imagesPerSecond, 100 * (sample.outsideKernels ?? 0),
+                                format: "%11.2f  %4.0f %%  %8.*f  %5.1f %%  %4.0f %%  %8d  ", sample.timing.median * 1e3,
+                                100 * sample.timing.spread, sample.imagesPerSecond < 10 ? 3 : 0, sample.imagesPerSecond, 100 * (sample.outsideKernels ?? 0),
                                 100 * (sample.headShare ?? 0), sample.launches ?? 0)
                                 + name)
                     }

@@ -2,9 +2,7 @@ import DriftGPU
 
 /// LayerNorm, plain and with a modulation behind it.
 enum LayerNormCases: OperationCases {
-    static let families = [
-        OperationFamily("layer_norm", all, untimed: "a gated residual alone; in models it is a part of the product in front of it")
-    ]
+    static let families = [OperationFamily("layer_norm", all)]
 
     /// Every case.
     static let all = plain + modulated + each + residual + parts

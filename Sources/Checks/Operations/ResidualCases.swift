@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Residual connections, plain and gated.
 enum ResidualCases: OperationCases {
-    static let families = [OperationFamily("residual", all, untimed: "the sum by itself: without dropout a product takes it up")]
+    static let families = [OperationFamily("residual", all)]
 
     /// Every case.
     static let all = small + large

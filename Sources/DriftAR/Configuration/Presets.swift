@@ -16,11 +16,9 @@ extension Configuration {
         "digits-mar": digitsMAR, "mnist-mar": mnistMAR, "digits-causal": digitsCausal, "mnist-causal": mnistCausal,
         "digits-transdiff": digitsTransDiff, "autoencoder": autoencoder,
         "features": features, "latent-features": latentFeatures, "photos-drift": photosDrift, "photos-mar": photosMAR, "photos-transdiff": photosTransDiff,
-        "mar-base": mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6),
-        "mar-large": mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8),
+        "mar-base": marBase, "mar-large": marLarge,
         "mar-huge": mar("mar-huge", embed: 1280, heads: 16, depth: 20, headWidth: 1536, headDepth: 12),
-        "transdiff-base": transDiff("transdiff-base", embed: 768, heads: 12, depth: 12),
-        "transdiff-large": transDiff("transdiff-large", embed: 1024, heads: 16, depth: 16),
+        "transdiff-base": transDiffBase, "transdiff-large": transDiffLarge,
         "transdiff-huge": transDiff("transdiff-huge", embed: 1280, heads: 16, depth: 20),
         "imagenet-base": imageNet("imagenet-base", embed: 768, heads: 12, depth: 12),
         "imagenet-large": imageNet("imagenet-large", embed: 1024, heads: 16, depth: 16),
@@ -230,6 +228,11 @@ extension Configuration {
         flow.run.steps = 6000
         return flow
     }
+
+    package static var marBase: Configuration { mar("mar-base", embed: 768, heads: 12, depth: 12, headWidth: 1024, headDepth: 6) }
+    package static var marLarge: Configuration { mar("mar-large", embed: 1024, heads: 16, depth: 16, headWidth: 1280, headDepth: 8) }
+    package static var transDiffBase: Configuration { transDiff("transdiff-base", embed: 768, heads: 12, depth: 12) }
+    package static var transDiffLarge: Configuration { transDiff("transdiff-large", embed: 1024, heads: 16, depth: 16) }
 
     /// MAR in its published sizes, on latents of 256x256 images.
     private static func mar(
