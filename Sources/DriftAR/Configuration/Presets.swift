@@ -192,7 +192,8 @@ extension Configuration {
     }
 
     /// Photographs of 64x64 pixels by drifting alone, on the latents of `autoencoder`, compared by an encoder of `latent-features`. In the same
-    /// 12 minutes a classifier read 58 % of its samples right, and 49 % of those of a run three times as many steps that compares latents alone.
+    /// 12 minutes a classifier read 58 % of its samples right, and 49 % of those of a run of three times as many steps that compares latents
+    /// alone.
     package static var photosDrift: Configuration {
         var drift = mnistDrift
         drift.preset = "photos-drift"
