@@ -86,7 +86,7 @@ import Testing
             ("--data few", 1, "pictures to train on"), ("--data none", 1, "no such file or folder"), ("--data data --size 20", 1, "multiple of 8"),
             ("--data data --size 16 --hours 0.00001", 1, "too few"), ("--data data --hours 1 --steps 3", 64, "exclude each other"),
             ("--data data --per-label 1", 64, "take 2 or more"), ("--data data --preset mnist", 1, "create takes photos-transdiff"),
-            ("--data data --encoder-steps 5", 1, "has no feature encoder"),
+            ("--data data --encoder-steps 5", 1, "has no feature encoder"), ("--data data --size 8 --preset photos-drift", 1, "take 16 or more"),
         ] {
             let result = try folder.run("create --output made " + line)
             #expect(result.code == Int32(code) && result.errors.contains(part), "\(line): \(result)")
