@@ -98,7 +98,7 @@ struct Create: ParsableCommand {
     /// Half a day.
     private static let long = 12 * 3600.0
 
-    /// The plan in the folder's file; nil where there is no such file.
+    /// The plan in the folder's file; nil where there is no file, or another.
     private func begun(_ folder: String) -> CreationPlan? {
         try? JSONDecoder().decode(CreationPlan.self, from: Data(Files.read(Self.file(folder))))
     }

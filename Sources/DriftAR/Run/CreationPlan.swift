@@ -75,10 +75,12 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             perLabel: max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes))
         let model = try Configuration.preset(preset)
         (autoencoderSteps, modelSteps) = try (Configuration.preset(Self.presets.autoencoder).run.steps, model.run.steps)
-        guard model.loss.features != .encoder || size >= 16 else {
-            throw ConfigurationError("size \(size): latents of it are a single patch, too few for the feature encoder of \(preset); take 16 or more")
+        if model.loss.features == .encoder {
+            guard size >= 16 else {
+                throw ConfigurationError("size \(size): latents of it are a single patch, too few for the feature encoder of \(preset); take 16 or more")
+            }
+            encoderSteps = try Configuration.preset(Self.presets.encoder).run.steps
         }
-        if model.loss.features == .encoder { encoderSteps = try Configuration.preset(Self.presets.encoder).run.steps }
     }
 
     /// The same for data as they were when `other` was made of them.
