@@ -8,14 +8,16 @@ import Foundation
 
 struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "From a folder of pictures to new ones: an autoencoder of them, their latents, a model, samples and figures.",
+        abstract: "From a folder of pictures to new ones: an autoencoder of them and their latents (small pictures need none), a model, samples and figures.",
         discussion: "Says what it will do and about how long that takes, then does it by commands of its own, which it prints. Stopped, the same command goes on where it was. Ends with samples/grid.png in the output folder, and with figures: a classifier of the pictures judges samples and held-out pictures (figures.json), and nearest.png has the samples that come nearest to training pictures beside those.")
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
     @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
-    @Option(help: ArgumentHelp("Side of the pictures, a multiple of 8.", valueName: "n")) var size: Int = 64
-    @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters.") var flip = true
+    @Option(help: ArgumentHelp("Side of the pictures. Default: as IDX files and CIFAR's batches have it, 64 for folders of pictures.", valueName: "n")) var size: Int?
+    @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters. Default: but for IDX files.") var flip: Bool?
+    @Flag(inversion: .prefixedNo, help: ArgumentHelp("Whether the model draws an autoencoder's latents, or pixels. Default: latents from a side of more than \(CreationPlan.pixelSide)."))
+    var autoencoder: Bool?
     @Option(help: ArgumentHelp("About how long the training may take; sets the steps of all parts.", valueName: "h")) var hours: Double?
     @Option(help: ArgumentHelp("Steps of the autoencoder.", valueName: "n")) var autoencoderSteps: Int?
     @Option(help: ArgumentHelp("Steps of the feature encoder of photos-drift.", valueName: "n")) var encoderSteps: Int?
@@ -31,6 +33,7 @@ struct Create: ParsableCommand {
             if let steps, steps < 1 { throw ValidationError("\(name) \(steps): take 1 or more") }
             if steps != nil, hours != nil { throw ValidationError("\(name) and --hours exclude each other") }
         }
+        if let size, size < 1 || size > 4096 { throw ValidationError("--size \(size): take 1 to 4096") }
         if perLabel < 2 { throw ValidationError("--per-label \(perLabel): take 2 or more") }
     }
 
@@ -46,7 +49,7 @@ struct Create: ParsableCommand {
             interrupt.begin()
             for words in commands(chosen, folder) { try run(words, interrupt) }
             try judge(chosen, folder, interrupt)
-            Output.remark("done: \(folder)/samples/grid.png, \(folder)/nearest.png; more: driftgpu sample --checkpoint \((folder + "/model").shellQuoted) --vae \((folder + "/vae").shellQuoted)")
+            Output.remark("done: \(folder)/samples/grid.png, \(folder)/nearest.png; more: driftgpu " + drawing(chosen, folder).map(\.shellQuoted).joined(separator: " "))
         }
     }
 
@@ -54,32 +57,48 @@ struct Create: ParsableCommand {
 
     /// The plan, said in lines: that of the folder where there is one, else a new one.
     private func prepare(_ path: String, _ folder: String) throws -> CreationPlan {
+        let begun = begun(folder)
         var options = DataSource.Options()
-        (options.height, options.width) = (size, size)
+        (options.height, options.width) = (size ?? begun?.size, size ?? begun?.size)
+        options.defaultSize = (CreationPlan.ownSize, CreationPlan.ownSize)
         let source = try DataSource.open(path, options)
         source.announce()
-        var chosen = try CreationPlan(source, path: path, preset: preset ?? begun(folder)?.preset ?? CreationPlan.models[0], size: size, flip: flip)
+        var chosen = try CreationPlan(
+            source, path: path, preset: preset ?? begun?.preset ?? CreationPlan.models[0], flip: flip ?? begun?.flip,
+            autoencoder: autoencoder ?? begun.map { $0.autoencoderSteps != nil })
         let device = try deviceOptions.open()
         let peak = try Peaks.multiplyAdd(device)
-        func seconds() throws -> [Double] { try chosen.seconds(source.training.index, peak: peak, traits: device.traits, gemm: device.gemm) }
+        func seconds() throws -> [CreationPlan.Run: Double] {
+            try chosen.seconds(source.training.index, peak: peak, traits: device.traits, gemm: device.gemm)
+        }
         if Files.exists(Self.file(folder)) {
             chosen = try known(chosen, folder)
         } else if let hours {
-            chosen = try chosen.lasting(hours: hours, seconds: seconds())
+            chosen = try chosen.lasting(hours: hours, seconds: seconds().values.reduce(0, +))
         } else {
-            chosen.autoencoderSteps = autoencoderSteps ?? chosen.autoencoderSteps
+            chosen.autoencoderSteps = chosen.autoencoderSteps.map { autoencoderSteps ?? $0 }
             chosen.encoderSteps = chosen.encoderSteps.map { encoderSteps ?? $0 }
             chosen.modelSteps = steps ?? chosen.modelSteps
+        }
+        if let autoencoderSteps, chosen.autoencoderSteps == nil {
+            throw ConfigurationError("--autoencoder-steps \(autoencoderSteps): the model draws pixels of \(chosen.size)x\(chosen.size); --autoencoder has it draw latents")
         }
         if let encoderSteps, chosen.encoderSteps == nil {
             throw ConfigurationError("--encoder-steps \(encoderSteps): \(chosen.preset) has no feature encoder; photos-drift has")
         }
         let times = try seconds()
-        Output.remark("\(counted(source.training.count, "picture")) of \(counted(source.training.classCount, "class", "classes")), \(source.heldOut.count) held out, at \(size)x\(size) pixels, on \(device.about.name)")
-        var parts = ["an autoencoder: \(chosen.autoencoderSteps) steps, about \(NumberText.duration(times[0]))"]
-        parts.append("every picture encoded once, \(flip ? "mirrored too: " : "")minutes")
-        if let steps = chosen.encoderSteps { parts.append("a feature encoder of the latents: \(steps) steps, about \(NumberText.duration(times[1]))") }
-        parts.append("a model of the latents (\(chosen.preset)): \(chosen.modelSteps) steps, about \(NumberText.duration(times[times.count - 1]))")
+        Output.remark("\(counted(source.training.count, "picture")) of \(counted(source.training.classCount, "class", "classes")), \(source.heldOut.count) held out, at \(chosen.size)x\(chosen.size) pixels, on \(device.about.name)")
+        let space = chosen.autoencoderSteps == nil ? "pixels" : "latents"
+        var parts: [String] = []
+        for (run, steps) in chosen.runs {
+            let cost = "\(steps) steps, about \(NumberText.duration(times[run] ?? 0))"
+            switch run {
+            case .autoencoder:
+                parts += ["an autoencoder: \(cost)", "every picture encoded once, \(chosen.flip ? "mirrored too: " : "")minutes"]
+            case .encoder: parts.append("a feature encoder of the \(space): \(cost)")
+            case .model: parts.append("a model of the \(space) (\(chosen.preset)): \(cost)")
+            }
+        }
         parts.append("\(perLabel * source.training.classCount) samples")
         let fitting = try chosen.judgingSeconds(peak: peak, traits: device.traits, gemm: device.gemm)
         if let fitting {
@@ -87,10 +106,10 @@ struct Create: ParsableCommand {
             parts.append("a classifier of the pictures, about \(NumberText.duration(fitting)), which judges \(judged) samples and the pictures held out")
         }
         for (number, part) in parts.enumerated() { Output.remark("\(number + 1). \(part)") }
-        let all = times.reduce(fitting ?? 0, +)
-        Output.remark("in all about \(NumberText.duration(all)) at the speed that the device has now")
-        if times.reduce(0, +) > Self.long {
-            Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
+        let training = times.values.reduce(0, +)
+        Output.remark("in all about \(NumberText.duration(training + (fitting ?? 0))) at the speed that the device has now")
+        if training > Self.long {
+            Output.remark("that is long: --hours 3 takes fewer steps, --size \(max(8, chosen.size / 16 * 8)) about a quarter of the work, a GPU (driftgpu devices) both as they are")
         }
         return chosen
     }
@@ -110,9 +129,9 @@ struct Create: ParsableCommand {
         }
         var same = asked
         (same.autoencoderSteps, same.encoderSteps, same.modelSteps) = (plan.autoencoderSteps, plan.encoderSteps, plan.modelSteps)
-        guard same == plan else {
+        guard same == plan, (asked.autoencoderSteps == nil) == (plan.autoencoderSteps == nil) else {
             throw DataError(
-                "was begun with \(plan.data) at \(plan.size) pixels\(plan.flip ? "" : ", --no-flip"), --preset \(plan.preset)", at: folder,
+                "was begun with \(plan.data) at \(plan.size) pixels, --\(plan.flip ? "" : "no-")flip, --\(plan.autoencoderSteps == nil ? "no-" : "")autoencoder, --preset \(plan.preset)", at: folder,
                 fix: "give the same, or choose another --output")
         }
         let begun = [("--autoencoder-steps", autoencoderSteps, plan.autoencoderSteps), ("--encoder-steps", encoderSteps, plan.encoderSteps), ("--steps", steps, plan.modelSteps)]
@@ -129,25 +148,34 @@ struct Create: ParsableCommand {
     /// What is done up to the samples, as commands of this program.
     private func commands(_ plan: CreationPlan, _ folder: String) -> [[String]] {
         let training = device + (deviceOptions.precision.map { ["--precision", $0.rawValue] } ?? []) + ["--auto-resume"]
-        let (vae, latents, features) = (folder + "/vae", folder + "/latents", folder + "/features")
-        let (model, samples) = (folder + "/model", folder + "/samples")
         func every(_ steps: Int) -> [String] { ["--steps", "\(steps)", "--sample-every", "\(max(1, steps / 10))"] }
         let mirrored = plan.flip ? "--flip" : "--no-flip"
-        let onLatents = ["--latents", latents, mirrored, "--vae", vae]
-        var commands = [
-            ["vae", "train", "--data", plan.data, "--size", "\(plan.size)", mirrored, "--output", vae] + every(plan.autoencoderSteps) + training,
-            ["cache", "--data", plan.data, "--size", "\(plan.size)", "--vae", vae, "--output", latents] + (plan.flip ? ["--flip"] : []) + device,
-        ]
-        if let steps = plan.encoderSteps { commands.append(["features", "train"] + onLatents + ["--output", features] + every(steps) + training) }
+        let pictures = ["--data", plan.data, "--size", "\(plan.size)"]
+        let (vae, latents, features) = (folder + "/vae", folder + "/latents", folder + "/features")
+        let drawn = plan.pixelPatch.map { pictures + ["--patch", "\($0)", mirrored] } ?? ["--latents", latents, mirrored, "--vae", vae]
         let compared = plan.encoderSteps == nil ? [] : ["--features", features]
-        commands.append(["train", "--preset", plan.preset] + onLatents + compared + ["--output", model] + every(plan.modelSteps) + training)
-        commands.append(sampling(folder, perLabel: perLabel, to: samples))
-        return commands
+        var commands: [[String]] = []
+        for (run, steps) in plan.runs {
+            let taught = every(steps) + training
+            switch run {
+            case .autoencoder:
+                commands.append(["vae", "train"] + pictures + [mirrored, "--output", vae] + taught)
+                commands.append(["cache"] + pictures + ["--vae", vae, "--output", latents] + (plan.flip ? ["--flip"] : []) + device)
+            case .encoder:
+                commands.append(["features", "train"] + drawn + ["--output", features] + taught)
+            case .model:
+                commands.append(["train", "--preset", plan.preset] + drawn + compared + ["--output", folder + "/model"] + taught)
+            }
+        }
+        return commands + [sampling(plan, folder, perLabel: perLabel, to: folder + "/samples")]
     }
 
-    private func sampling(_ folder: String, perLabel: Int, to samples: String) -> [String] {
-        ["sample", "--checkpoint", folder + "/model", "--vae", folder + "/vae", "--per-label", "\(perLabel)", "--cfg", "\(cfg)"]
-            + ["--format", "npy", "--output", samples] + device
+    private func drawing(_ plan: CreationPlan, _ folder: String) -> [String] {
+        ["sample", "--checkpoint", folder + "/model"] + (plan.autoencoderSteps == nil ? [] : ["--vae", folder + "/vae"])
+    }
+
+    private func sampling(_ plan: CreationPlan, _ folder: String, perLabel: Int, to samples: String) -> [String] {
+        drawing(plan, folder) + ["--per-label", "\(perLabel)", "--cfg", "\(cfg)", "--format", "npy", "--output", samples] + device
     }
 
     /// Judges samples, about as many as pictures are held out: Frechet distances of sets of other sizes are no comparison.
@@ -164,7 +192,7 @@ struct Create: ParsableCommand {
             }
             space = ["--classifier", classifier]
         }
-        try run(sampling(folder, perLabel: plan.judging.perLabel, to: judged), interrupt)
+        try run(sampling(plan, folder, perLabel: plan.judging.perLabel, to: judged), interrupt)
         try run(["eval", "--images", judged, "--data", plan.data] + space + figures + device, interrupt)
     }
 

@@ -2,8 +2,9 @@ import DriftData
 import DriftFormats
 import DriftGPU
 
-/// How pictures of one's own become a model that draws such pictures: an autoencoder of them, their latents, a feature encoder of those where
-/// the model is trained by one, a model. A file of it lies beside what was made, so that a command that is repeated goes on with the same.
+/// How pictures of one's own become a model that draws such pictures: an autoencoder of them and their latents where they are not small, a
+/// feature encoder where the model is trained by one, a model. A file of it lies beside what was made, so that a command that is repeated goes
+/// on with the same.
 public struct CreationPlan: Codable, Sendable, Equatable {
     /// Absolute path of the pictures.
     public var data: String
@@ -13,7 +14,8 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     public var flip: Bool
     /// Preset of the model.
     public var preset: String
-    public var autoencoderSteps: Int
+    /// Steps of the autoencoder; nil where the model draws pixels.
+    public var autoencoderSteps: Int?
     /// Steps of the feature encoder; nil where the model needs none.
     public var encoderSteps: Int?
     public var modelSteps: Int
@@ -28,6 +30,14 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         public var perLabel = 0
     }
 
+    /// A run of training.
+    public enum Run: Sendable { case autoencoder, encoder, model }
+
+    /// The runs, in their order, and the steps of each.
+    public var runs: [(run: Run, steps: Int)] {
+        [(.autoencoder, autoencoderSteps), (.encoder, encoderSteps), (.model, modelSteps)].compactMap { run, steps in steps.map { (run, $0) } }
+    }
+
     private enum CodingKeys: String, CodingKey { case data, size, channels, flip, preset, autoencoderSteps, encoderSteps, modelSteps }
 
     public init(from decoder: any Decoder) throws {
@@ -37,15 +47,20 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         flip = try values.decode(Bool.self, forKey: .flip)
         // A file without it is of a folder that was begun when this was the only one.
         preset = try values.decodeIfPresent(String.self, forKey: .preset) ?? "photos-mar"
-        autoencoderSteps = try values.decode(Int.self, forKey: .autoencoderSteps)
+        autoencoderSteps = try values.decodeIfPresent(Int.self, forKey: .autoencoderSteps)
         encoderSteps = try values.decodeIfPresent(Int.self, forKey: .encoderSteps)
         modelSteps = try values.decode(Int.self, forKey: .modelSteps)
     }
 
-    /// Presets of the runs before the model's.
-    public static let presets = (autoencoder: "autoencoder", encoder: "latent-features")
     /// Presets of models, the first unless one is named.
     public static let models = ["photos-transdiff", "photos-drift", "photos-mar"]
+
+    /// Pictures up to this side are few enough numbers to be drawn as they are.
+    public static let pixelSide = 32
+    /// The side of pictures that have none of their own.
+    public static let ownSize = 64
+    /// Patches of a picture whose pixels are drawn.
+    private static let patches = 16...64
 
     /// The fewest steps that a time is divided into: below them nothing is learnt.
     private static let fewestSteps = 200
@@ -56,31 +71,59 @@ public struct CreationPlan: Codable, Sendable, Equatable {
 
     /// For the pictures of `source`, with the steps of the presets. Throws a line where they are too few, or the size or the model's preset
     /// cannot be taken.
-    public init(_ source: DataSource, path: String, preset: String = models[0], size: Int, flip: Bool) throws {
+    ///
+    /// - Parameters:
+    ///   - flip: whether mirrored pictures are pictures, too; nil: but for IDX files, which are of letters and digits more often than not.
+    ///   - autoencoder: whether the model draws an autoencoder's latents; nil: from a side of more than `pixelSide`.
+    public init(
+        _ source: DataSource, path: String, preset: String = models[0], flip: Bool? = nil, autoencoder: Bool? = nil
+    ) throws {
         guard Self.models.contains(preset) else {
             throw ConfigurationError("preset \(preset): create takes \(Self.models.joined(separator: ", "))")
         }
-        guard source.training.form == .pixels else {
+        let pictures = source.training
+        guard pictures.form == .pixels else {
             throw ConfigurationError("\(path): holds latents; create begins with pictures")
         }
-        guard size > 0, size <= 1024, size.isMultiple(of: 8) else { throw ConfigurationError("size \(size): take a multiple of 8, up to 1024") }
-        guard source.training.count >= 16 else {
-            throw ConfigurationError("\(path): \(counted(source.training.count, "picture")) to train on; a model needs some hundreds at least")
+        guard pictures.height == pictures.width else {
+            throw ConfigurationError("\(path): pictures of \(pictures.height)x\(pictures.width); create makes square ones: say their side with --size")
         }
-        (data, self.preset, self.size, self.flip, channels) = (path, preset, size, flip, source.training.channels)
-        let classes = source.training.classCount
+        guard pictures.count >= 16 else {
+            throw ConfigurationError("\(path): \(counted(pictures.count, "picture")) to train on; a model needs some hundreds at least")
+        }
+        (data, self.preset, size, channels) = (path, preset, pictures.width, pictures.channels)
+        self.flip = flip ?? (source.form != .idx)
+        let hasAutoencoder = autoencoder ?? (size > Self.pixelSide)
+        guard !hasAutoencoder || size <= 1024 && size.isMultiple(of: 8) else {
+            throw ConfigurationError("size \(size): for an autoencoder take a multiple of 8, up to 1024")
+        }
+        guard hasAutoencoder || Self.patch(of: size) != nil else {
+            throw ConfigurationError("size \(size): cannot be cut into \(Self.patches.lowerBound) to \(Self.patches.upperBound) square patches; take a multiple of 4 or 6")
+        }
+        let classes = pictures.classCount
         // Few pictures are known by heart after few steps.
         judging = Judging(
-            classes: classes, classifierSteps: min(ClassifierTraining().steps, max(Self.fewestSteps, source.training.count)),
+            classes: classes, classifierSteps: min(ClassifierTraining().steps, max(Self.fewestSteps, pictures.count)),
             perLabel: max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes))
         let model = try Configuration.preset(preset)
-        (autoencoderSteps, modelSteps) = try (Configuration.preset(Self.presets.autoencoder).run.steps, model.run.steps)
+        autoencoderSteps = hasAutoencoder ? try Configuration.preset("autoencoder").run.steps : nil
+        modelSteps = model.run.steps
         if model.loss.features == .encoder {
-            guard size >= 16 else {
+            guard !hasAutoencoder || size >= 16 else {
                 throw ConfigurationError("size \(size): latents of it are a single patch, too few for the feature encoder of \(preset); take 16 or more")
             }
-            encoderSteps = try Configuration.preset(Self.presets.encoder).run.steps
+            encoderSteps = try Configuration.preset(Self.encoderPreset(hasAutoencoder)).run.steps
         }
+    }
+
+    private static func encoderPreset(_ hasAutoencoder: Bool) -> String { hasAutoencoder ? "latent-features" : "features" }
+
+    /// Side of the patches of pictures that are drawn as pixels; nil where latents are drawn.
+    public var pixelPatch: Int? { autoencoderSteps == nil ? Self.patch(of: size) : nil }
+
+    /// The least patch that makes no more tokens than the presets have. Nil where there is none.
+    private static func patch(of size: Int) -> Int? {
+        (1...size).first { size % $0 == 0 && patches.contains(size / $0 * (size / $0)) }
     }
 
     /// The same for data as they were when `other` was made of them.
@@ -90,32 +133,31 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         return plan
     }
 
-    /// The settings of the runs, as the commands have them: autoencoder, feature encoder where there is one, model.
-    func configurations(_ index: LabelIndex) throws -> [Configuration] {
-        var autoencoder = try Configuration.preset(Self.presets.autoencoder)
-        (autoencoder.data.channels, autoencoder.data.height, autoencoder.data.width) = (channels, size, size)
-        autoencoder.run.steps = autoencoderSteps
-        let factor = autoencoder.head.autoencoder?.shape(channels: channels).factor ?? 1
-        func latents(_ preset: String, steps: Int) throws -> Configuration {
-            var configuration = try Configuration.preset(preset)
-            configuration.data.channels = autoencoder.head.autoencoder?.latentChannels ?? configuration.data.channels
-            (configuration.data.height, configuration.data.width) = (size / factor, size / factor)
-            configuration.run.steps = steps
-            return configuration
+    /// The settings of a run, as its command has them.
+    func configuration(of run: Run, steps: Int, _ index: LabelIndex) throws -> Configuration {
+        let vae = try Configuration.preset("autoencoder")
+        var configuration = switch run {
+        case .autoencoder: vae
+        case .encoder: try Configuration.preset(Self.encoderPreset(autoencoderSteps != nil))
+        case .model: try Configuration.preset(preset)
         }
-        let encoder = try encoderSteps.map { try latents(Self.presets.encoder, steps: $0) }
-        let model = try latents(preset, steps: modelSteps)
-        return [autoencoder, encoder, model].compactMap { $0 }.map { configuration in
-            var configuration = configuration
-            configuration.data.classes = index.classCount
-            configuration.fitBatch(to: index)
-            return configuration
+        (configuration.data.channels, configuration.data.height, configuration.data.width) = (channels, size, size)
+        if run != .autoencoder, autoencoderSteps != nil, let shape = vae.head.autoencoder?.shape(channels: channels) {
+            (configuration.data.height, configuration.data.width) = (size / shape.factor, size / shape.factor)
+            configuration.data.channels = shape.latentChannels
+        } else if run != .autoencoder, let patch = pixelPatch {
+            (configuration.data.patch, configuration.encoder.patch) = (patch, patch)
         }
+        configuration.run.steps = steps
+        configuration.data.classes = index.classCount
+        configuration.fitBatch(to: index)
+        return configuration
     }
 
     /// About how many seconds each of the runs takes on a device of that peak (multiply-adds in fp32, operations a second).
-    public func seconds(_ index: LabelIndex, peak: Double, traits: DeviceTraits, gemm: any GEMMProvider) throws -> [Double] {
-        try configurations(index).map { configuration in
+    public func seconds(_ index: LabelIndex, peak: Double, traits: DeviceTraits, gemm: any GEMMProvider) throws -> [Run: Double] {
+        let times = try runs.map { run, steps in
+            let configuration = try configuration(of: run, steps: steps, index)
             try configuration.validate()
             let schedules = try Trainer.plannedSchedules(
                 configuration, form: configuration.data.areLatents ? .moments(scale: 1) : .pixels, traits: traits, gemm: gemm)
@@ -124,8 +166,9 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             if try configuration.makeGenerator().needs.masking != nil {
                 operations -= Double(schedules[0].traffic.flops + schedules[1].traffic.flops) / 2
             }
-            return operations * Double(configuration.run.steps) / (Self.reached * peak)
+            return (run, operations * Double(steps) / (Self.reached * peak))
         }
+        return Dictionary(uniqueKeysWithValues: times)
     }
 
     /// The same of the classifier that judges; nil of a single class, which has none.
@@ -137,20 +180,19 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         return operations * Double(judging.classifierSteps) / (Self.reached * peak)
     }
 
-    /// The plan whose runs take about so many hours: more or fewer steps of each.
-    public func lasting(hours: Double, seconds: [Double]) throws -> CreationPlan {
-        let factor = 3600 * hours / seconds.reduce(0, +)
+    /// The plan whose runs take about so many hours in place of so many seconds: more or fewer steps of each.
+    public func lasting(hours: Double, seconds: Double) throws -> CreationPlan {
         var plan = self
         func steps(_ steps: Int) throws -> Int {
-            let scaled = Int(min(1e7, (Double(steps) * factor).rounded()))
+            let scaled = Int(min(1e7, (Double(steps) * 3600 * hours / seconds).rounded()))
             guard scaled >= Self.fewestSteps else {
-                let least = Double(Self.fewestSteps) / Double(steps) * seconds.reduce(0, +) / 3600
+                let least = Double(Self.fewestSteps) / Double(steps) * seconds / 3600
                 throw ConfigurationError(
                     "hours \(hours): too few for pictures of \(size) pixels on this device; take \(NumberText.short(least * 1.1)) or more, or a smaller --size")
             }
             return scaled
         }
-        (plan.autoencoderSteps, plan.encoderSteps, plan.modelSteps) = try (steps(autoencoderSteps), encoderSteps.map(steps), steps(modelSteps))
+        (plan.autoencoderSteps, plan.encoderSteps, plan.modelSteps) = try (autoencoderSteps.map(steps), encoderSteps.map(steps), steps(modelSteps))
         return plan
     }
 }
