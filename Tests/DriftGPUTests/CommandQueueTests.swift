@@ -160,8 +160,8 @@ import Testing
 
             let before = device.allocatedBytes
             device.commands.driver.fill = { _, _, _, start, _ in start >= 2048 ? -4 : 0 }
-            let error = #expect(throws: OpenCLError.self) { try Buffer(device, name: "y", byteCount: 10_000) }
-            #expect(error?.description.contains("buffer y of 10000 bytes") == true)
+            let error = #expect(throws: DeviceError.self) { try Buffer(device, name: "y", byteCount: 10_000) }
+            #expect(error?.description.contains("has no room for 10000 bytes") == true)
             #expect(device.allocatedBytes == before)
         }
     }

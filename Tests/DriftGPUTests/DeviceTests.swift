@@ -41,6 +41,7 @@ import Testing
     @Test func unknownShapesAreErrors() {
         #expect(throws: DeviceError.self) { try open(["DRIFTGPU_TEAM": "tpu"]) { _ in } }
         #expect(throws: DeviceError.self) { try open(["DRIFTGPU_LANES": "5"]) { _ in } }
+        #expect(throws: DeviceError.self) { try open(["DRIFTGPU_LANES": "eight"]) { _ in } }
         #expect(throws: DeviceError.self) { try open(gemm: "other") { _ in } }
     }
 

@@ -56,7 +56,7 @@ import Testing
         #expect(shapes[GEMMShape(m: 4, n: 4, k: 5, transposeA: true)] == 2)
     }
 
-    /// Parameters under which a product comes out wrong must not be measured at all.
+    /// Parameters under which a product comes out wrong must not win.
     @Test func wrongProductsAreFound() throws {
         if TestDevice.isSmall { return }
         try TestDevice.with(.cpu16, gemm: "clblast") { device in

@@ -5,7 +5,7 @@ import Foundation
 enum PriorCases: OperationCases {
     static let families = [OperationFamily("prior", all, untimed: "sigma alone: every model takes it within prior")]
 
-    static let maps = [SigmaMap(), SigmaMap(maximum: 0.3, tau: 0.5), SigmaMap(maximum: 1, tau: 5, entropyMaximum: 2)]
+    static let maps = [SigmaMap(), SigmaMap(maximum: 0.3, tau: 0.5), SigmaMap(maximum: 1, tau: 5, entropyMaximum: 2), SigmaMap(maximum: 1, tau: 0.01)]
 
     static func sigma(_ e: Double, _ map: SigmaMap) -> Double {
         let top = Double(map.entropyMaximum)

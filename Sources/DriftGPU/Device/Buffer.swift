@@ -22,10 +22,9 @@ final class Buffer {
         let promised = device.about.maxAllocation
         let isPromised = promised == 0 || size <= promised
         func failure(_ code: cl_int) -> any Error {
-            isPromised
-                ? OpenCLError(code: code, subject: "buffer \(name) of \(size) bytes on \(device.about.name)")
-                : DeviceError(
-                    "buffer \(name): \(device.about.name) promises \(promised) bytes at once and does not give \(size) (\(OpenCLError.name(of: code))); use a smaller batch or model")
+            let what = isPromised ? "has no room for \(size) bytes" : "promises \(promised) bytes at once and does not give \(size)"
+            let rest = isPromised ? ", or end other programs that use the device" : ""
+            return DeviceError("buffer \(name): \(device.about.name) \(what) (\(OpenCLError.name(of: code))); use a smaller batch or model\(rest)")
         }
         var status: cl_int = 0
         guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), size, nil, &status) else {

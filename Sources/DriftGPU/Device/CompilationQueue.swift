@@ -8,7 +8,7 @@ final class CompilationQueue: @unchecked Sendable {
     private var isClosed = false
     /// Kernels that compiler processes are at.
     private var away = 0
-    private var finished = 0
+    private var finished: (own: [KernelCompilation.Key], others: [KernelCompilation.Key]) = ([], [])
     private var firstAway: (compilation: KernelCompilation, seconds: Double)?
 
     let count: Int
@@ -25,7 +25,11 @@ final class CompilationQueue: @unchecked Sendable {
     }
 
     /// Kernels that are compiled.
-    var done: Int { locked { finished } }
+    var done: Int { locked { finished.own.count + finished.others.count } }
+    /// Those that this process has compiled.
+    var own: [KernelCompilation.Key] { locked { finished.own } }
+    /// Those that compiler processes have compiled.
+    var others: [KernelCompilation.Key] { locked { finished.others } }
     /// Kernels that nobody has taken.
     var left: Int { locked { waiting.count } }
     /// The first kernel that a compiler process has compiled, and how long that took.
@@ -33,7 +37,7 @@ final class CompilationQueue: @unchecked Sendable {
 
     func takeFirst() -> KernelCompilation? { locked { waiting.popFirst() } }
 
-    func finishOwn() { locked { finished += 1 } }
+    func finishOwn(_ compilation: KernelCompilation) { locked { finished.own.append(compilation.key) } }
 
     /// For a compiler process, which says how it went with `finishAway` or `giveBack`.
     func takeLast() -> KernelCompilation? {
@@ -47,7 +51,7 @@ final class CompilationQueue: @unchecked Sendable {
     func finishAway(_ compilation: KernelCompilation, seconds: Double) {
         locked {
             away -= 1
-            finished += 1
+            finished.others.append(compilation.key)
             if firstAway == nil { firstAway = (compilation, seconds) }
             lock.broadcast()
         }

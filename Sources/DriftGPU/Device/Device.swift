@@ -37,7 +37,7 @@ public final class Device {
 
         public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
             team = environment["DRIFTGPU_TEAM"].flatMap { $0.isEmpty ? nil : $0 }
-            lanes = environment["DRIFTGPU_LANES"].flatMap { Int($0) }
+            lanes = environment["DRIFTGPU_LANES"].flatMap { $0.isEmpty ? nil : Int($0) ?? 0 }
             tuning = Tuning.folder(environment: environment)
             tensor = environment["DRIFTGPU_TENSOR"].flatMap { $0.isEmpty ? nil : $0 }
             allocation = environment["DRIFTGPU_ALLOCATION"].flatMap { $0.isEmpty ? nil : $0 }
@@ -206,8 +206,9 @@ public final class Device {
         var missing: [String: (file: String, source: String, options: String)] = [:]
         for launch in launches {
             let (file, options) = (launch.family + ".cl", buildOptions(launch.defines))
-            guard programs[file + options] == nil, let source = try? sources.expanded(file) else { continue }
-            missing[file + options] = (file, source, options)
+            let key = file + options
+            guard programs[key] == nil, missing[key] == nil, let source = try? sources.expanded(file) else { continue }
+            missing[key] = (file, source, options)
         }
         let jobs = missing.sorted { $0.key < $1.key }
         let built = Mutex<[String: UInt]>([:])

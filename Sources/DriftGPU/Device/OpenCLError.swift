@@ -35,8 +35,13 @@ public struct OpenCLError: Error, CustomStringConvertible, Sendable {
         -64: "CL_INVALID_PROPERTY", -1001: "CL_PLATFORM_NOT_FOUND_KHR",
         // CLBlast's own range.
         -1024: "CLBlastNotImplemented", -1022: "CLBlastInvalidMatrixA", -1021: "CLBlastInvalidMatrixB",
-        -1020: "CLBlastInvalidMatrixC", -2047: "CLBlastInvalidLocalMemUsage", -2046: "CLBlastNoHalfPrecision",
-        -2043: "CLBlastInsufficientMemoryTemp", -2041: "CLBlastUnknownError", -2039: "CLBlastUnexpectedError",
+        -1020: "CLBlastInvalidMatrixC", -1017: "CLBlastInvalidDimension", -1016: "CLBlastInvalidLeadDimA",
+        -1015: "CLBlastInvalidLeadDimB", -1014: "CLBlastInvalidLeadDimC", -1011: "CLBlastInsufficientMemoryA",
+        -1010: "CLBlastInsufficientMemoryB", -1009: "CLBlastInsufficientMemoryC", -2050: "CLBlastInsufficientMemoryTemp",
+        -2049: "CLBlastInvalidBatchCount", -2048: "CLBlastInvalidOverrideKernel", -2047: "CLBlastMissingOverrideParameter",
+        -2046: "CLBlastInvalidLocalMemUsage", -2045: "CLBlastNoHalfPrecision", -2044: "CLBlastNoDoublePrecision",
+        -2043: "CLBlastInvalidVectorScalar", -2042: "CLBlastInsufficientMemoryScalar", -2041: "CLBlastDatabaseError",
+        -2040: "CLBlastUnknownError", -2039: "CLBlastUnexpectedError",
     ]
 }
 

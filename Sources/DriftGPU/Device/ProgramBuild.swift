@@ -26,8 +26,11 @@ struct ProgramBuild {
             return
         }
         var compilations: [KernelCompilation] = []
+        var seen: Set<KernelCompilation.Key> = []
         for launch in launches {
-            guard let compilation = KernelCompilation(launch), device.compiled.insert(compilation.key).inserted else { continue }
+            guard let compilation = KernelCompilation(launch), !device.compiled.contains(compilation.key),
+                seen.insert(compilation.key).inserted
+            else { continue }
             compilations.append(compilation)
         }
         // A small program first: how long it takes tells whether there is work for others. Then the large one of all families
@@ -41,6 +44,7 @@ struct ProgramBuild {
         let start = ContinuousClock.now
         var compilers: [CompilerProcess]?
         var isChecked = false
+        var sharesCache = true
         var shown: Int?
         func report() {
             let done = queue.done
@@ -52,6 +56,8 @@ struct ProgramBuild {
         defer {
             queue.close()
             for compiler in compilers ?? [] { compiler.end() }
+            device.compiled.formUnion(queue.own)
+            if sharesCache { device.compiled.formUnion(queue.others) }
         }
         var deadline: ContinuousClock.Instant?
         while true {
@@ -63,7 +69,7 @@ struct ProgramBuild {
                     device.log.debug("not compiled ahead: \(error)")
                     return
                 }
-                queue.finishOwn()
+                queue.finishOwn(compilation)
             } else {
                 let limit = deadline ?? ContinuousClock.now + .seconds(grace)
                 deadline = limit
@@ -73,7 +79,8 @@ struct ProgramBuild {
             if compilers == nil, Self.seconds(since: start) > patience { compilers = helpers(queue) }
             if !isChecked, let first = queue.firstFromAway {
                 isChecked = true
-                if try !isShared(first) { return }
+                sharesCache = try isShared(first)
+                if !sharesCache { return }
             }
         }
         report()

@@ -22,7 +22,7 @@ extension DeviceTraits {
         case nil: isGPU = !isCPU && fits
         case let other?: throw DeviceError("DRIFTGPU_TEAM=\(other): unknown team shape; use cpu or gpu")
         }
-        if let lanes, ![4, 8, 16].contains(lanes) { throw DeviceError("DRIFTGPU_LANES=\(lanes): lanes are 4, 8 or 16") }
+        if let lanes, ![4, 8, 16].contains(lanes) { throw DeviceError("DRIFTGPU_LANES\(lanes > 0 ? "=\(lanes)" : ""): take 4, 8 or 16, or unset it") }
         guard !isGPU || fits else {
             throw DeviceError(
                 "DRIFTGPU_TEAM=gpu: \(name) takes work-groups of \(maxWorkGroupSize) items, the GPU shape needs \(Self.gpuWorkGroupSize); unset DRIFTGPU_TEAM")

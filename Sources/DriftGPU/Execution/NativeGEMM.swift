@@ -130,7 +130,7 @@ struct NativeGEMM: GEMMProvider {
 
         /// Floats of B that a group copies at most: with a tile of A they stay in the first-level cache.
         static let groupCapacity = 8 << 10
-        /// Floats of sums that a group keeps between parts of K (GEMM_KEPT in gemm.cl).
+        /// Floats of sums that a group keeps between parts of K (GEMM_KEPT in cpu_gemm.cl).
         static let keptCapacity = 5 << 10
         var tileGroups: Int { (tilesOfM + tilesPerGroup - 1) / tilesPerGroup }
         var panelGroups: Int { (panels + panelsPerGroup - 1) / panelsPerGroup }

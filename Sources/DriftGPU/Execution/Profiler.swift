@@ -55,10 +55,11 @@ public final class Profiler {
                     clGetEventProfilingInfo(entry.event, cl_profiling_info(key), 8, &value, nil), "times of \(entry.name)")
                 return value
             }
+            let start = try time(CL_PROFILING_COMMAND_START)
+            // A driver's clock may go backwards.
+            let end = max(start, try time(CL_PROFILING_COMMAND_END))
             samples.append(
-                Sample(
-                    name: entry.name, part: entry.part, traffic: entry.traffic, step: entry.step,
-                    start: try time(CL_PROFILING_COMMAND_START), end: try time(CL_PROFILING_COMMAND_END)))
+                Sample(name: entry.name, part: entry.part, traffic: entry.traffic, step: entry.step, start: start, end: end))
         }
     }
 

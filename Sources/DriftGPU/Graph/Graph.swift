@@ -24,6 +24,11 @@ public final class Graph {
             self.offset = offset
             count = x.count
         }
+
+        /// Whether the two have elements in common.
+        func meets(_ other: Place) -> Bool {
+            storage.name == other.storage.name && offset < other.offset + other.count && other.offset < offset + count
+        }
     }
 
     let identity = GraphIdentity()
@@ -114,6 +119,7 @@ public final class Graph {
         for type in types { try type.check(operation.name) }
         let outputs = types.map(makeTensor)
         for (index, output) in outputs.enumerated() { producers[output.id] = (nodes.count, index) }
+        if operation.isView { aliased.formUnion(inputs.map(\.id)) }
         nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs, part: part))
         return outputs
     }
@@ -135,8 +141,8 @@ public final class Graph {
     /// Keeps `x` readable after a run. A schedule refuses an output of another graph.
     public func output(_ x: Tensor) { outputs.append(x) }
 
-    /// Has `x` written straight to its place in `storage` (a gradient into the flat gradient buffer); copies it there when
-    /// `x` already has a place, or is an alias of something that has one.
+    /// Has `x` written straight to its place in `storage` (a gradient into the flat gradient buffer); copies it there where
+    /// `x` is an input, has a place already, or shares its memory with a view.
     public func place(_ x: Tensor, in storage: Storage, at offset: Int) throws {
         try identity.check([x], "storage \(storage.name)")
         var tensor = x
@@ -145,7 +151,8 @@ public final class Graph {
         places[tensor.id] = try Place(x, in: storage, at: offset)
     }
 
-    private var aliased: Set<Int> { Set(nodes.filter { $0.operation.isView }.flatMap { $0.inputs.map(\.id) }) }
+    /// Values whose memory a view shares.
+    private var aliased: Set<Int> = []
 
     /// Marks the nodes that `body` adds as a segment: `gradients(of:withRespectTo:recomputing:)` can compute them again from
     /// what enters the segment, instead of keeping every value between them until the backward pass. A segment within a

@@ -1,18 +1,20 @@
 /// Values for the inputs of a graph that lie in one block, on their way to the device in one transfer. What is not set is 0.
 public struct InputBlock: Sendable {
     public let storage: Storage
+    private let graph: GraphIdentity
     /// Words of each tensor, by id.
     private let ranges: [Int: Range<Int>]
     private var words: [UInt32]
 
-    init(_ storage: Storage, ranges: [Int: Range<Int>]) {
-        self.storage = storage
+    init(_ storage: Storage, of graph: GraphIdentity, ranges: [Int: Range<Int>]) {
+        (self.storage, self.graph) = (storage, graph)
         self.ranges = ranges
         words = [UInt32](repeating: 0, count: storage.count)
     }
 
     /// Sets all values of a tensor. Throws where they are not as many, or where it lies elsewhere.
     public mutating func set<T: BitwiseCopyable>(_ values: [T], _ tensor: Tensor) throws {
+        try graph.check([tensor], "input block \(storage.name)")
         guard let range = ranges[tensor.id], MemoryLayout<T>.size == 4, values.count == range.count else {
             throw GraphError("input block \(storage.name): \(values.count) values of \(T.self) for \(tensor.type)")
         }
@@ -37,6 +39,6 @@ extension Graph {
             ranges[id] = place.offset..<(place.offset + place.count)
             if place.storage.count > storage.count { storage = place.storage }
         }
-        return InputBlock(storage, ranges: ranges)
+        return InputBlock(storage, of: identity, ranges: ranges)
     }
 }

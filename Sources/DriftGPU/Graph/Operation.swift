@@ -1,10 +1,10 @@
 /// One kind of computation: its shape rule, its gradient rule and the commands that carry it out.
 ///
 /// An operation is a value that holds its attributes (epsilon, mask, factor); inputs and outputs belong to the node.
-/// To add one: a struct that conforms, in `Operations/NAME.swift`, with an `extension Graph` method that users call:
+/// To add one: a struct that conforms, in `Operations/SUBJECT/Name.swift`, with an `extension Graph` method that users call:
 ///
 ///     extension Graph {
-///         public func silu(_ x: Tensor) throws -> Tensor { try apply(SiLU(), x)[0] }
+///         public func add(_ a: Tensor, _ b: Tensor) throws -> Tensor { try apply(Add(), a, b)[0] }
 ///     }
 public protocol Operation: Sendable {
     /// Name in plans, profiles and errors, for example `layer_norm`; the kernel family's name where there is one.

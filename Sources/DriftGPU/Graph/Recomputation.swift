@@ -26,7 +26,7 @@ struct Recomputation {
             let inputs = first.inputs.map { input in
                 copies[input.id].map { Tensor(graph: graph.identity, id: $0.id, type: input.type) } ?? input
             }
-            let outputs = try graph.apply(first.operation, inputs)
+            let outputs = try graph.part(first.part) { try graph.apply(first.operation, inputs) }
             for (original, copy) in zip(first.outputs, outputs) { copies[original.id] = copy }
             nodes[position] = Node(operation: first.operation, inputs: inputs, outputs: outputs, part: first.part)
         }

@@ -49,7 +49,7 @@ struct RowChunks {
 }
 
 extension LaunchContext {
-    /// A kernel that walks `rows` rows of `columns` with SHARE_FOR: on a GPU a team each, on a CPU teams with at least 1024
+    /// A kernel that walks `rows` rows of `columns` with SHARE_FOR or TEAM_ROWS: on a GPU a team each, on a CPU teams with at least 1024
     /// elements (under that the dispatch costs more than the work).
     func shareLaunch(
         _ kernel: String, family: String, rows: Int, columns: Int, arguments: [Argument], traffic: Traffic

@@ -28,7 +28,7 @@ public struct TensorType: Sendable, Hashable, CustomStringConvertible {
     public var byteCount: Int { count * element.byteCount }
     /// Number of dimensions.
     public var rank: Int { shape.count }
-    /// Most elements a tensor may have: products of two tensors' counts stay below 2^63.
+    /// Most elements a tensor may have: with it the 2 m n k of a matrix product stays below 2^63.
     static let maximumCount = 1 << 40
 
     /// Throws a `GraphError` that begins with `subject` unless every extent is at least 1 and all elements can be counted.

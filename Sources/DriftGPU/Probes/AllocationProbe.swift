@@ -38,7 +38,8 @@ public struct AllocationProbe: Codable, Sendable {
     /// Sizes in whole words, smallest first: the stated one, then more, as long as a tenth of the memory is left.
     static func sizes(stated: Int, memory: Int) -> [Int] {
         let limit = memory / 10 * 9
-        let parts = [4, 5, 6, 8, 12, 14].map { stated / 4 * $0 }
+        let quarter = min(stated, 1 << 50) / 4
+        let parts = [4, 5, 6, 8, 12, 14].map { quarter * $0 }
         return parts.filter { $0 > 0 && ($0 <= limit || memory == 0) }.map { $0 & ~3 }
     }
 

@@ -64,7 +64,7 @@ public struct Schedule: Sendable {
         var parts = TensorParts()
         if options.fuse {
             let pinned = kept.union(graph.places.keys)
-            Self.fuse(&nodes, pinned: pinned)
+            Self.fuse(&nodes, pinned: pinned, places: graph.places)
             parts = TensorParts(&nodes, pinned: pinned)
         }
         steps = nodes.compactMap { $0 }.map { Step($0, parts, traits: traits, gemm: gemm) }
@@ -104,7 +104,7 @@ public struct Schedule: Sendable {
 
     /// Merges a node into the first consumer of its result where the operation knows how. The fused node stands at the
     /// consumer's place, so every later reader of the intermediate still comes after it.
-    private static func fuse(_ nodes: inout [Node?], pinned: Set<Int>) {
+    private static func fuse(_ nodes: inout [Node?], pinned: Set<Int>, places: [Int: Graph.Place]) {
         var users: [Int: [Int]] = [:]
         for (index, node) in nodes.enumerated() {
             for id in Set(node?.inputs.map(\.id) ?? []) { users[id, default: []].append(index) }
@@ -116,9 +116,14 @@ public struct Schedule: Sendable {
             let positions = consumer.inputs.indices.filter { consumer.inputs[$0].id == id }
             guard positions.count == 1, let position = positions.first else { continue }
             let inputIDs = Set(producer.inputs.map(\.id))
-            let isOverwritten = nodes[index..<first].contains { between in
-                guard let between else { return false }
-                return between.operation.mutatedInputs.contains { inputIDs.contains(between.inputs[$0].id) }
+            let read = inputIDs.compactMap { places[$0] }
+            let isOverwritten = (index..<first).contains { position in
+                guard let between = nodes[position] else { return false }
+                // The producer's own results move with it.
+                let results = position == index ? [] : between.outputs.map(\.id)
+                return (between.operation.mutatedInputs.map { between.inputs[$0].id } + results).contains { id in
+                    inputIDs.contains(id) || places[id].map { place in read.contains { $0.meets(place) } } ?? false
+                }
             }
             if isOverwritten { continue }
             // The fused node comes later than the producer: nobody in between may wait for its other results.

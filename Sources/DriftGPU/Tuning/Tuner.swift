@@ -44,7 +44,12 @@ public final class Tuner {
     public func run(seconds: Double) throws -> Result {
         let clock = ContinuousClock()
         let start = clock.now
-        guard case .times(let before) = bench.measure(counts) else { throw DeviceError("CLBlast's own parameters give no stable products") }
+        let before: [Double]
+        switch bench.measure(counts) {
+        case .times(let found): before = found
+        case .wrong(let reason): throw DeviceError("\(device.about.name): CLBlast's own parameters do not work: \(reason); use --gemm native")
+        case .slow: throw DeviceError("\(device.about.name): there was no time to measure CLBlast's own parameters; give it more seconds")
+        }
         report("CLBlast's own parameters: \(milliseconds(total(before)))")
         var kernels: [String: [String: Int]] = [:]
         var best: [CLBlastKernel: [Double]] = [:]
@@ -52,7 +57,11 @@ public final class Tuner {
             // All products the one way, then all the other way: which way is better for which follows below.
             let threshold = kernel == .direct ? 1 << 20 : 1
             try CLBlastKernel.selection.override(["XGEMM_MIN_INDIRECT_SIZE": threshold], on: device.about)
-            guard case .times(let times) = bench.measure(counts) else { continue }
+            let measured = bench.measure(counts)
+            guard case .times(let times) = measured else {
+                if case .wrong(let reason) = measured { report("\(kernel.rawValue) left out: \(reason)") }
+                continue
+            }
             report("\(kernel.rawValue) for all, CLBlast's own: \(milliseconds(total(times)))")
             let found = search(kernel, from: times) { clock.now - start < .seconds(seconds * share) }
             best[kernel] = found?.times ?? times

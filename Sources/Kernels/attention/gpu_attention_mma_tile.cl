@@ -31,9 +31,8 @@
 #define OWN_ROWS (ATTENTION_WARPS * MMA_M)
 #define TILE_ROWS 32
 #define TILE_BLOCKS (TILE_ROWS / MMA_N)
-// Rows of the tile that add_weighted takes, and their blocks of eight.
+// Rows of the tile that add_weighted takes.
 #define WEIGHTED_ROWS (MMA_WORDS * MMA_PACK)
-#define WEIGHTED_BLOCKS MMA_PACK
 // Products along a head, and its columns in sixteens.
 #define HEAD_STEPS ((HEAD_DIM + MMA_WORDS * MMA_PACK - 1) / (MMA_WORDS * MMA_PACK))
 #define HEAD_PAIRS ((HEAD_DIM + 15) / 16)

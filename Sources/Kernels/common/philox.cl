@@ -68,14 +68,6 @@ static inline uint dropout_threshold(float probability) {
   return (uint)rint(clamp(probability, 0.0f, 1.0f) * 65536.0f);
 }
 
-// 1 where element `element` is kept, 0 where it is dropped.
-static inline int dropout_keep(uint4 clock, int stream, ulong element, float probability) {
-  uint4 w = philox_block(clock, stream, element >> 3);
-  int k = (int)(element & 7);
-  uint word = k < 4 ? (k < 2 ? w.x : w.y) : (k < 6 ? w.z : w.w);
-  return ((k & 1) ? word >> 16 : word & 0xFFFFu) >= dropout_threshold(probability);
-}
-
 #if LANES == 16
 // Two blocks at once. All four products of a round are one vector multiplication of 32-bit values in 64-bit lanes:
 // a = (c0, c2) of both blocks, b = (c1, c3).

@@ -11,22 +11,17 @@
 #define DRIFT_LOSS_CL
 #include "drift_field.cl"
 
-// product [DRIFT_PAIRS, parts, rows], parts rows = B G -> loss [1], loss_R [TEMPERATURES] = the mean of m over the parts,
-// force_weight [TEMPERATURES, parts]. One team. Traffic: 4 DRIFT_PAIRS parts rows bytes.
-TEAM_KERNEL void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(float, loss_r), OUT(float, force_weight),
-                                 const int parts, const int rows, const int width, const float least,
-                                 const float epsilon) {
+// product [DRIFT_PAIRS, parts, rows], parts rows = B G -> loss [parts], that of each part; force [TEMPERATURES, parts] = m;
+// force_weight [TEMPERATURES, parts]. A part to a team. Traffic: 4 DRIFT_PAIRS parts rows bytes.
+TEAM_KERNEL void drift_loss_parts(IN(float, product), OUT(float, loss), OUT(float, force), OUT(float, force_weight),
+                               const int parts, const int rows, const int width, const float least, const float epsilon) {
   TEAM_LOCAL;
   USE_IN(float, product);
   USE_OUT(float, loss);
-  USE_OUT(float, loss_r);
+  USE_OUT(float, force);
   USE_OUT(float, force_weight);
-  if (TEAM_INDEX > 0) return;
   const float count = (float)rows * (float)width;
-  float total = 0.0f;
-  float force[TEMPERATURES];
-  for (int q = 0; q < TEMPERATURES; ++q) force[q] = 0.0f;
-  for (int part = 0; part < parts; ++part) {
+  TEAM_ROWS(part, parts) {
     float mean[TEMPERATURES][TEMPERATURES];
     int pair = 0;
     for (int q = 0; q < TEMPERATURES; ++q)
@@ -36,17 +31,18 @@ TEAM_KERNEL void drift_loss_forward(IN(float, product), OUT(float, loss), OUT(fl
         TEAM_FOR(i, rows) sum += lanes_load(p, i, rows);
         mean[q][r] = team_sum(sum) / count;
       }
-    float w[TEMPERATURES];
+    float w[TEMPERATURES], total = 0.0f;
     for (int q = 0; q < TEMPERATURES; ++q) w[q] = 1.0f / sqrt(fmax(mean[q][q], least) + epsilon);
-    for (int q = 0; q < TEMPERATURES; ++q) {
-      force[q] += mean[q][q];
-      if (TEAM_RANK == 0) force_weight[(size_t)q * parts + part] = w[q];
+    for (int q = 0; q < TEMPERATURES; ++q)
       for (int r = q; r < TEMPERATURES; ++r) total += (q == r ? 1.0f : 2.0f) * w[q] * w[r] * mean[q][r];
+    if (TEAM_RANK == 0) {
+      loss[part] = total;
+      for (int q = 0; q < TEMPERATURES; ++q) {
+        force[(size_t)q * parts + part] = mean[q][q];
+        force_weight[(size_t)q * parts + part] = w[q];
+      }
     }
   }
-  if (TEAM_RANK > 0) return;
-  for (int q = 0; q < TEMPERATURES; ++q) loss_r[q] = force[q] / (float)parts;
-  loss[0] = total / (float)parts;
 }
 
 // upstream [1], force [TEMPERATURES, parts, rows S], force_weight [TEMPERATURES, parts], scale [1] -> dgen [parts, rows S].

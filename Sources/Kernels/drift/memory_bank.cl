@@ -1,6 +1,6 @@
 // memory_bank: a ring buffer of entries per class. entries [classes, capacity, size], position and count [classes].
 // position is where the next entry of the class goes, count how many of its slots are filled. One ring for everything is
-// the case classes = 1.
+// the case classes = 1. Both come from checkpoints, too: whatever they say, nothing outside of the bank is touched.
 #include "philox.cl"
 
 // Entry i of the batch goes to slot (position + rank) % capacity of its class, rank = earlier entries of the batch with
@@ -20,7 +20,7 @@ TEAM_KERNEL void memory_bank_add(IN(float, samples), IN(int, labels), IN(int, po
     for (int i = 0; i < row; ++i) earlier += labels[i] == label;
     for (int i = row + 1; i < n; ++i) later += labels[i] == label;
     if (later >= capacity) continue;
-    int slot = (int)(((long)position[label] + earlier) % capacity);
+    int slot = (int)(((ulong)(uint)position[label] + earlier) % capacity);
     __global float *to = entries + ((size_t)label * capacity + slot) * size;
     TEAM_FOR(j, size) lanes_store(to, j, size, lanes_load(samples + (size_t)row * size, j, size));
   }
@@ -34,8 +34,8 @@ TEAM_KERNEL void memory_bank_advance(IN(int, labels), OUT(int, position), OUT(in
   ITEM_FOR(c, classes) {
     int added = 0;
     for (int i = 0; i < n; ++i) added += labels[i] == (int)c;
-    position[c] = (int)(((long)position[c] + added) % capacity);
-    count[c] = (int)min((long)count[c] + added, (long)capacity);
+    position[c] = (int)(((ulong)(uint)position[c] + added) % capacity);
+    count[c] = (int)min((long)clamp(count[c], 0, capacity) + added, (long)capacity);
   }
 }
 
@@ -44,14 +44,14 @@ TEAM_KERNEL void memory_bank_advance(IN(int, labels), OUT(int, position), OUT(in
 // the first count - draws + k + 1 slots; where t was picked before, take the last of them instead.
 // One work-item per label: draws^2 / 2 comparisons each.
 TEAM_KERNEL void memory_bank_draw(IN(uint, clock), IN(int, labels), IN(int, count), OUT(int, indices), int stream, int rows,
-                               int draws, int classes) {
+                               int draws, int classes, int capacity) {
   USE_IN(uint, clock);
   USE_IN(int, labels);
   USE_IN(int, count);
   USE_OUT(int, indices);
   uint4 now = clock_load(clock);
   ITEM_FOR(q, rows) {
-    int label = labels[q], held = label >= 0 && label < classes ? count[label] : 0;
+    int label = labels[q], held = label >= 0 && label < classes ? clamp(count[label], 0, capacity) : 0;
     __global int *picked = indices + q * draws;
     for (int k = 0; k < draws; ++k) {
       int range = held >= draws ? held - draws + k + 1 : held;

@@ -36,8 +36,8 @@ TEAM_KERNEL void add_periodic_forward(IN(float, a), IN(float, b), OUT(float, y),
   USE_IN(float, a);
   USE_IN(float, b);
   USE_OUT(float, y);
-  TEAM_ROWS(row, rows) {
-    size_t at = (size_t)row * period;
-    TEAM_FOR(j, period) lanes_store(y + at, j, period, lanes_load(a + at, j, period) + lanes_load(b, j, period));
-  }
+  ROW_RUNS(row, first, last, rows, period, {
+    const size_t at = row * period;
+    for (int j = first; j < last; j += LANES) lanes_store(y + at, j, last, lanes_load(a + at, j, last) + lanes_load(b, j, last));
+  })
 }

@@ -45,7 +45,7 @@ TEAM_KERNEL void embedding_forward(IN(float, table), IN(int, labels), IN(float, 
 // A team owns a row of the gradient (row `classes` is dfake) and looks for its samples, so nothing is shared between
 // teams. It looks at as many labels at once as it holds, since most are not its own. dtable is written whole. dfake is
 // written only when p > 0.
-// Traffic: 4 classes width + 8 n width bytes; (classes + 1) n label comparisons.
+// Traffic: 4 (classes + n) width bytes; (classes + 1) n label comparisons.
 TEAM_KERNEL void embedding_backward(IN(int, labels), IN(float, uniform), IN(float, dy), OUT(float, dtable),
                                  OUT(float, dfake), int n, int classes, int width, float p) {
   USE_IN(int, labels);

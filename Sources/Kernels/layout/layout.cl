@@ -92,10 +92,10 @@ TEAM_KERNEL void pad_strided(IN(float, dy), OUT(float, dx), int outer, int count
 TEAM_KERNEL void repeat_forward(IN(float, x), OUT(float, y), int outer, int group, int n) {
   USE_IN(float, x);
   USE_OUT(float, y);
-  TEAM_ROWS(row, outer * group) {
-    __global const float *from = x + (size_t)(row / group) * n;
-    TEAM_FOR(j, n) lanes_store(y + (size_t)row * n, j, n, lanes_load(from, j, n));
-  }
+  ROW_RUNS(row, first, last, (size_t)outer * group, n, {
+    __global const float *from = x + (size_t)((uint)row / (uint)group) * n;
+    for (int j = first; j < last; j += LANES) lanes_store(y + row * n, j, last, lanes_load(from, j, last));
+  })
 }
 
 // dx[o, j] = sum_g dy[o, g, j], in the order of g. Traffic: 4 outer n (1 + group) bytes, outer n group additions.

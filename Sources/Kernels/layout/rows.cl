@@ -1,7 +1,8 @@
 // rows: rows of a matrix taken by index, and put back by index.
 //
-// Who puts rows back first links them: head[j] is one of the i with rows[i] = j, next[i] another one, -1 ends the list. In
-// which order the list comes out depends on the device, so lists of more than one are sorted: sums are then the same each run.
+// To put rows back, they are first linked into lists: head[j] is one i with rows[i] = j, next[i] is another such i, and -1
+// ends the list. The order of a list depends on the device, so lists of more than one entry are sorted: sums are then the
+// same in each run.
 #include "flat.cl"
 
 // y[i] = x[rows[i]], zeros where rows[i] is not in 0 ..< count. x [count, width], rows [n] -> y [n, width].
@@ -28,7 +29,7 @@ TEAM_KERNEL void rows_clear(OUT(int, head), int count) {
 }
 
 // Links i to the row it names; those that name none are in no list. rows [n], head [count], next [n].
-// Traffic: 8 n bytes read and written in order, n exchanges anywhere in head.
+// Traffic: 16 n bytes: rows and next in order, and for each row a word of head, anywhere, read and written.
 TEAM_KERNEL void rows_link(IN(int, rows), OUT(int, head), OUT(int, next), int n, int count) {
   USE_IN(int, rows);
   USE_OUT(int, head);

@@ -25,19 +25,6 @@ TEAM_KERNEL void smooth_l1_partial(IN(float, pred), IN(float, target), OUT(float
   }
 }
 
-// loss[0] = factor * sum of partial, factor 1 / (B (R - shift) D). One team.
-TEAM_KERNEL void smooth_l1_forward(IN(float, partial), OUT(float, loss), int count, float factor) {
-  TEAM_LOCAL;
-  USE_IN(float, partial);
-  USE_OUT(float, loss);
-  TEAM_ROWS(row, 1) {
-    floatL sum = (floatL)(0.0f);
-    TEAM_FOR(i, count) sum += lanes_load(partial, i, count);
-    float total = team_sum(sum);
-    if (TEAM_RANK == 0) loss[0] = factor * total;
-  }
-}
-
 // dpred = dloss[0] * factor * clamp(pred - target, -1, 1), zeros in the last `shift` positions. The target carries no
 // gradient. Traffic: 12 B R D bytes.
 TEAM_KERNEL void smooth_l1_backward(IN(float, pred), IN(float, target), IN(float, dloss), OUT(float, dpred), int batch,

@@ -10,17 +10,6 @@
 #include "math.cl"
 #include "row_groups.cl"
 
-// Vectors of all rows of n channels: neighbouring work-items on neighbouring vectors on a GPU, whole rows on a CPU.
-#if TEAM_SIZE > 1
-#define GROUP_NORM_EACH(row, i, rows, n)                                              \
-  ITEM_FOR(item_##row, (size_t)(rows) * (((n) + LANES - 1) / LANES))                  \
-    for (int row = (int)(item_##row / (((n) + LANES - 1) / LANES)),                   \
-             i = (int)(item_##row % (((n) + LANES - 1) / LANES)) * LANES, i##_once = 1; \
-         i##_once; i##_once = 0)
-#else
-#define GROUP_NORM_EACH(row, i, rows, n) SHARE_FOR(row, rows) TEAM_FOR(i, n)
-#endif
-
 // partial [batch, chunks, 2, n]: mean, and sum of squared deviations from it, of each channel over each `chunk` pixels.
 // Deviations are taken from the chunk's first pixel. Traffic: 4 B P C bytes; 4 B P C FLOPs.
 TEAM_KERNEL void group_norm_partial(IN(float, x), OUT(float, partial), const int batch, const int pixels, const int n,
@@ -99,12 +88,14 @@ TEAM_KERNEL void group_norm_forward(IN(float, x), IN(float, mean), IN(float, rst
   USE_IN(float, weight);
   USE_IN(float, bias);
   USE_OUT(float, y);
-  GROUP_NORM_EACH(row, i, batch * pixels, n) {
-    const size_t image = (size_t)(row / pixels) * n, at = (size_t)row * n;
-    const floatL normal = (lanes_load(x + at, i, n) - lanes_load(mean + image, i, n)) * lanes_load(rstd + image, i, n);
-    const floatL value = normal * lanes_load(weight, i, n) + lanes_load(bias, i, n);
-    lanes_store(y + at, i, n, silu ? silu_lanes(value) : value);
-  }
+  ROW_RUNS(row, first, last, (size_t)batch * pixels, n, {
+    const size_t image = (size_t)((uint)row / (uint)pixels) * n, at = row * n;
+    for (int i = first; i < last; i += LANES) {
+      const floatL normal = (lanes_load(x + at, i, n) - lanes_load(mean + image, i, n)) * lanes_load(rstd + image, i, n);
+      const floatL value = normal * lanes_load(weight, i, n) + lanes_load(bias, i, n);
+      lanes_store(y + at, i, n, silu ? silu_lanes(value) : value);
+    }
+  })
 }
 
 // Sums of dy normal and of dy over each chunk of pixels, normal = (x - mean) rstd: partial [batch, chunks, 2, n].
@@ -173,24 +164,6 @@ TEAM_KERNEL void group_norm_backward_statistics(IN(float, partial), IN(float, we
   }
 }
 
-// dweight and dbias [n] from the partial sums of all `parts` = batch x chunks. Traffic: 8 parts C bytes.
-TEAM_KERNEL void group_norm_backward_parameters(IN(float, partial), OUT(float, dweight), OUT(float, dbias), const int parts,
-                                             const int n) {
-  USE_IN(float, partial);
-  USE_OUT(float, dweight);
-  USE_OUT(float, dbias);
-  ITEM_FOR(vector, (n + LANES - 1) / LANES) {
-    const int i = (int)vector * LANES;
-    floatL product = 0.0f, plain = 0.0f;
-    for (int part = 0; part < parts; ++part) {
-      product += lanes_load(partial + (size_t)part * 2 * n, i, n);
-      plain += lanes_load(partial + (size_t)part * 2 * n + n, i, n);
-    }
-    lanes_store(dweight, i, n, product);
-    lanes_store(dbias, i, n, plain);
-  }
-}
-
 // dx = rstd (dy weight - means[1] - normal means[0]); dx may be dy or x. Traffic: 12 B P C bytes; 7 B P C FLOPs.
 TEAM_KERNEL void group_norm_backward(IN(float, dy), IN(float, x), IN(float, mean), IN(float, rstd), IN(float, weight),
                                   IN(float, means), OUT(float, dx), const int batch, const int pixels, const int n) {
@@ -201,14 +174,16 @@ TEAM_KERNEL void group_norm_backward(IN(float, dy), IN(float, x), IN(float, mean
   USE_IN(float, weight);
   USE_IN(float, means);
   USE_OUT(float, dx);
-  GROUP_NORM_EACH(row, i, batch * pixels, n) {
-    const size_t image = (size_t)(row / pixels) * n, at = (size_t)row * n;
-    const floatL inverse = lanes_load(rstd + image, i, n);
-    const floatL normal = (lanes_load(x + at, i, n) - lanes_load(mean + image, i, n)) * inverse;
-    const floatL gradient = lanes_load(dy + at, i, n) * lanes_load(weight, i, n);
-    const floatL change = gradient - lanes_load(means + 2 * image + n, i, n) - normal * lanes_load(means + 2 * image, i, n);
-    lanes_store(dx + at, i, n, change * inverse);
-  }
+  ROW_RUNS(row, first, last, (size_t)batch * pixels, n, {
+    const size_t image = (size_t)((uint)row / (uint)pixels) * n, at = row * n;
+    for (int i = first; i < last; i += LANES) {
+      const floatL inverse = lanes_load(rstd + image, i, n);
+      const floatL normal = (lanes_load(x + at, i, n) - lanes_load(mean + image, i, n)) * inverse;
+      const floatL gradient = lanes_load(dy + at, i, n) * lanes_load(weight, i, n);
+      const floatL change = gradient - lanes_load(means + 2 * image + n, i, n) - normal * lanes_load(means + 2 * image, i, n);
+      lanes_store(dx + at, i, n, change * inverse);
+    }
+  })
 }
 
 #endif

@@ -27,7 +27,7 @@ TEAM_KERNEL void modulate_forward(IN(float, x), IN(float, scale), IN(float, shif
 
 // dx = dy (1 + scale[m]);  dscale[c] = sum over the rows of chunk c of dy x;  dshift[c] = sum of dy.
 // With one chunk a group, dscale and dshift are the gradients; with more, they are partial sums for column_sum.
-// Traffic: 12 rows n bytes; 4 rows n FLOPs. dx may be dy (in place).
+// Traffic: 12 rows n bytes; 4 rows n FLOPs. dx may be dy or x.
 TEAM_KERNEL void modulate_backward(IN(float, dy), IN(float, x), IN(float, scale), OUT(float, dx), OUT(float, dscale),
                                 OUT(float, dshift), const int rows, const int n, const int span, const int inner,
                                 const int chunk, const int scale_stride, const int dscale_stride,

@@ -20,7 +20,8 @@
 
 // The row or column of x that position v of the enlarged input shows, -1 where that is zero.
 static inline int convolution_source(int v, int extent, int factor, int dilated) {
-  const int s = v / factor;
+  // Nearly always 1, and a division by a number that is known late is as long as a dozen multiplications.
+  const int s = factor == 1 ? v : v / factor;
   return v < 0 || s >= extent || (dilated && s * factor != v) ? -1 : s;
 }
 

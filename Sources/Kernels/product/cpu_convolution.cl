@@ -86,7 +86,7 @@ static inline void convolution_gather(__global const float *image, __local float
 // Channels are taken `depth` at a time, so that the pixels of the strip and a panel's weights for them stay in the
 // second-level cache while every tile of the strip uses them; between chunks the sums wait in y.
 //
-// Grid: (strips of an image, groups of panels, batch). `residual` may be y. Traffic: 4 (B H W C + 2 B OH OW O + 9 C O)
+// Grid: (strips of an image, groups of panels, batch). `residual` may be y. Traffic: 4 (B H W C + B OH OW O + C O taps)
 // bytes at least; 2 B OH OW O C taps FLOPs.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void convolution_forward(
     IN(float, x), IN(float, packed), IN(float, bias), IN(float, residual), OUT(float, y), CONVOLUTION_SHAPE,

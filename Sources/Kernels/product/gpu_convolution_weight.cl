@@ -19,21 +19,22 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void convolution_weigh
   const int row = (item / 16) * 4, column = (item % 16) * 4;
   const int lines = batch * out_height;
   const int first_line = get_group_id(2) * lines_per_split, last_line = min(lines, first_line + lines_per_split);
-  const size_t first = (size_t)first_line * out_width, last = (size_t)max(first_line, last_line) * out_width;
+  // The host refuses more pixels than an int counts.
+  const int first = first_line * out_width, last = max(first_line, last_line) * out_width;
   // The channel of a tap, and the output, that this work-item fetches.
   const int i = item % CONVOLUTION_TILE, k = first_row + i, tap = k / channels, c = k % channels;
   float4 sum[4] = {(float4)(0.0f), (float4)(0.0f), (float4)(0.0f), (float4)(0.0f)};
-  for (size_t slice = first; slice < last; slice += CONVOLUTION_SLICE) {
+  for (int slice = first; slice < last; slice += CONVOLUTION_SLICE) {
     for (int s = item / CONVOLUTION_TILE; s < CONVOLUTION_SLICE; s += 256 / CONVOLUTION_TILE) {
-      const size_t pixel = slice + s;
+      const int pixel = slice + s;
       float value = 0.0f, gradient = 0.0f;
       if (pixel < last) {
-        const int line = (int)(pixel / out_width), ox = (int)(pixel % out_width);
+        const int line = pixel / out_width, ox = pixel - line * out_width;
         const int sy = line % out_height * stride + tap / kernel_width - top;
         const int sx = ox * stride + tap % kernel_width - left;
         if (k < rows && sy >= 0 && sy < height && sx >= 0 && sx < width)
           value = x[(((size_t)(line / out_height) * height + sy) * width + sx) * channels + c];
-        if (first_output + i < outputs) gradient = dy[pixel * outputs + first_output + i];
+        if (first_output + i < outputs) gradient = dy[(size_t)pixel * outputs + first_output + i];
       }
       values[s * CONVOLUTION_TILE_ROW + i] = value;
       gradients[s * CONVOLUTION_TILE_ROW + i] = gradient;

@@ -4,8 +4,9 @@
 #include "flat.cl"
 #include "math.cl"
 
-// The factor before (exp(E / tau) - 1): the same for all rows.
-static inline float prior_factor(float sigma_max, float tau, float e_max) { return sigma_max / expm1(e_max / tau); }
+// The factor before exp((E - e_max) / tau) - exp(-e_max / tau), the same for all rows. That is sigma without exp(e_max / tau), which a
+// small tau makes infinite.
+static inline float prior_factor(float sigma_max, float tau, float e_max) { return -sigma_max / expm1(-e_max / tau); }
 
 // One value of exp_lanes: the built-in exp is a slow call on some CPU devices.
 static inline float prior_exp(float x) { return exp_lanes((floatL)(x)).s0; }
@@ -13,12 +14,12 @@ static inline float prior_exp(float x) { return exp_lanes((floatL)(x)).s0; }
 static inline float prior_sigma(float e, float factor, float tau, float e_max) {
   // The order of the clamp keeps NaN a NaN: a broken entropy must show in the loss.
   float clamped = e < 0.0f ? 0.0f : (e > e_max ? e_max : e);
-  return factor * (prior_exp(clamped / tau) - 1.0f);
+  return factor * (prior_exp((clamped - e_max) / tau) - prior_exp(-e_max / tau));
 }
 
 // sigma'(E), zero outside [0, e_max].
 static inline float prior_sigma_slope(float e, float factor, float tau, float e_max) {
-  return e < 0.0f || e > e_max ? 0.0f : factor * prior_exp(e / tau) / tau;
+  return e < 0.0f || e > e_max ? 0.0f : factor * prior_exp((e - e_max) / tau) / tau;
 }
 
 // y = sigma(E), n elements. Traffic: 8 n bytes.

@@ -3,7 +3,7 @@
 /// With q = first + i the position of query i: the keys below `prefix`, and where q >= prefix also those below
 /// prefix + ((q - prefix) / block + 1) * block, which is its own block of positions behind the prefix and all before it.
 public struct AttentionMask: Sendable, Hashable {
-    /// Keys that every query sees. More than there are is all of them.
+    /// Keys that every query sees. A number above that of the keys means all keys.
     public var prefix: Int
     /// Positions behind the prefix that see one another.
     public var block: Int
@@ -162,7 +162,7 @@ struct Attention: Operation {
         let sizes = layout.known(context.inputs)
         let arguments =
             layout.tensors { .input($0) } + [.output(0), .output(1)] + shape(sizes) + draw(layout.tensorCount)
-        let traffic = traffic(sizes, tensors: 4, products: 2)
+        let traffic = traffic(sizes, queries: 2, keys: 2, products: 2)
         guard context.traits.isGPUShape else {
             let own = ownRows(context)
             return [
@@ -229,12 +229,12 @@ struct Attention: Operation {
         context.queryBlock(layout.known(context.inputs).queries)
     }
 
-    /// Each tensor once over the bus; `products` multiply-adds for each query, key and column, half of them when masked.
-    func traffic(_ sizes: AttentionLayout.Sizes, tensors: Int, products: Int) -> Traffic {
-        let pairs = sizes.batch * sizes.queries * sizes.keys
-        let flops = 2 * products * pairs * sizes.width
-        return Traffic(
-            bytes: 4 * tensors * sizes.batch * sizes.queries * sizes.width, flops: mask == .none ? flops : flops / 2)
+    /// Each tensor once over the bus, `queries` of the query's size and `keys` of the key's; `products` multiply-adds for each query, key and
+    /// column, half of them when masked.
+    func traffic(_ sizes: AttentionLayout.Sizes, queries: Int, keys: Int, products: Int) -> Traffic {
+        let flops = 2 * products * sizes.batch * sizes.queries * sizes.keys * sizes.width
+        let rows = queries * sizes.batch * sizes.queries + keys * sizes.keyBatch * sizes.keys
+        return Traffic(bytes: 4 * rows * sizes.width, flops: mask == .none ? flops : flops / 2)
     }
 }
 
@@ -268,18 +268,18 @@ struct AttentionGradient: Operation {
                     "attention_backward", family: "attention_backward", defines: forward.defines(context),
                     rows: sizes.keyBatch * layout.heads,
                     arguments: inputs + [dout, out, logsumexp] + outputs + tail,
-                    traffic: forward.traffic(sizes, tensors: 8, products: 5))
+                    traffic: forward.traffic(sizes, queries: 4, keys: 4, products: 5))
             ]
         }
         return [
             forward.groupLaunch(
                 context, .backwardQuery, batch: sizes.batch, own: sizes.queries, other: sizes.keys,
                 arguments: inputs + [dout, out, logsumexp, outputs[0], .scratch(0)] + tail,
-                traffic: forward.traffic(sizes, tensors: 6, products: 3)),
+                traffic: forward.traffic(sizes, queries: 4, keys: 2, products: 3)),
             forward.groupLaunch(
                 context, .backwardKey, batch: sizes.keyBatch, own: sizes.keys, other: sizes.queries,
                 arguments: inputs + [dout, logsumexp, .scratch(0), outputs[1], outputs[2]] + tail,
-                traffic: forward.traffic(sizes, tensors: 6, products: 4)),
+                traffic: forward.traffic(sizes, queries: 2, keys: 4, products: 4)),
         ]
     }
 }

@@ -46,7 +46,7 @@ struct ShortAttention {
             "attention_short_forward", family: "cpu_attention_short", defines: defines,
             rows: sizes.batch * attention.layout.heads,
             arguments: attention.layout.tensors { .input($0) } + [.output(0), .output(1)] + shape,
-            traffic: attention.traffic(sizes, tensors: 4, products: 2))
+            traffic: attention.traffic(sizes, queries: 2, keys: 2, products: 2))
     }
 
     /// Gradients of query, key and value; dout is input `first`, before out and logsumexp.
@@ -56,6 +56,6 @@ struct ShortAttention {
             rows: sizes.keyBatch * attention.layout.heads,
             arguments: attention.layout.tensors { .input($0) } + [.input(first), .input(first + 2)]
                 + attention.layout.tensors { .output($0) } + shape,
-            traffic: attention.traffic(sizes, tensors: 7, products: 5))
+            traffic: attention.traffic(sizes, queries: 3, keys: 4, products: 5))
     }
 }

@@ -53,7 +53,7 @@ public struct DriftAffinity: Sendable, Hashable {
         /// sqrt(S): temperatures are then multiples of sqrt(S), and forces are in units of the coordinates themselves.
         case rootWidth
     }
-    /// Over what the mean squared force is taken that each temperature's force is divided by the root of.
+    /// What the mean squared force is taken over. Each temperature's force is divided by the root of that mean.
     public enum Normalization: Sendable, Hashable { case batch, group }
 
     public var unit = Unit.meanDistance

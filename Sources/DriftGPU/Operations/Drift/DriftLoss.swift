@@ -18,17 +18,29 @@ struct DriftLossOperation: Operation {
             DriftLossGradient(affinity: affinity), upstream, node.inputs[1], node.outputs[2], node.inputs[3])
         return [dgen[0], nil, nil, nil]
     }
+    func scratch(_ context: LaunchContext) -> [TensorType] {
+        let parts = affinity.parts(context.inputs[0])
+        // Of a single part the sums are the results.
+        return parts == 1 ? [] : [TensorType([parts]), TensorType([affinity.temperatures.count, parts])]
+    }
     func commands(_ context: LaunchContext) -> [Command] {
         let gen = context.inputs[0]
         let parts = affinity.parts(gen)
-        return [
-            context.teamLaunch(
-                "drift_loss_forward", family: name, defines: affinity.defines, teams: 1,
-                arguments: [
-                    .input(2), .output(0), .output(1), .output(2), .int(parts), .int(gen.rows / parts), .int(gen.columns),
-                    .float(affinity.forceFloor), .float(affinity.forceEpsilon),
-                ], traffic: Traffic(bytes: context.inputs[2].byteCount, flops: context.inputs[2].count))
-        ]
+        let sums: [Argument] = parts == 1 ? [.output(0), .output(1)] : [.scratch(0), .scratch(1)]
+        let each = context.rowLaunch(
+            "drift_loss_parts", family: name, defines: affinity.defines, rows: parts,
+            arguments: [.input(2)] + sums + [
+                .output(2), .int(parts), .int(gen.rows / parts), .int(gen.columns), .float(affinity.forceFloor),
+                .float(affinity.forceEpsilon),
+            ], traffic: Traffic(bytes: context.inputs[2].byteCount, flops: context.inputs[2].count))
+        if parts == 1 { return [each] }
+        // The means over the parts.
+        return [each] + [(0, 1), (1, affinity.temperatures.count)].map { index, rows in
+            context.rowLaunch(
+                "row_sum_forward", family: "reduce", rows: rows,
+                arguments: [.scratch(index), .output(index), .int(rows), .int(parts), .float(1 / Float(parts))],
+                traffic: Traffic(bytes: 4 * rows * parts, flops: rows * parts))
+        }
     }
 }
 

@@ -79,6 +79,7 @@ struct MemoryBankDraw: Operation {
                 "memory_bank_draw", family: "memory_bank", items: rows, size: draws * draws / 2,
                 arguments: [
                     .input(3), .input(0), .input(2), .scratch(0), .int(stream), .int(rows), .int(draws), .int(classes),
+                    .int(capacity),
                 ]),
             context.rowLaunch(
                 "memory_bank_gather", family: "memory_bank", rows: rows * draws,

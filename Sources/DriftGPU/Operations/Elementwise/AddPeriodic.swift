@@ -18,8 +18,8 @@ struct AddPeriodic: Operation {
         let period = context.inputs[1].count
         let rows = context.inputs[0].count / period
         return [
-            context.rowLaunch(
-                "add_periodic_forward", family: "elementwise", rows: rows,
+            context.runLaunch(
+                "add_periodic_forward", family: "elementwise", rows: rows, width: period, indices: rows,
                 arguments: [.input(0), .input(1), .output(0), .int(rows), .int(period)],
                 traffic: Traffic(bytes: 8 * rows * period + 4 * period, flops: rows * period))
         ]

@@ -25,7 +25,7 @@ struct Concat: Operation {
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let extent = context.outputs[0].around(axis)
-        // One piece for each input: a plain copy, which is shared among the teams by elements.
+        // Where `outer` is 1 the copies below are plain ones, which the teams share by elements.
         if extent.outer > 1, Set(context.inputs).count == 1 {
             return context.copyParts(
                 "join_strided", whole: .output(0), parts: context.inputs.indices.map { .input($0) }, outer: extent.outer,

@@ -16,8 +16,8 @@ struct Repeat: Operation {
         let outer = context.inputs[0].shape[0]
         let inner = context.inputs[0].shape.dropFirst().reduce(1, *)
         return [
-            context.rowLaunch(
-                "repeat_forward", family: "layout", rows: outer * group,
+            context.runLaunch(
+                "repeat_forward", family: "layout", rows: outer * group, width: inner, indices: outer * group,
                 arguments: [.input(0), .output(0), .int(outer), .int(group), .int(inner)],
                 traffic: Traffic(bytes: 4 * outer * inner * (1 + group)))
         ]

@@ -37,10 +37,11 @@ struct SmoothL1: Operation {
                 arguments: [.input(0), .input(1), .scratch(0)] + shape.map(Argument.int) + [.int(shift), .int(parts)],
                 traffic: Traffic(bytes: 8 * count, flops: 5 * count)),
             context.teamLaunch(
-                "smooth_l1_forward", family: "smooth_l1", teams: 1,
+                "sum_all", family: "reduce", teams: 1,
                 arguments: [
-                    .scratch(0), .output(0), .int(shape[0] * parts), .float(smoothL1Factor(shape, shift: shift)),
-                ]),
+                    .scratch(0), .output(0), .int(shape[0] * parts), .int(shape[0] * parts),
+                    .float(smoothL1Factor(shape, shift: shift)),
+                ], traffic: Traffic(bytes: 4 * shape[0] * parts, flops: shape[0] * parts)),
         ]
     }
 }

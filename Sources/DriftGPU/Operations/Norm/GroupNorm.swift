@@ -84,14 +84,13 @@ struct GroupNormGradient: Operation {
                 traffic: Traffic(bytes: read, flops: chunks.partial.count)),
         ]
         if hasParameters {
+            let nothing: [Argument] = [.input(4), .input(4), .input(4)]
             commands.append(
-                context.itemLaunch(
-                    "group_norm_backward_parameters", family: "group_norm",
-                    items: (chunks.channels + context.traits.lanes - 1) / context.traits.lanes,
-                    size: 2 * chunks.batch * chunks.perImage * context.traits.lanes,
-                    arguments: [
-                        .scratch(0), .output(1), .output(2), .int(chunks.batch * chunks.perImage), .int(chunks.channels),
-                    ], traffic: Traffic(bytes: read, flops: chunks.partial.count)))
+                context.rowLaunch(
+                    "layer_norm_backward_parameters", family: "layer_norm", rows: context.columnTiles(chunks.channels),
+                    arguments: [.scratch(0)] + nothing + [.output(1), .output(2), .output(1), .output(2), .int(chunks.channels)]
+                        + [.int(0), .int(chunks.batch * chunks.perImage), .int(1), .int(0), .int(0), .int(0)],
+                    traffic: Traffic(bytes: read, flops: chunks.partial.count)))
         }
         commands.append(
             chunks.elementLaunch(
@@ -136,10 +135,8 @@ private struct GroupNormChunks {
 
     /// A kernel that walks all pixels.
     func elementLaunch(_ kernel: String, arguments: [Argument], traffic: Traffic) -> Command {
-        let count = batch * pixels * channels
-        let part = context.traits.isGPUShape ? context.traits.teamSize * context.traits.lanes : 1024
-        return context.rowLaunch(
-            kernel, family: "group_norm", rows: (count + part - 1) / part, indices: batch * pixels, arguments: arguments,
+        context.runLaunch(
+            kernel, family: "group_norm", rows: batch * pixels, width: channels, indices: batch * pixels, arguments: arguments,
             traffic: traffic)
     }
 }

@@ -11,6 +11,7 @@ struct PatchStatistics: Operation {
         guard shape.count == 4, height > 0, width > 0, shape[1].isMultiple(of: height), shape[2].isMultiple(of: width) else {
             throw GraphError("patch_statistics: \(inputs[0]) in patches of \(height) x \(width); [B, H, W, C] that they divide is needed")
         }
+        guard epsilon >= 0 else { throw GraphError("patch_statistics: epsilon \(epsilon) is negative") }
         let patches = TensorType([shape[0], shape[1] / height, shape[2] / width, shape[3]])
         return [patches, patches]
     }

@@ -202,7 +202,7 @@ struct Convolution: Operation {
         let panelsPerGroup: Int
 
         var defines: [String: String] {
-            // What convolution.cl takes without them: a CPU then needs no program beside kernels.cl.
+            // What convolution_shape.cl takes without them: a CPU then needs no program beside kernels.cl.
             if rows == 8, vectors == 2 { return [:] }
             return ["CONVOLUTION_ROWS": "\(rows)", "CONVOLUTION_VECTORS": "\(vectors)"]
         }

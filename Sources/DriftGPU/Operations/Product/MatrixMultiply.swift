@@ -86,7 +86,8 @@ struct MatrixMultiply: Operation {
     }
 
     func gradient(_ graph: Graph, node: Node, gradients: [Tensor?], needs: [Bool]) throws -> [Tensor?] {
-        guard let arriving = gradients[0], isPlain else { return node.inputs.map { _ in nil } }
+        guard isPlain else { throw GraphError("\(name): has no gradient; detach its result first") }
+        guard let arriving = gradients[0] else { return node.inputs.map { _ in nil } }
         let (a, b) = (node.inputs[0], node.inputs[1])
         func multiply(_ x: Tensor, _ transposeX: Bool, _ y: Tensor, _ transposeY: Bool) throws -> Tensor {
             try graph.matrixMultiply(x, y, transposeA: transposeX, transposeB: transposeY, alpha: alpha)

@@ -21,9 +21,10 @@ public struct CausalPassShape: Sendable, Hashable {
         (self.depth, self.capacity, self.epsilon) = (depth, capacity, epsilon)
     }
 
-    /// Whether the kernel takes it: five buffers of four rows lie in a GPU's local memory, and a work-item holds a head.
+    /// Whether the kernel takes it: five buffers of four rows lie in 32 KiB of local memory, which every device has, and a work-item holds a
+    /// head.
     public var isSmall: Bool {
-        width <= 256 && max(hidden, channels) <= 512 && heads > 0 && width % heads == 0 && size <= 64 && size % 2 == 0
+        width <= 256 && max(hidden, channels) <= 384 && heads > 0 && width % heads == 0 && size <= 64 && size % 2 == 0
     }
 
     /// Columns of a head.
