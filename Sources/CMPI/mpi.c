@@ -69,6 +69,7 @@ int cmpi_open(const char *file, char *reason, size_t size) {
     *functions[i].place = dlsym(library, functions[i].name);
     if (!*functions[i].place) {
       snprintf(reason, size, "%s: no function %s in it", file, functions[i].name);
+      dlclose(library);
       return -1;
     }
   }
@@ -87,6 +88,7 @@ int cmpi_open(const char *file, char *reason, size_t size) {
     mpi.shared = 0, mpi.serialized = 2;
     if (!mpi.byte || !mpi.info_null || !mpi.errors_return) {
       snprintf(reason, size, "%s: looks like Open MPI, but lacks its constants", file);
+      dlclose(library);
       return -1;
     }
   } else {

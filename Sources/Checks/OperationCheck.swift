@@ -94,6 +94,7 @@ extension OperationCase {
                 continue
             }
             let got = try executor.read(gradient).map { Double($0) }
+            report.expect(got.allSatisfy(\.isFinite), "gradient of input \(target): not all of its values are finite")
             let count = values[target].count
             // Every element of a small input, a sample of a large one.
             let elements = count <= 48 ? Array(0..<count) : (0..<48).map { _ in Int(random.next() % UInt64(count)) }
@@ -117,9 +118,10 @@ extension OperationCase {
         report.expect(damage.isEmpty, "written outside the tensors: \(damage.joined(separator: ", "))")
 
         if depth == .values { return report }
-        let first = try outputs.map { try executor.read($0).map(\.bitPattern) }
+        let results = outputs + planned.gradients.compactMap { $0 }
+        let first = try results.map { try executor.read($0).map(\.bitPattern) }
         try executor.run()
-        let second = try outputs.map { try executor.read($0).map(\.bitPattern) }
+        let second = try results.map { try executor.read($0).map(\.bitPattern) }
         report.expect(first == second, "two runs differ")
         return report
     }

@@ -113,12 +113,6 @@ public struct DataSource: Sendable {
         var notes = [warning]
         let shape = try Self.shape(options, (1, height, width), at: path)
         let labels = try Self.labels(of: path, count: count)
-        let classNames = (0..<(Int(labels.max() ?? 0) + 1)).map(String.init)
-        func set(_ bytes: [UInt8], _ labels: [Int32]) throws -> ImageSet {
-            ImageSet(
-                PackedImages(bytes: bytes, channels: 1, height: height, width: width, transform: shape), shape: shape,
-                index: try LabelIndex(labels: labels, classNames: classNames, name: path), augmentation: options.augmentation)
-        }
         let other = try heldOut.map { path in
             let images = try IDX.images(path)
             guard (images.height, images.width) == (height, width) else {
@@ -126,9 +120,17 @@ public struct DataSource: Sendable {
                                 fix: "take files that belong together")
             }
             notes.append(images.warning)
-            return try set(images.bytes, Self.labels(of: path, count: images.count))
+            return (path: path, bytes: images.bytes, labels: try Self.labels(of: path, count: images.count))
         }
-        var source = try DataSource(.idx, training: set(bytes, labels), heldOut: other, holdOut: options.holdOut)
+        // A class that one part alone has is left out later, with a line.
+        let classNames = (0...Int((labels + (other?.labels ?? [])).max() ?? 0)).map(String.init)
+        func set(_ bytes: [UInt8], _ labels: [Int32], _ path: String) throws -> ImageSet {
+            ImageSet(
+                PackedImages(bytes: bytes, channels: 1, height: height, width: width, transform: shape), shape: shape,
+                index: try LabelIndex(labels: labels, classNames: classNames, name: path), augmentation: options.augmentation)
+        }
+        var source = try DataSource(
+            .idx, training: set(bytes, labels, path), heldOut: other.map { try set($0.bytes, $0.labels, $0.path) }, holdOut: options.holdOut)
         source.notes = notes.compactMap { $0 }
         return source
     }
@@ -159,10 +161,22 @@ public struct DataSource: Sendable {
             holdOut: options.holdOut)
     }
 
-    private static func folder(_ path: String, _ options: Options) throws -> DataSource {
+    /// Whether the folder's `train` is the part to train on, and not one class of several.
+    private static func hasPart(_ path: String) throws -> Bool {
         let inner = Files.join(path, "train")
-        let hasTrain = Files.isFolder(inner)
-        let training = try ImageFolder(hasTrain ? inner : path)
+        guard Files.isFolder(inner) else { return false }
+        let holdsPictures = try Files.entries(in: inner).contains { !$0.isFolder && PictureFormat.isPicture($0.name) }
+        return try !holdsPictures || besides(path).isEmpty || !ImageFolder.classes(in: inner).isEmpty
+    }
+
+    /// Folders beside the parts for training and holding out.
+    private static func besides(_ path: String) throws -> [String] {
+        try ImageFolder.classes(in: path).filter { $0 != "train" && !ImageFolder.heldOutNames.contains($0) }
+    }
+
+    private static func folder(_ path: String, _ options: Options) throws -> DataSource {
+        let hasTrain = try hasPart(path)
+        let training = try ImageFolder(hasTrain ? Files.join(path, "train") : path)
         guard let height = options.height ?? options.defaultSize?.height, let width = options.width ?? options.defaultSize?.width else {
             throw DataError("pictures have no one size", at: path, fix: "set the images' side with --size, a multiple of --patch")
         }
@@ -180,6 +194,11 @@ public struct DataSource: Sendable {
         var source = try DataSource(.folder, training: set(training), heldOut: other.map(set), holdOut: options.holdOut)
         source.notes = [decided?.reason].compactMap { $0 }
         let leftOut = training.leftOut.merging(other?.leftOut ?? [:], uniquingKeysWith: +)
+        let unread = hasTrain ? try besides(path) : []
+        if !unread.isEmpty {
+            let shown = unread.prefix(5).joined(separator: ", ") + (unread.count > 5 ? ", ..." : "")
+            source.notes.append("\(counted(unread.count, "folder")) beside train not read: \(shown)")
+        }
         if !leftOut.isEmpty {
             source.notes.append(
                 "\(leftOut.values.reduce(0, +)) files left out: \(PictureTree.text(ofLeftOut: leftOut)); pictures are \(PictureFormat.endingsText)")

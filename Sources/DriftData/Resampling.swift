@@ -100,9 +100,9 @@ private struct ResampleWeights {
         return [UInt8](unsafeUninitializedCapacity: count * new) { target, filled in
             lines.withUnsafeBufferPointer { source in
                 weights.withUnsafeBufferPointer { weights in
-                    for i in starts.indices {
-                        let (start, taken) = (starts[i] * channels, counts[i])
-                        for line in 0..<count {
+                    for line in 0..<count {
+                        for i in starts.indices {
+                            let (start, taken) = (starts[i] * channels, counts[i])
                             for channel in 0..<channels {
                                 var sum = Self.half
                                 for k in 0..<taken {

@@ -83,7 +83,7 @@ public final class Communicator: RankGroup {
         throw MPIError(
             isChosen
                 ? "MPI: \(fileVariable)=\(files[0]): \(reasons[0])"
-                : "MPI: \(launch.launcher) started \(launch.count) processes, but there is no library \(files.joined(separator: " or ")); install its MPI (Debian: openmpi-bin or mpich), or name the library with \(fileVariable)=FILE")
+                : "MPI: \(launch.launcher) started \(launch.count) processes, but no library \(files.joined(separator: " or ")) can be loaded (\(reasons.joined(separator: "; "))); install its MPI (Debian: openmpi-bin or mpich), or name the library with \(fileVariable)=FILE")
     }
 
     /// A line that a function of C writes.

@@ -11,7 +11,7 @@ struct Autoencode: ParsableCommand {
 
 struct TrainAutoencoder: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Train a KL autoencoder on your own pictures.",
+        commandName: "train", abstract: "Train a KL autoencoder on your own pictures.", usage: "driftgpu vae train [<options>]",
         discussion: "As driftgpu train with the preset autoencoder: samples/ has pictures that are held out, each beside its reconstruction, metrics.jsonl their peak signal-to-noise ratio (psnr, in decibels). At its end the run writes autoencoder.safetensors, with the scale of its latents; --vae takes that file, or the run's folder. Sizes are settings of the head: --set head.width=64 --set head.multipliers=[1,2,4] --set head.latentChannels=4.")
 
     @OptionGroup var train: Train
@@ -28,7 +28,7 @@ struct Reconstruct: ParsableCommand {
         abstract: "Encode and decode pictures; write each beside its reconstruction.",
         discussion: "Prints the peak signal-to-noise ratio of each in decibels and writes it into its PNG (driftgpu.psnr). A file of random weights reconstructs nothing.")
 
-    @ArgumentParser.Argument(help: ArgumentHelp("Pictures, PNG or JPEG.", valueName: "image")) var images: [String]
+    @ArgumentParser.Argument(help: ArgumentHelp("Pictures: PNG, JPEG, WebP or BMP.", valueName: "image")) var images: [String]
     @OptionGroup var vaeOptions: VAEOptions
     @Option(help: ArgumentHelp("Side the pictures are brought to, as training data is. Default: their own, cropped to whole latents.", valueName: "n"))
     var size: Int?

@@ -88,12 +88,14 @@ extension Bench {
     /// The values of a list with commas. Throws a line that names what is none of them.
     static func list<Value: RawRepresentable & CaseIterable>(_ text: String, _ option: String) throws -> [Value]
     where Value.RawValue == String {
-        try text.split(separator: ",").map { name in
+        let values: [Value] = try text.split(separator: ",").map { name in
             guard let value = Value(rawValue: String(name)) else {
                 let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
                 throw ValidationError("\(option) \(name): unknown; there is \(known)")
             }
             return value
         }
+        guard !values.isEmpty else { throw ValidationError("\(option): name one at least") }
+        return values
     }
 }

@@ -32,9 +32,10 @@ struct Cache: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let interrupt = Interrupt()
+            // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
+            let interrupt = rankOptions.startsOthers ? nil : Interrupt()
             let ranks = try rankOptions.start(folder: nil)
-            try ranks.together { try encode(ranks, interrupt) }
+            if let interrupt { try ranks.together { try encode(ranks, interrupt) } }
         }
     }
 

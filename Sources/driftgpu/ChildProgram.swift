@@ -14,6 +14,8 @@ struct ChildProgram {
 
     /// Starts the program `words[0]` with no signal blocked; in a session of its own where asked for.
     init(_ words: [String], inOwnSession: Bool = false) throws {
+        // Ignored by who started this program, it would leave no exit code to read.
+        signal(SIGCHLD, SIG_DFL)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -33,7 +35,8 @@ struct ChildProgram {
     func ended() -> Int32? {
         var status: Int32 = 0
         let ended = waitpid(process, &status, WNOHANG)
-        guard ended == process || ended < 0 && errno == ECHILD else { return nil }
+        if ended < 0, errno == ECHILD { return 1 }
+        guard ended == process else { return nil }
         return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
     }
 

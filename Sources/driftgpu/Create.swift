@@ -34,7 +34,8 @@ struct Create: ParsableCommand {
             if steps != nil, hours != nil { throw ValidationError("\(name) and --hours exclude each other") }
         }
         if let size, size < 1 || size > 4096 { throw ValidationError("--size \(size): take 1 to 4096") }
-        if perLabel < 2 { throw ValidationError("--per-label \(perLabel): take 2 or more") }
+        if !(2...100_000).contains(perLabel) { throw ValidationError("--per-label \(perLabel): take 2 to 100000") }
+        if !cfg.isFinite { throw ValidationError("--cfg \(cfg): take a finite number") }
     }
 
     func run() throws {
@@ -142,8 +143,10 @@ struct Create: ParsableCommand {
         return plan
     }
 
-    /// The device of all commands.
-    private var device: [String] { deviceOptions.device.map { ["--device", $0] } ?? [] }
+    /// The device of all commands, and how it multiplies.
+    private var device: [String] {
+        (deviceOptions.device.map { ["--device", $0] } ?? []) + (deviceOptions.gemm.map { ["--gemm", $0] } ?? [])
+    }
 
     /// What is done up to the samples, as commands of this program.
     private func commands(_ plan: CreationPlan, _ folder: String) -> [[String]] {

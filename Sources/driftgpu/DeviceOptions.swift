@@ -22,19 +22,23 @@ struct DeviceOptions: ParsableArguments {
     /// Logging may be set up once only, while a command may open several devices.
     private static let isLogging = Atomic(false)
 
+    /// Sends the log to standard error: warnings, or all.
+    static func log(verbose: Bool) {
+        guard !isLogging.exchange(true, ordering: .relaxed) else { return }
+        let level: Logger.Level = verbose ? .debug : .warning
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+    }
+
     /// Opens the device. `precision` is for when none was asked for; `forTuning`: with CLBlast, and with CLBlast's own
     /// parameters; `taking`: what to take in place of the one that --device names.
     func open(
         profiling: Bool = false, precision usual: Precision = .fp32, forTuning: Bool = false, taking chosen: DeviceDescription? = nil
     ) throws -> Device {
-        if !Self.isLogging.exchange(true, ordering: .relaxed) {
-            let level: Logger.Level = verbose ? .debug : .warning
-            LoggingSystem.bootstrap { label in
-                var handler = StreamLogHandler.standardError(label: label)
-                handler.logLevel = level
-                return handler
-            }
-        }
+        Self.log(verbose: verbose)
         var options = Device.Options()
         options.profiling = profiling
         options.gemm = forTuning ? gemm ?? "clblast" : gemm

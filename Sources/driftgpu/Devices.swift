@@ -6,10 +6,12 @@ import Foundation
 struct Devices: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List OpenCL platforms and devices, and what each can do; under mpirun, the device of each process.")
 
+    @Flag(name: [.short, .long], help: "Log why a probe says no to standard error.") var verbose = false
     @OptionGroup var rankOptions: RankOptions
 
     func run() throws {
         try reporting {
+            DeviceOptions.log(verbose: verbose)
             let ranks = try rankOptions.start(folder: nil)
             if let communicator = ranks as? Communicator {
                 let device = try RankDevice.choose(nil, communicator, sharing: rankOptions.shareDevice)

@@ -9,13 +9,23 @@ struct Import: ParsableCommand {
         abstract: "Take over weights from PyTorch or safetensors.",
         discussion: "Reads .pth, .pt and .ckpt files of torch.save without running anything in them, and safetensors. Sharded weights are named by their folder or index. Drift-AR, TransDiff, DiT, MAR and causal models become a folder for sample --checkpoint (or one .safetensors file), with the configuration read off the shapes; a KL autoencoder, also under diffusers' names, becomes one .safetensors file. What was assumed is said; tensors that are missing, misshapen or too many are listed.")
 
-    enum Kind: String, ExpressibleByArgument, CaseIterable {
+    enum Kind: ExpressibleByArgument {
         case auto
-        case driftAR = "drift-ar"
-        case transDiff = "transdiff"
-        case transDiffMRAR = "transdiff-mrar"
-        case dit
-        case kl16
+        case of(WeightImport.Kind)
+
+        init?(argument: String) {
+            if argument == "auto" {
+                self = .auto
+            } else if let kind = WeightImport.Kind(rawValue: argument) {
+                self = .of(kind)
+            } else {
+                return nil
+            }
+        }
+
+        static let allValueStrings = ["auto"] + WeightImport.Kind.allCases.map(\.rawValue)
+        var defaultValueDescription: String { "auto" }
+        var known: WeightImport.Kind? { if case .of(let kind) = self { kind } else { nil } }
     }
 
     @Argument(help: "File to read, index of shards, or folder of either.") var file: String
@@ -45,7 +55,7 @@ struct Import: ParsableCommand {
             (options.rotary, options.rotaryBase) = (rotary, rotaryBase)
             let weights = try WeightImport(
                 WeightFile.open(file), key: key == "auto" ? nil : key, prefix: prefix,
-                kind: WeightImport.Kind(rawValue: kind.rawValue), options: options)
+                kind: kind.known, options: options)
             for line in weights.report { Output.line(line) }
             try weights.check(allowMissing: allowMissing)
             let written = try weights.write(to: output, overwrite: overwrite)

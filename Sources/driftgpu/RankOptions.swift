@@ -21,6 +21,11 @@ struct RankOptions: ParsableArguments {
         try (ranks as? Communicator).map { try RankDevice.choose(choice, $0, sharing: shareDevice) }
     }
 
+    /// Whether `start` starts the other processes and waits for them: it then takes the signals by itself.
+    var startsOthers: Bool {
+        ranks ?? 1 > 1 && !(RankLaunch(ProcessInfo.processInfo.environment).map { $0.count > 1 } ?? false)
+    }
+
     /// The job that this process belongs to. Does not return where it has to start the others: it then waits for them. `folder`: where a
     /// file asks them to stop; nil where signals end them.
     func start(folder: String?) throws -> any RankGroup {

@@ -14,7 +14,7 @@ struct Train: ParsableCommand {
         abstract: "Train a model on images in classes; without arguments, on the handwritten digits that the program carries.",
         discussion: "Writes config.json, metrics.jsonl, checkpoints/ and samples/ to the output folder. Ctrl-C finishes the step, saves, says how to resume and ends with exit code 75; so do SIGTERM, SIGHUP, SIGUSR1 and a file named stop in the output folder. SIGUSR2, or a file named save, saves and goes on. Started by mpirun or srun, or with --ranks, several processes share each step.")
 
-    @Option(help: "Settings to start from. Default: digits.") var preset: String?
+    @Option(help: "Settings to start from. Default: digits; of vae train autoencoder, of features train features, or latent-features with --latents.") var preset: String?
     @Option(help: "JSON file with settings (the form of a run's config.json); flags go before it, it goes before the preset.")
     var config: String?
     @Option(name: [.short, .long], help: "Folder of the run. Default: out/PRESET.") var output: String?
@@ -38,7 +38,7 @@ struct Train: ParsableCommand {
     @OptionGroup(title: "Hyper-parameters") var hyperparameters: Hyperparameters
 
     private static let ownPreset = "digits"
-    /// Pictures that are too few for an autoencoder to be of use for others.
+    /// With fewer pictures than this an autoencoder learns them by heart and does badly on others.
     private static let fewPictures = 500
 
     func validate() throws {
@@ -53,9 +53,8 @@ struct Train: ParsableCommand {
         try reporting {
             let isLooking = printPlan || findBatch || profile != nil
             let path = output ?? "out/" + (preset ?? Self.ownPreset)
-            let isStarted = RankLaunch(ProcessInfo.processInfo.environment).map { $0.count > 1 } ?? false
             // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
-            let interrupt = isLooking || rankOptions.ranks ?? 1 > 1 && !isStarted ? nil : Interrupt()
+            let interrupt = isLooking || rankOptions.startsOthers ? nil : Interrupt()
             let ranks = isLooking ? SingleRank() : try rankOptions.start(folder: path)
             let run = try ranks.together { try prepare(path, ranks) }
             if let run, let interrupt { try train(run, path: path, ranks, interrupt) }
@@ -125,7 +124,11 @@ struct Train: ParsableCommand {
     /// settings are those of one process that takes all parts, and it can go on with another number of processes.
     private func share(_ settings: inout Configuration, among count: Int, isResumed: Bool) {
         guard count > 1, !isResumed || hyperparameters.accumulate != nil else { return }
-        if hyperparameters.accumulate != nil || settings.run.accumulate == 1 { settings.run.accumulate *= count }
+        if hyperparameters.accumulate != nil || settings.run.accumulate == 1 {
+            let (parts, overflows) = settings.run.accumulate.multipliedReportingOverflow(by: count)
+            // Validation refuses it.
+            settings.run.accumulate = overflows ? .max : parts
+        }
     }
 
     private var existing: TrainingRun.Existing {
@@ -217,7 +220,10 @@ struct Train: ParsableCommand {
         let state = ModelState(
             try settings.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: settings.run.seed)
+        try FrozenEncoder(settings)?.initialize(seed: settings.run.seed, in: state.memory)
         let trainer = try Trainer(settings, state: state, data: data)
+        // Of a model that hides tokens each number of them has a graph, whose making is no part of a step.
+        try trainer.prepareAllParts()
         for schedule in try trainer.schedules() { Output.line(schedule.summary) }
         // The first steps compile kernels.
         for _ in 0..<5 { try trainer.advance() }

@@ -86,7 +86,7 @@ import Testing
             ("--data few", 1, "pictures to train on"), ("--data none", 1, "no such file or folder"), ("--data data --size 36", 1, "multiple of 8"), ("--data data --size 31", 1, "16 to 64 square patches"), ("--data data --size 0", 64, "take 1 to 4096"),
             ("--data data --size 16 --autoencoder-steps 5", 1, "--autoencoder has it draw latents"),
             ("--data data --size 16 --hours 0.00001", 1, "too few"), ("--data data --hours 1 --steps 3", 64, "exclude each other"),
-            ("--data data --per-label 1", 64, "take 2 or more"), ("--data data --preset mnist", 1, "create takes photos-transdiff"),
+            ("--data data --per-label 1", 64, "take 2 to"), ("--data data --per-label 9000000000000000000", 64, "take 2 to"), ("--data data --cfg nan", 64, "finite"), ("--data data --preset mnist", 1, "create takes photos-transdiff"),
             ("--data data --encoder-steps 5", 1, "has no feature encoder"), ("--data data --size 8 --autoencoder --preset photos-drift", 1, "take 16 or more"),
         ] {
             let result = try folder.run("create --output made " + line)

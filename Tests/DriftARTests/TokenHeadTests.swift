@@ -19,9 +19,7 @@ import Testing
             case .diffusion:
                 return DiffusionHead(.init(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth), steps: 25, limit: 2)
             case .energy:
-                var shape = EnergyHead.Shape(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth)
-                shape.noiseWidth = 8
-                return EnergyHead(shape)
+                return EnergyHead(.init(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth), noiseWidth: 8)
             case .drift:
                 return TokenDriftHead(.init(tokenWidth: 2, conditionWidth: condition, width: width, depth: depth))
             }
@@ -184,7 +182,7 @@ import Testing
                 let scope = ParameterScope(graph, layout)
                 let (times, seed) = (try graph.input("times", [rows]), try graph.input("seed", [rows, 12]))
                 let net = scope.scope("diffloss.net")
-                let y = try isOnce ? head.embedTrainingTimes(times, net) : DiffusionHead.embedTimes(times, net)
+                let y = try isOnce ? head.embedTrainingTimes(times, net) : TimedTokenMLP.embed(times: times, net)
                 let gradients = try graph.gradients(
                     of: [(y, seed)], withRespectTo: embedding.map { try scope.parameter($0) }).compactMap { $0 }
                 ([y] + gradients).forEach(graph.output)

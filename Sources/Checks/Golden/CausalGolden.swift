@@ -214,7 +214,7 @@ private struct CausalModel {
         let ending: FlowSchedule.Ending = golden.id.hasSuffix("head_new") ? .whole : .quiet
         schedule = FlowSchedule(ending, steps: steps, shift: shift)
         head = FlowHead(
-            DiffusionHead.Shape(
+            TokenHeadShape(
                 tokenWidth: stage.shape.tokenWidth, conditionWidth: stage.shape.embed, width: try golden.integer("head_width"),
                 depth: try golden.integer("head_depth")),
             noises: try golden.integer("batch_mul"), steps: steps, ending: ending, shift: shift)

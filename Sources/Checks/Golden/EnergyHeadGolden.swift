@@ -7,11 +7,10 @@ enum EnergyHeadGolden {
     private static let prefix = "scoreloss.net"
 
     static func head(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {
-        var shape = EnergyHead.Shape(
+        let shape = TokenHeadShape(
             tokenWidth: try golden.integer("channels"), conditionWidth: try golden.integer("z"),
             width: try golden.integer("head_width"), depth: try golden.integer("head_depth"))
-        shape.noiseWidth = try golden.integer("noise_channels")
-        let head = EnergyHead(shape)
+        let head = EnergyHead(shape, noiseWidth: try golden.integer("noise_channels"))
         let run = GoldenGraph(golden, device)
         let scope = try run.parameters(head.declarations, prefix: prefix + ".")
         if golden.has("out", "sample") { return try sample(head, run, scope, comparison) }

@@ -194,7 +194,7 @@ struct MARModel {
                 classes: try golden.integer("class_num"), mlpRatio: Float(try golden.number("mlp_ratio")),
                 epsilon: Float(try golden.number("layer_norm_eps"))))
         head = DiffusionHead(
-            DiffusionHead.Shape(
+            TokenHeadShape(
                 tokenWidth: stage.shape.tokenWidth, conditionWidth: stage.shape.embed, width: try golden.integer("head_width"),
                 depth: try golden.integer("head_depth")),
             noises: try golden.integer("batch_mul"), steps: steps)

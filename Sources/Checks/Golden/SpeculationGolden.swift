@@ -48,7 +48,7 @@ enum SpeculationGolden {
         try comparison.check("out", "total_positions", integers: [Int32(figures.totalPositions)])
         try comparison.check("out", "acceptance_rate", [Float(figures.acceptanceRate)])
         comparison.expect(
-            figures.labels.map(\.acceptedLength) == prefix.map { Int($0) } && figures.labels.map(\.label) == labels,
+            figures.labels.map(\.acceptedLength) == prefix.map { Int(exactly: $0) ?? -1 } && figures.labels.map(\.label) == labels,
             "the figures of the labels are not those of the device")
         try SamplingGolden.compare(tokens, of: run, comparison)
     }

@@ -51,7 +51,7 @@ public struct VAEWeights: Sendable {
         let own = Files.join(path, RunFolder.File.ema)
         if Files.exists(own) { return own }
         guard Files.exists(run.checkpoints.path), let step = try run.checkpoints.latest() else { return path }
-        return Files.join(try run.checkpoints.open(step: step).folder, RunFolder.File.ema)
+        return Files.join(try run.checkpoints.open(step: step, only: [RunFolder.File.ema]).folder, RunFolder.File.ema)
     }
 
     /// The error of sizes that are out of range says in which file they are.

@@ -89,8 +89,8 @@ public struct CheckpointFolder: Sendable {
         return folder(of: step)
     }
 
-    /// Opens a checkpoint and compares sizes and checksums of its files with the manifest.
-    public func open(step: Int) throws -> Checkpoint {
+    /// Opens a checkpoint and compares sizes and checksums of its files with the manifest. `only`: the files that are wanted; nil: all.
+    public func open(step: Int, only names: [String]? = nil) throws -> Checkpoint {
         let folder = folder(of: step)
         let all = try steps()
         guard all.contains(step) else {
@@ -107,7 +107,7 @@ public struct CheckpointFolder: Sendable {
         guard manifest.step == step else {
             throw DataError("its manifest is of step \(manifest.step)", at: folder, fix: remedy)
         }
-        try manifest.verify(in: folder, remedy: remedy)
+        try manifest.verify(names, in: folder, remedy: remedy)
         return Checkpoint(step: step, folder: folder, manifest: manifest, remedy: remedy)
     }
 

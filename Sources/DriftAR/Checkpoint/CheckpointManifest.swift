@@ -20,12 +20,8 @@ struct CheckpointManifest: Sendable, Equatable {
 
     init(readFrom folder: String, remedy: String) throws {
         let path = Files.join(folder, Self.name)
-        let bytes: [UInt8]
-        do {
-            bytes = try Files.read(path)
-        } catch let error as DataError {
-            throw DataError(error.what, at: error.place, fix: remedy)
-        }
+        guard Files.exists(path) else { throw DataError("missing", at: path, fix: remedy) }
+        let bytes = try Files.read(path)
         guard let json = try? JSON.parse(bytes), let step = json["step"]?.integer, let files = json["files"]?.members else {
             throw DataError("damaged: no manifest of a checkpoint", at: path, fix: remedy)
         }
@@ -59,21 +55,22 @@ struct CheckpointManifest: Sendable, Equatable {
         try AtomicFile.write(text: json.text + "\n", to: Files.join(folder, Self.name))
     }
 
-    /// Throws for the first file that is missing, of another size or of another checksum.
-    func verify(in folder: String, remedy: String) throws {
-        for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+    /// Throws for the first file that is missing, of another size or of another checksum. `names`: the files to look at; nil: all.
+    func verify(_ names: [String]? = nil, in folder: String, remedy: String) throws {
+        if let lacking = names?.first(where: { entries[$0] == nil }) {
+            throw DataError("the checkpoint has no such file", at: Files.join(folder, lacking), fix: remedy)
+        }
+        for (name, entry) in entries.sorted(by: { $0.key < $1.key }) where names?.contains(name) ?? true {
             let path = Files.join(folder, name)
-            do {
-                let file = try InputFile(path)
-                guard file.byteCount == entry.byteCount else {
-                    let state = file.byteCount < entry.byteCount ? "truncated" : "too long"
-                    throw DataError("\(state): \(file.byteCount) of \(entry.byteCount) bytes", at: path, fix: remedy)
-                }
-                guard try file.checksum(of: 0..<file.byteCount) == entry.checksum else {
-                    throw DataError("damaged: its checksum is not the one it was saved with", at: path, fix: remedy)
-                }
-            } catch let error as DataError {
-                throw DataError(error.what, at: error.place, fix: remedy)
+            guard Files.exists(path) else { throw DataError("missing", at: path, fix: remedy) }
+            // What the system refuses has a remedy of its own: the file may be good.
+            let file = try InputFile(path)
+            guard file.byteCount == entry.byteCount else {
+                let state = file.byteCount < entry.byteCount ? "truncated" : "too long"
+                throw DataError("\(state): \(file.byteCount) of \(entry.byteCount) bytes", at: path, fix: remedy)
+            }
+            guard try file.checksum(of: 0..<file.byteCount) == entry.checksum else {
+                throw DataError("damaged: its checksum is not the one it was saved with", at: path, fix: remedy)
             }
         }
     }

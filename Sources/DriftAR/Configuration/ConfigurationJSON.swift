@@ -169,10 +169,10 @@ extension Configuration {
             .sorted().joined(separator: ", ")
     }
 
-    /// The path of the setting of that name, like run.steps; nil where these kinds of stage and head have none. A setting of a
-    /// head, a stage or the feature encoder that is called like one of another group is not the one that is meant.
+    /// The path of the setting of that name, like run.steps; nil where these kinds of stage and head have none. Where several groups have one of
+    /// that name, the general groups come before the head and the stage; the feature encoder's never count.
     public func path(of name: String) -> String? {
-        let groups = kinds.filter { !$0.key.isEmpty && $0.value[name] != nil }.keys
+        let groups = kinds.filter { !$0.key.isEmpty && $0.value[name] != nil }.keys.sorted()
         return (groups.first { !["head", "stage", "encoder"].contains($0) } ?? groups.first { $0 != "encoder" }).map { "\($0).\(name)" }
     }
 

@@ -41,7 +41,7 @@ extension Configuration {
         if let noises = head.flowDecoder?.noises {
             sizes.append(("activations of a step", images * Double(noises) * tokens * hidden))
         }
-        if stage.mar != nil || stage.causal != nil || head.flowDecoder != nil {
+        if stage.mar != nil || stage.causal != nil || head.flowDecoder != nil || head.autoencoder != nil || head.maskedAutoencoder != nil {
             sizes.append(("real images of a step", images * tokens * tokenWidth))
         } else if loss.groups == .samples {
             let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)

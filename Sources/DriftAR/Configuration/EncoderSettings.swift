@@ -13,7 +13,8 @@ public struct EncoderSettings: Codable, Sendable, Equatable {
     public var layerNormEpsilon: Float = 1e-5
     /// Blocks after which its rows are compared, counted from 1; empty: every second one, and the last.
     public var blocks: [Int] = []
-    /// Sides, in tokens of the encoder, of the patches over which means and deviations are compared, beside those over the whole image.
+    /// Sides, in tokens of the encoder, of the patches over which means and deviations are compared, beside those over the whole image. Of the defaults those
+    /// that do not divide the encoder's rows and columns are left out.
     public var windows = [2, 4]
     /// Whether the values of whole images are compared, too.
     public var images = true
@@ -44,5 +45,9 @@ public struct EncoderSettings: Codable, Sendable, Equatable {
         try require(layerNormEpsilon > 0 && layerNormEpsilon.isFinite, "encoder layerNormEpsilon \(layerNormEpsilon): must be above 0")
         try require(blocks.count <= 256 && blocks.allSatisfy { (1...depth).contains($0) }, "encoder blocks \(blocks): take numbers from 1 to its depth \(depth)")
         try require(windows.count <= 16 && windows.allSatisfy { $0 > 0 }, "encoder windows \(windows): take numbers above 0")
+        let (rows, columns) = (data.height / patch, data.width / patch)
+        try require(
+            windows == EncoderSettings().windows || windows.allSatisfy { rows % $0 == 0 && columns % $0 == 0 },
+            "encoder windows \(windows): take divisors of its \(rows) x \(columns) tokens")
     }
 }

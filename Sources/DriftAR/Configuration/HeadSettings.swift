@@ -30,10 +30,18 @@ public struct HeadSettings: KindedSettings, Sendable, Equatable {
 package protocol TokenHeadKind: HeadKind {
     /// Width of the blocks.
     var width: Int { get }
-    /// Tokens that a step makes in the place of each that it trains.
+    /// Rows that the network computes in a training step for each real token.
     var made: Int { get }
-    /// How many of these have a modulation of their own.
+    /// How many of these rows have a condition of their own; the others share it.
     var modulated: Int { get }
+}
+
+extension TokenHeadKind {
+    /// Throws a line for sizes that no token head has.
+    func requireTokenMLP() throws {
+        try require(depth > 0 && depth <= 256, "head.depth \(depth): take 1 to 256")
+        try require(width > 0 && width <= 16384, "head.width \(width): take 1 to 16384")
+    }
 }
 
 /// Settings of a kind of head. `Scripts/tables` finds them: a file NameHead.swift in Heads declares NameHeadSettings.

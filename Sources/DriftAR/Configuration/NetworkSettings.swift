@@ -18,6 +18,7 @@ public struct NetworkSettings: Codable, Sendable, Equatable {
         try require(heads > 0 && embed > 0 && embed <= 16384 && embed % heads == 0, "embed \(embed): must be a multiple of heads (\(heads))")
         try require(headSize <= 128, "embed \(embed) / heads \(heads): head sizes go up to 128")
         try require(mlpRatio > 0 && mlpRatio <= 64, "mlp-ratio \(mlpRatio): take a number above 0, up to 64")
+        try require(Int(Float(embed) * mlpRatio) > 0, "mlp-ratio \(mlpRatio): leaves no column of embed \(embed); take \(1 / Float(embed)) or more")
         try require(layerNormEpsilon > 0 && layerNormEpsilon.isFinite, "layer-norm-epsilon \(layerNormEpsilon): must be above 0")
         try require(dropout >= 0 && dropout < 1, "dropout \(dropout): take 0 up to, not including, 1")
     }

@@ -55,7 +55,7 @@ public struct InitialWeights: Sendable {
         guard taken.isEmpty else { return }
         throw DataError(
             "none of its \(names.count) tensors is a parameter of this model", at: path,
-            fix: "name weights of Drift-AR, and the sizes they were trained with")
+            fix: "name weights of the same stage and head, in the sizes they were trained with (see its config.json)")
     }
 }
 

@@ -57,7 +57,9 @@ extension Stage {
     package func penalties(
         _ condition: Condition, head: any Head, _ step: StepInputs, _ scope: ParameterScope
     ) throws -> [LossTerm] { [] }
-    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] { [] }
+    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
+        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
+    }
     package func encoder(_ context: SamplingContext) -> LabelEncoder? { nil }
     package func speculation(_ context: SamplingContext) -> SpeculativeLoop? { nil }
     package func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)? { nil }

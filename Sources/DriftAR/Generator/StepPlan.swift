@@ -5,6 +5,8 @@ import DriftData
 package struct StepPlan: Sendable {
     /// The step's number; of a part of a step, its own.
     package let step: Int
+    /// Whether the process that takes it has taken none before: what it keeps of earlier steps is empty.
+    package let isFirst: Bool
     /// Distinct labels of the step.
     package let labels: [Int]
     /// For each label whether it is trained as unconditional.
@@ -21,9 +23,11 @@ package struct StepPlan: Sendable {
     static func imageCount(_ needs: StepNeeds, labels: Int) -> Int { labels * (needs.imagesPerLabel + needs.unconditionalImages) }
 
     init(
-        _ configuration: Configuration, _ needs: StepNeeds, _ index: LabelIndex, _ augmentation: ImageSet.Augmentation, step: Int
+        _ configuration: Configuration, _ needs: StepNeeds, _ index: LabelIndex, _ augmentation: ImageSet.Augmentation, step: Int,
+        isFirst: Bool? = nil
     ) throws {
         self.step = step
+        self.isFirst = isFirst ?? (step == 0)
         let random = Philox(seed: configuration.run.seed)
         self.random = random
         masked = needs.masking.map { Self.masked($0, random, step: step) }

@@ -34,19 +34,11 @@ extension DecoderHead {
         let graph = scope.graph
         let labels = step.labelCount
         let affinity = DriftAffinity(temperatures: loss.radii)
-        var terms: [DriftLoss] = []
-        func append(_ x: Tensor, _ real: Tensor) throws {
+        var compared = try graph.compared(generated, step.real, training.encoder, images: loss.features != .phi)
+        if loss.features.havePhi { compared.append(try (phi(generated, scope), phi(step.real, scope))) }
+        let terms = try compared.map { generated, real in
             let targets = DriftTargets(positive: try graph.groups(of: real, labels: labels))
-            terms.append(try graph.driftLoss(graph.groups(of: x, labels: labels), targets: targets, affinity: affinity))
-        }
-        if loss.features != .phi, training.encoder?.comparesImages != false {
-            func whole(_ tokens: Tensor) throws -> Tensor { try graph.reshape(tokens, [tokens.shape[0], 1, shape.tokens * shape.tokenWidth]) }
-            try append(whole(generated), whole(step.real))
-        }
-        if loss.features.havePhi { try append(phi(generated, scope), phi(step.real, scope)) }
-        if let encoder = training.encoder {
-            let (made, real) = try (encoder.vectors(of: generated, in: graph), encoder.vectors(of: step.real, in: graph))
-            for (x, y) in zip(made, real) { try append(x, y) }
+            return try graph.driftLoss(graph.groups(of: generated, labels: labels), targets: targets, affinity: affinity)
         }
         return (terms, HeadStep(losses: [], generated: generated))
     }
@@ -92,7 +84,7 @@ extension DecoderHead {
             graph.draw(loss.negatives, labels: zeros, from: ring, clock: step.clock), [batch, count, embed])
         // 0 while the ring is empty.
         let weight = try graph.input([1], block: StepInputs.block)
-        result.inputs.append(StepInput(tensor: weight) { draw in .floats([draw.step == 0 ? 0 : 1]) })
+        result.inputs.append(StepInput(tensor: weight) { draw in .floats([draw.isFirst ? 0 : 1]) })
         func ones(_ shape: [Int]) throws -> Tensor { try graph.fill(shape, with: 1) }
         let weights = DriftTargets.Weights(
             gen: try ones([batch, tokens]), negative: try graph.scale(ones([batch, count]), by: weight),

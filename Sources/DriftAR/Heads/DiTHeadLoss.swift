@@ -17,7 +17,6 @@ extension DiTHead {
         let graph = scope.graph
         let (labels, group) = (step.labelCount, training.samplesPerLabel)
         let (positives, negatives) = (training.loss.positives, unconditionalImages)
-        let size = shape.tokens * shape.tokenWidth
         let features = try graph.input([labels, GuidanceFeatures.count], block: StepInputs.block)
         var inputs = [StepInput(tensor: features) { .floats(GuidanceFeatures.values($0.strengths)) }]
         let noise = try graph.randomNormal([labels * group, shape.tokens, shape.tokenWidth], clock: step.clock)
@@ -46,13 +45,7 @@ extension DiTHead {
             return try graph.driftLoss(
                 graph.groups(of: generated, labels: labels), targets: targets, affinity: .drifting(temperatures: training.loss.radii))
         }
-        func whole(_ tokens: Tensor) throws -> Tensor { try graph.reshape(tokens, [tokens.shape[0], 1, size]) }
-        var terms: [DriftLoss] = []
-        if training.encoder?.comparesImages != false { terms.append(try drift(whole(generated), whole(step.real))) }
-        if let encoder = training.encoder {
-            let (made, real) = try (encoder.vectors(of: generated, in: graph), encoder.vectors(of: step.real, in: graph))
-            for (x, y) in zip(made, real) { terms.append(try drift(x, y)) }
-        }
+        let terms = try graph.compared(generated, step.real, training.encoder).map(drift)
         return HeadStep(
             losses: [LossTerm("drift", try graph.sum(terms))], watched: LossTerm.watching(terms[0], training.loss.radii),
             generated: generated, inputs: inputs)

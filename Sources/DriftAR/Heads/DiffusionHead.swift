@@ -24,7 +24,7 @@ public struct DiffusionHeadSettings: TokenHeadKind {
     package func makeHead(_ configuration: Configuration) -> any Head { DiffusionHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
-        try requireTokenMLP(depth: depth, width: width)
+        try requireTokenMLP()
         try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
         try require((2...DiffusionSchedule.trainingSteps).contains(steps), "head steps \(steps): take 2 to \(DiffusionSchedule.trainingSteps)")
         try require(limit >= 0 && limit.isFinite, "head limit \(limit): must be 0 (none) or more")
@@ -39,32 +39,10 @@ extension HeadSettings {
     }
 }
 
-extension HeadKind {
-    /// Throws a line for sizes that no token head has.
-    func requireTokenMLP(depth: Int, width: Int) throws {
-        try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
-        try require(width > 0 && width <= 16384, "head width \(width): take 1 to 16384")
-    }
-}
-
 /// The head of MAR (arXiv 2406.11838): for each token a diffusion of its own, whose network is a SimpleMLPAdaLN. Parameters have the
 /// names of the reference's state_dict.
 package struct DiffusionHead: TokenHead {
-    /// Sizes of the head.
-    package struct Shape: Sendable, Hashable {
-        /// C, values of a token.
-        package var tokenWidth: Int
-        /// D, of the condition.
-        package var conditionWidth: Int
-        package var width: Int
-        package var depth: Int
-
-        package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
-            (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
-        }
-    }
-
-    package let shape: Shape
+    package let shape: TokenHeadShape
     /// How often a token is trained in a step.
     package let noises: Int
     /// G, images of a label in a step.
@@ -73,37 +51,25 @@ package struct DiffusionHead: TokenHead {
     /// Largest value of a clean token in a drawing; 0: any.
     package let limit: Float
     package let declarations: [ParameterDeclaration]
-    private let mlp: TokenMLP
+    private let net: TimedTokenMLP
     /// Of the drawing.
     private let schedule: DiffusionSchedule
 
-    /// Numbers that tell times apart.
-    private static let timeWidth = 256
     private static let prefix = "diffloss.net"
 
-    package init(_ shape: Shape, noises: Int = 4, steps: Int = 100, limit: Float = 0, imagesPerLabel: Int = 1) {
+    package init(_ shape: TokenHeadShape, noises: Int = 4, steps: Int = 100, limit: Float = 0, imagesPerLabel: Int = 1) {
         (self.shape, self.noises, self.steps, self.limit, self.imagesPerLabel) = (shape, noises, steps, limit, imagesPerLabel)
-        mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: 2 * shape.tokenWidth)
+        net = TimedTokenMLP(shape, outputs: 2 * shape.tokenWidth)
         schedule = DiffusionSchedule(steps: steps)
         // The reference decays nothing of it.
-        declarations = Self.declare(shape, mlp, Self.prefix + ".").map { $0.undecayed() }
+        declarations = net.declarations(Self.prefix + ".").map { $0.undecayed() }
     }
 
     /// The head of these settings, beside what the other groups say.
     init(_ settings: DiffusionHeadSettings, _ configuration: Configuration) {
         self.init(
-            Shape(
-                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
-                depth: settings.depth),
-            noises: settings.noises, steps: settings.steps, limit: settings.limit,
+            TokenHeadShape(settings, configuration), noises: settings.noises, steps: settings.steps, limit: settings.limit,
             imagesPerLabel: configuration.run.samplesPerLabel)
-    }
-
-    /// The network's parameters, their names behind `prefix`.
-    package static func declare(_ shape: Shape, _ mlp: TokenMLP, _ prefix: String) -> [ParameterDeclaration] {
-        TokenMLP.embedding(prefix + "time_embed.mlp", timeWidth, shape.width)
-            + ParameterDeclaration.linear(prefix + "cond_embed", shape.conditionWidth, shape.width, .glorot)
-            + ParameterDeclaration.linear(prefix + "input_proj", shape.tokenWidth, shape.width, .glorot) + mlp.declarations(prefix)
     }
 
     package var kind: String { DiffusionHeadSettings.kind }
@@ -111,24 +77,18 @@ package struct DiffusionHead: TokenHead {
 
     // MARK: Network
 
-    /// Times [n] -> [n, w].
-    package static func embedTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
-        try TokenMLP.embed(net.graph.sinusoid(times, width: timeWidth), net.scope("time_embed.mlp"))
-    }
-
-    /// The same for times of training: of more rows than there are times, each time is embedded once.
+    /// Times of training [n] -> [n, w]: of more rows than there are times, each time is embedded once.
     func embedTrainingTimes(_ times: Tensor, _ net: ParameterScope) throws -> Tensor {
         let (graph, steps) = (net.graph, DiffusionSchedule.trainingSteps)
-        guard times.count > steps else { return try Self.embedTimes(times, net) }
+        guard times.count > steps else { return try TimedTokenMLP.embed(times: times, net) }
         let all = try graph.constant("training_times", (0..<steps).map(Float.init), [steps])
-        return try graph.gatherRows(Self.embedTimes(all, net), graph.whole(times))
+        return try graph.gatherRows(TimedTokenMLP.embed(times: all, net), graph.whole(times))
     }
 
     /// The network: noisy tokens x [n, C] at `time` [n], whole numbers below `trainingSteps`, with z [m, D], whose rows repeat, whole
     /// tile after tile -> noise and the number of the variance [n, 2 C]. `net` is the scope of its parameters.
     package func network(_ x: Tensor, time: Tensor, z: Tensor, _ net: ParameterScope) throws -> Tensor {
-        let condition = try net.graph.addPeriodic(embedTrainingTimes(time, net), net.linear(z, "cond_embed"))
-        return try mlp(net.linear(x, "input_proj"), condition: condition, net)
+        try self.net(x, time: embedTrainingTimes(time, net), z: z, net)
     }
 
     // MARK: Training
@@ -165,7 +125,7 @@ package struct DiffusionHead: TokenHead {
 
     /// z [n, D], with guidance [2 n, D] -> as many rows [.., w].
     package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
-        try scope.scope(Self.prefix).linear(z, "cond_embed")
+        try net.embed(z: z, scope.scope(Self.prefix))
     }
 
     /// Of each step the embedded time [w], then the numbers of the schedule; the noisiest step first.
@@ -174,30 +134,21 @@ package struct DiffusionHead: TokenHead {
         let times = try graph.constant("drawing_times \(steps)", order.map { Float(schedule.times[$0]) }, [steps])
         let numbers = try graph.constant(
             "drawing_steps \(steps)", order.flatMap { schedule.numbers($0).values }, [steps, DiffusionStepNumbers.count])
-        return try graph.concat([Self.embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
+        return try net.table(times: times, numbers: numbers, scope.scope(Self.prefix))
     }
 
-    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix), input: "input_proj") }
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try net.packed(scope.scope(Self.prefix)) }
 
     package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
-        guard let small = mlp.small else { throw GraphError("head diffusion: width \(shape.width) is too large for all steps at once") }
-        return try scope.graph.tokenDiffusion(
-            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: small,
+        try scope.graph.tokenDiffusion(
+            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: net.small(kind),
             places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
             cfg: drawing.cfg, temperature: drawing.temperature, limit: limit)
     }
 
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
-        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
-        guard let row = step.row, let noise = step.noise else {
-            throw GraphError("head diffusion: a step needs its row of the table and noise; give both")
-        }
-        let time = try graph.slice(row, axis: 0, 0..<shape.width)
-        let numbers = try graph.slice(row, axis: 0, shape.width..<(shape.width + DiffusionStepNumbers.count))
-        var x = try net.linear(step.x, "input_proj")
-        if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
-        let output = try mlp(x, condition: graph.addPeriodic(step.embedded, time), net)
-        return try graph.diffusionStep(
+        let (output, noise, numbers) = try net.step(step, numbers: DiffusionStepNumbers.count, head: kind, scope.scope(Self.prefix))
+        return try scope.graph.diffusionStep(
             step.x, output: output, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature, limit: limit)
     }
 }

@@ -21,7 +21,7 @@ public struct EnergyHeadSettings: TokenHeadKind {
     package func makeHead(_ configuration: Configuration) -> any Head { EnergyHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
-        try requireTokenMLP(depth: depth, width: width)
+        try requireTokenMLP()
         try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
         try require(repulsion >= 0 && repulsion <= 1, "repulsion \(repulsion): take 0 to 1")
     }
@@ -38,23 +38,9 @@ extension HeadSettings {
 /// The head of EAR (github.com/shaochenze/EAR): one pass of a SimpleMLPAdaLN whose stream is the condition and whose adaLN takes the noise.
 /// Parameters have the names of the reference's state_dict.
 package struct EnergyHead: TokenHead {
-    /// Sizes of the head.
-    package struct Shape: Sendable, Hashable {
-        /// C, values of a token.
-        package var tokenWidth: Int
-        /// D, of the condition.
-        package var conditionWidth: Int
-        package var width: Int
-        package var depth: Int
-        /// Random numbers of a row.
-        package var noiseWidth = 64
-
-        package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
-            (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
-        }
-    }
-
-    package let shape: Shape
+    package let shape: TokenHeadShape
+    /// Random numbers of a row.
+    package let noiseWidth: Int
     /// How often a token is trained in a step.
     package let noises: Int
     package let repulsion: Float
@@ -65,22 +51,20 @@ package struct EnergyHead: TokenHead {
 
     private static let prefix = "scoreloss.net"
 
-    package init(_ shape: Shape, noises: Int = 2, repulsion: Float = 1, imagesPerLabel: Int = 1) {
-        (self.shape, self.noises, self.repulsion, self.imagesPerLabel) = (shape, noises, repulsion, imagesPerLabel)
+    package init(_ shape: TokenHeadShape, noiseWidth: Int = 64, noises: Int = 2, repulsion: Float = 1, imagesPerLabel: Int = 1) {
+        (self.shape, self.noiseWidth, self.noises) = (shape, noiseWidth, noises)
+        (self.repulsion, self.imagesPerLabel) = (repulsion, imagesPerLabel)
         mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: shape.tokenWidth)
         let prefix = Self.prefix + "."
         declarations =
-            ParameterDeclaration.linear(prefix + "noise_embed", shape.noiseWidth, shape.width, .glorot)
+            ParameterDeclaration.linear(prefix + "noise_embed", noiseWidth, shape.width, .glorot)
             + ParameterDeclaration.linear(prefix + "input_proj", shape.conditionWidth, shape.width, .glorot) + mlp.declarations(prefix)
     }
 
     /// The head of these settings, beside what the other groups say.
     init(_ settings: EnergyHeadSettings, _ configuration: Configuration) {
         self.init(
-            Shape(
-                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
-                depth: settings.depth),
-            noises: settings.noises, repulsion: settings.repulsion, imagesPerLabel: configuration.run.samplesPerLabel)
+            TokenHeadShape(settings, configuration), noises: settings.noises, repulsion: settings.repulsion, imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     package var kind: String { EnergyHeadSettings.kind }
@@ -121,7 +105,7 @@ package struct EnergyHead: TokenHead {
     // MARK: Drawing
 
     package var steps: Int { 1 }
-    package var start: TokenNoise { TokenNoise(.uniform, width: shape.noiseWidth) }
+    package var start: TokenNoise { TokenNoise(.uniform, width: noiseWidth) }
     package var drawsInSteps: Bool { false }
 
     /// z [n, D], with guidance [2 n, D] -> [n, w]: guidance acts on z, so the head runs once.

@@ -54,6 +54,8 @@ package struct FlowDecoderHead: SteppedHead {
     package let steps: Int
     package let declarations: [ParameterDeclaration]
     private let schedule: FlowSchedule
+    /// Of the numbers of the steps: what they follow from.
+    private let numbersName: String
     /// How often an image is trained in a step.
     private let noises: Int
     /// G, images of a label in a step.
@@ -71,6 +73,7 @@ package struct FlowDecoderHead: SteppedHead {
         (self.decoder, self.noises, self.steps) = (decoder, noises, steps)
         (self.imagesPerLabel, self.dropout) = (imagesPerLabel, dropout)
         schedule = FlowSchedule(fromNoise: steps, levels: Self.levels, driftScale: driftScale, noiseScale: noiseScale)
+        numbersName = "\(steps) \(driftScale) \(noiseScale)"
         // The reference decays nothing of it.
         declarations = decoder.declarations(Self.prefix + ".").map { $0.undecayed() }
     }
@@ -138,8 +141,8 @@ package struct FlowDecoderHead: SteppedHead {
     /// Of each step the modulation of the blocks [6 D], the embedded time [D], then the step's numbers.
     package func table(_ scope: ParameterScope) throws -> Tensor {
         let graph = scope.graph
-        let times = try graph.constant("flow_decoder_times", schedule.times.map { Float($0) }, [steps])
-        let numbers = try graph.constant("flow_decoder_steps", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
+        let times = try graph.constant("flow_decoder_times \(steps)", schedule.times.map { Float($0) }, [steps])
+        let numbers = try graph.constant("flow_decoder_steps \(numbersName)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
         let time = try decoder.embed(times: times, scope.scope(Self.prefix))
         return try graph.concat([graph.reshape(time.modulation, [steps, 6 * decoder.width]), time.embedded, numbers], axis: 1)
     }

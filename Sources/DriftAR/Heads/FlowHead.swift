@@ -24,7 +24,7 @@ public struct FlowHeadSettings: TokenHeadKind {
     package func makeHead(_ configuration: Configuration) -> any Head { FlowHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
-        try requireTokenMLP(depth: depth, width: width)
+        try requireTokenMLP()
         try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
         try require((2...1000).contains(steps), "head steps \(steps): take 2 to 1000")
         try require(shift > 0 && shift.isFinite, "head shift \(shift): take a number above 0")
@@ -42,13 +42,13 @@ extension HeadSettings {
 /// The head of NextStep-1 (arXiv 2508.10711): for each token a flow from noise to data, whose velocity a SimpleMLPAdaLN as MAR's gives.
 /// Times are of 0 ... 1 and enter the embedding as they are. Parameters have the names of the reference's state_dict.
 package struct FlowHead: TokenHead {
-    package let shape: DiffusionHead.Shape
+    package let shape: TokenHeadShape
     /// How often a token is trained in a step.
     package let noises: Int
     /// G, images of a label in a step.
     package let imagesPerLabel: Int
     package let declarations: [ParameterDeclaration]
-    private let mlp: TokenMLP
+    private let net: TimedTokenMLP
     private let ending: FlowSchedule.Ending
     private let shift: Double
     package let steps: Int
@@ -56,23 +56,20 @@ package struct FlowHead: TokenHead {
     private static let prefix = "image_head.net"
 
     package init(
-        _ shape: DiffusionHead.Shape, noises: Int = 4, steps: Int = 50, ending: FlowSchedule.Ending = .quiet, shift: Double = 1,
+        _ shape: TokenHeadShape, noises: Int = 4, steps: Int = 50, ending: FlowSchedule.Ending = .quiet, shift: Double = 1,
         imagesPerLabel: Int = 1
     ) {
         (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
         (self.ending, self.shift) = (ending, shift)
-        mlp = TokenMLP(width: shape.width, depth: shape.depth, outputs: shape.tokenWidth)
-        declarations = DiffusionHead.declare(shape, mlp, Self.prefix + ".")
+        net = TimedTokenMLP(shape, outputs: shape.tokenWidth)
+        declarations = net.declarations(Self.prefix + ".")
     }
 
     /// The head of these settings, beside what the other groups say.
     init(_ settings: FlowHeadSettings, _ configuration: Configuration) {
         self.init(
-            DiffusionHead.Shape(
-                tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
-                depth: settings.depth),
-            noises: settings.noises, steps: settings.steps, ending: settings.ending, shift: settings.shift,
-            imagesPerLabel: configuration.run.samplesPerLabel)
+            TokenHeadShape(settings, configuration), noises: settings.noises, steps: settings.steps, ending: settings.ending,
+            shift: settings.shift, imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     package var kind: String { FlowHeadSettings.kind }
@@ -80,8 +77,7 @@ package struct FlowHead: TokenHead {
 
     /// The network: tokens x [n, C] on their way at `time` [n], with z [m, D], whose rows repeat, whole tile after tile -> velocity [n, C].
     package func network(_ x: Tensor, time: Tensor, z: Tensor, _ net: ParameterScope) throws -> Tensor {
-        let condition = try net.graph.addPeriodic(DiffusionHead.embedTimes(time, net), net.linear(z, "cond_embed"))
-        return try mlp(net.linear(x, "input_proj"), condition: condition, net)
+        try self.net(x, time: TimedTokenMLP.embed(times: time, net), z: z, net)
     }
 
     // MARK: Training
@@ -113,7 +109,7 @@ package struct FlowHead: TokenHead {
 
     /// z [n, D], with guidance [2 n, D] -> as many rows [.., w].
     package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
-        try scope.scope(Self.prefix).linear(z, "cond_embed")
+        try net.embed(z: z, scope.scope(Self.prefix))
     }
 
     /// Of each step the embedded time [w], then the step's numbers.
@@ -123,30 +119,21 @@ package struct FlowHead: TokenHead {
         let times = try graph.constant("flow_times \(name)", schedule.times.map { Float($0) }, [steps])
         let numbers = try graph.constant(
             "flow_steps \(name)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
-        return try graph.concat([DiffusionHead.embedTimes(times, scope.scope(Self.prefix)), numbers], axis: 1)
+        return try net.table(times: times, numbers: numbers, scope.scope(Self.prefix))
     }
 
-    package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix), input: "input_proj") }
+    package func packed(_ scope: ParameterScope) throws -> Tensor? { try net.packed(scope.scope(Self.prefix)) }
 
     package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
-        guard let small = mlp.small else { throw GraphError("head flow: width \(shape.width) is too large for all steps at once") }
-        return try scope.graph.tokenDiffusion(
-            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: small,
+        try scope.graph.tokenDiffusion(
+            drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: net.small(kind),
             places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
             cfg: drawing.cfg, temperature: drawing.temperature, isFlow: true)
     }
 
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
-        let (graph, net) = (scope.graph, scope.scope(Self.prefix))
-        guard let row = step.row, let noise = step.noise else {
-            throw GraphError("head flow: a step needs its row of the table and noise; give both")
-        }
-        let time = try graph.slice(row, axis: 0, 0..<shape.width)
-        let numbers = try graph.slice(row, axis: 0, shape.width..<(shape.width + FlowStepNumbers.count))
-        var x = try net.linear(step.x, "input_proj")
-        if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
-        let velocity = try mlp(x, condition: graph.addPeriodic(step.embedded, time), net)
-        return try graph.flowStep(
+        let (velocity, noise, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
+        return try scope.graph.flowStep(
             step.x, velocity: velocity, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
     }
 }

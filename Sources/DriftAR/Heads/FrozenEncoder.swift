@@ -29,7 +29,7 @@ package struct FrozenEncoder: Sendable {
         try memory.load(file, layout(), into: Self.storageName)
     }
 
-    /// Fills the buffer with weights that nothing has trained, for who wants a step's time alone.
+    /// Fills the buffer with untrained weights: for benchmarks, which time a step whatever the weights are.
     package func initialize(seed: UInt64, in memory: DeviceMemory) throws {
         let layout = try layout()
         let storage = layout.storage(Self.storageName)
@@ -73,5 +73,20 @@ extension Graph {
         let (count, places, width) = (vectors.shape[0] / labels, vectors.shape[1], vectors.shape[2])
         let split = try reshape(vectors, [labels, count, places, width])
         return try reshape(places == 1 ? split : permute(split, axis: 1), [labels * places, count, width])
+    }
+}
+
+extension Graph {
+    /// The vectors [n, V, D] by which generated and real tokens [n, R, C] are compared: whole images where `images` says so and the encoder's
+    /// settings do not leave them out, then what the encoder makes of them.
+    func compared(
+        _ generated: Tensor, _ real: Tensor, _ encoder: FrozenEncoder?, images: Bool = true
+    ) throws -> [(generated: Tensor, real: Tensor)] {
+        func whole(_ x: Tensor) throws -> Tensor { try reshape(x, [x.shape[0], 1, x.count / x.shape[0]]) }
+        var pairs: [(generated: Tensor, real: Tensor)] = []
+        if images, encoder?.comparesImages != false { pairs.append(try (whole(generated), whole(real))) }
+        guard let encoder else { return pairs }
+        let (made, wanted) = try (encoder.vectors(of: generated, in: self), encoder.vectors(of: real, in: self))
+        return pairs + zip(made, wanted).map { ($0, $1) }
     }
 }

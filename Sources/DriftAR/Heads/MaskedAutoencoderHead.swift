@@ -20,7 +20,7 @@ public struct MaskedAutoencoderHeadSettings: HeadKind {
     package func validate(_ configuration: Configuration) throws {
         let (data, network) = (configuration.data, configuration.network)
         try require(data.tokens >= 2, "patch \(data.patch): the head \(Self.kind) takes two tokens or more; take a smaller patch")
-        try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
+        try require(depth > 0 && depth <= 256, "head.depth \(depth): take 1 to 256")
         try require(decoderBlocks > 0 && decoderBlocks <= 256, "head decoderBlocks \(decoderBlocks): take 1 to 256")
         try require(maskRatio > 0 && maskRatio < 1, "head maskRatio \(maskRatio): take a number between 0 and 1")
         try require(network.dropout == 0, "dropout \(network.dropout): the head \(Self.kind) has none; take 0")

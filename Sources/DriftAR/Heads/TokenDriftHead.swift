@@ -28,7 +28,7 @@ public struct TokenDriftHeadSettings: TokenHeadKind {
     package func makeHead(_ configuration: Configuration) -> any Head { TokenDriftHead(self, configuration) }
 
     package func validate(_ configuration: Configuration) throws {
-        try requireTokenMLP(depth: depth, width: width)
+        try requireTokenMLP()
         try require(noises > 1 && noises <= 256, "head noises \(noises): take 2 to 256")
         try require(
             !radii.isEmpty && radii.count <= 8 && radii.allSatisfy { $0 > 0 && $0.isFinite }, "head radii \(radii): take 1 to 8 numbers above 0")
@@ -48,23 +48,8 @@ extension HeadSettings {
 
 /// One pass of a SimpleMLPAdaLN from a token of the prior, with the entropy in the place of the time. The reference has no such head.
 package struct TokenDriftHead: TokenHead {
-    /// Sizes of the head.
-    package struct Shape: Sendable, Hashable {
-        /// C, values of a token.
-        package var tokenWidth: Int
-        /// D, of the condition.
-        package var conditionWidth: Int
-        package var width: Int
-        package var depth: Int
-        package var lastLayerDeviation: Float = 0.1
-        package var prior = SigmaMap()
-
-        package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
-            (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
-        }
-    }
-
-    package let shape: Shape
+    package let shape: TokenHeadShape
+    private let prior: SigmaMap
     /// Samples of a token in a step.
     package let noises: Int
     package let radii: [Float]
@@ -76,9 +61,12 @@ package struct TokenDriftHead: TokenHead {
     private static let prefix = "token_drift.net"
     private static let token = "token_drift.enc_to_token_proj"
 
-    package init(_ shape: Shape, noises: Int = 8, radii: [Float] = [0.2, 1, 4], imagesPerLabel: Int = 1) {
-        (self.shape, self.noises, self.radii, self.imagesPerLabel) = (shape, noises, radii, imagesPerLabel)
-        let deviation = shape.lastLayerDeviation
+    /// `lastLayerDeviation`: of the last layer's weights at the start.
+    package init(
+        _ shape: TokenHeadShape, noises: Int = 8, radii: [Float] = [0.2, 1, 4], prior: SigmaMap = SigmaMap(),
+        lastLayerDeviation deviation: Float = 0.1, imagesPerLabel: Int = 1
+    ) {
+        (self.shape, self.noises, self.radii, self.prior, self.imagesPerLabel) = (shape, noises, radii, prior, imagesPerLabel)
         mlp = TokenMLP(
             width: shape.width, depth: shape.depth, outputs: shape.tokenWidth, lastLayer: deviation == 0 ? .zeros : .normal(deviation))
         let prefix = Self.prefix + "."
@@ -91,17 +79,15 @@ package struct TokenDriftHead: TokenHead {
 
     /// The head of these settings, beside what the other groups say.
     init(_ settings: TokenDriftHeadSettings, _ configuration: Configuration) {
-        var shape = Shape(
-            tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
-            depth: settings.depth)
-        shape.lastLayerDeviation = settings.lastLayerDeviation
-        shape.prior = SigmaMap(maximum: settings.sigmaMax, tau: settings.sigmaTau)
-        self.init(shape, noises: settings.noises, radii: settings.radii, imagesPerLabel: configuration.run.samplesPerLabel)
+        self.init(
+            TokenHeadShape(settings, configuration), noises: settings.noises, radii: settings.radii,
+            prior: SigmaMap(maximum: settings.sigmaMax, tau: settings.sigmaTau), lastLayerDeviation: settings.lastLayerDeviation,
+            imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     package var kind: String { TokenDriftHeadSettings.kind }
     package var needs: StepNeeds { StepNeeds(imagesPerLabel: imagesPerLabel) }
-    package var sigma: SigmaMap? { shape.prior }
+    package var sigma: SigmaMap? { prior }
 
     /// The condition of the network [n, w] of z [n, D] and the entropy [n, 1].
     private func condition(z: Tensor, entropy: Tensor, _ net: ParameterScope) throws -> Tensor {
@@ -109,10 +95,10 @@ package struct TokenDriftHead: TokenHead {
     }
 
     /// The prior's tokens [n G, C] of their mean [n, C], the entropy [n, 1] and noise [n G, C], the G of a row together.
-    private func prior(token: Tensor, entropy: Tensor, noise: Tensor, _ graph: Graph) throws -> Tensor {
+    private func start(token: Tensor, entropy: Tensor, noise: Tensor, _ graph: Graph) throws -> Tensor {
         let x0 = try graph.prior(
             token: graph.reshape(token, [token.type.rows, 1, shape.tokenWidth]), entropy: entropy,
-            noise: graph.reshape(noise, [noise.type.rows, 1, shape.tokenWidth]), shape.prior)
+            noise: graph.reshape(noise, [noise.type.rows, 1, shape.tokenWidth]), prior)
         return try graph.reshape(x0, [noise.type.rows, shape.tokenWidth])
     }
 
@@ -120,7 +106,7 @@ package struct TokenDriftHead: TokenHead {
     package func generate(z: Tensor, entropy: Tensor, noise: Tensor, _ scope: ParameterScope) throws -> Tensor {
         let (graph, net) = (scope.graph, scope.scope(Self.prefix))
         let entropy = try graph.reshape(entropy, [z.type.rows, 1])
-        let x0 = try prior(token: scope.linear(z, Self.token), entropy: entropy, noise: noise, graph)
+        let x0 = try start(token: scope.linear(z, Self.token), entropy: entropy, noise: noise, graph)
         return try mlp(net.linear(x0, "input_proj"), condition: condition(z: z, entropy: entropy, net), net)
     }
 
@@ -169,7 +155,7 @@ package struct TokenDriftHead: TokenHead {
         let (width, end) = (shape.width, shape.width + shape.tokenWidth)
         let noise = try step.cfg == nil ? step.x : graph.concat([step.x, step.x], axis: 0)
         func part(_ range: Range<Int>) throws -> Tensor { try graph.slice(step.embedded, axis: 1, range) }
-        let x0 = try prior(token: part(width..<end), entropy: part(end..<(end + 1)), noise: noise, graph)
+        let x0 = try start(token: part(width..<end), entropy: part(end..<(end + 1)), noise: noise, graph)
         let tokens = try mlp.draw(net.linear(x0, "input_proj"), condition: part(0..<width), weights: step.weights, net)
         return try step.cfg.map { try graph.guidance(tokens, by: $0) } ?? tokens
     }

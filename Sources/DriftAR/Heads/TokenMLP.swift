@@ -1,5 +1,28 @@
 import DriftGPU
 
+/// Sizes of a head of single tokens.
+package struct TokenHeadShape: Sendable, Hashable {
+    /// C, values of a token.
+    package let tokenWidth: Int
+    /// D, of the condition.
+    package let conditionWidth: Int
+    /// w, of the blocks.
+    package let width: Int
+    /// Blocks.
+    package let depth: Int
+
+    package init(tokenWidth: Int, conditionWidth: Int, width: Int, depth: Int) {
+        (self.tokenWidth, self.conditionWidth, self.width, self.depth) = (tokenWidth, conditionWidth, width, depth)
+    }
+
+    /// Those of a head's settings, beside what the other groups say.
+    init(_ settings: any TokenHeadKind, _ configuration: Configuration) {
+        self.init(
+            tokenWidth: configuration.data.tokenWidth, conditionWidth: configuration.network.embed, width: settings.width,
+            depth: settings.depth)
+    }
+}
+
 /// MAR's SimpleMLPAdaLN without what goes in: residual blocks on single tokens, each shifted, scaled and gated by what adaLN makes
 /// of a condition, then a linear layer. Names as in the reference's state_dict.
 package struct TokenMLP: Sendable, Hashable {

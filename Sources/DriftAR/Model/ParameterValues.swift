@@ -1,6 +1,7 @@
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftReport
 import Foundation
 
 extension ParameterLayout {
@@ -49,21 +50,33 @@ extension ParameterLayout {
         case .zeros, .copy: return [Float](repeating: 0, count: entry.count)
         case .ones: return [Float](repeating: 1, count: entry.count)
         case .normal(let deviation):
-            return (0..<entry.count).map { deviation * Float(random.normal(stream: stream, tensor: tensor, element: $0)) }
+            return filled(entry.count) { deviation * Float(random.normal(stream: stream, tensor: tensor, element: $0)) }
         case .glorot, .fanIn:
             let inputs = Float(entry.shape.last ?? 1)
             let bound =
                 initial == .fanIn ? 1 / inputs.squareRoot() : (6 / (inputs + Float(entry.shape.first ?? 1))).squareRoot()
-            return (0..<entry.count).map {
+            return filled(entry.count) {
                 bound * (2 * Float(random.uniform(stream: stream, tensor: tensor, element: $0)) - 1)
             }
         case .position(let columns):
             let width = entry.shape.last ?? 1
-            return (0..<entry.count).map { position(token: $0 / width, columns: columns, feature: $0 % width, of: width) }
+            return filled(entry.count) { position(token: $0 / width, columns: columns, feature: $0 % width, of: width) }
         }
     }
 
     private static var stream: UInt32 { 0x2001_0000 }
+
+    /// The values of all places, on all cores: each depends on its place alone.
+    private static func filled(_ count: Int, _ value: @Sendable (Int) -> Float) -> [Float] {
+        let block = 1 << 14
+        return [Float](unsafeUninitializedCapacity: count) { buffer, written in
+            let values = SharedBuffer(buffer)
+            DispatchQueue.concurrentPerform(iterations: (count + block - 1) / block) { part in
+                for i in (part * block)..<min(count, (part + 1) * block) { values.buffer[i] = value(i) }
+            }
+            written = count
+        }
+    }
 
     /// A value of the table of positions: of either axis the sines of p 10000^(-k / n) for k < n, then the cosines, n a quarter
     /// of the width. What four does not divide stays 0.

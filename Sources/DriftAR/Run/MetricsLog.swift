@@ -28,17 +28,18 @@ public final class MetricsLog {
     /// Makes the lines survive a power cut; called with each checkpoint.
     public func sync() throws { try file.sync() }
 
-    /// Bytes up to the first line of a later step, or to the first that a kill left half written.
+    /// Bytes up to the first line of a later step. Damaged lines at the end, which a kill left, go; those between good ones stay.
     private static func bytesToKeep(_ path: String, step: Int) throws -> Int {
         guard Files.exists(path) else { return 0 }
         let bytes = try Files.read(path)
-        var start = 0
-        while start < bytes.count {
-            guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) else { break }
-            guard let line = try? JSON.parse(bytes[start..<end]) else { break }
-            if let lineStep = line["step"]?.integer, lineStep > step { break }
+        var (start, kept) = (0, 0)
+        while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            if let line = try? JSON.parse(bytes[start..<end]) {
+                if let lineStep = line["step"]?.integer, lineStep > step { break }
+                kept = end + 1
+            }
             start = end + 1
         }
-        return start
+        return kept
     }
 }

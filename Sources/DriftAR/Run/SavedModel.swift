@@ -27,7 +27,7 @@ public struct SavedModel: Sendable {
             guard let step = try folder.latest() else {
                 throw DataError("no complete checkpoint", at: folder.path, fix: "train first: driftgpu train")
             }
-            target = try folder.open(step: step).folder + "/" + name
+            target = try folder.open(step: step, only: [name]).folder + "/" + name
         } else if Files.exists(path + "/" + name) {
             target = path + "/" + name
         } else {

@@ -48,6 +48,6 @@ final class TensorBoardLog {
     /// The time in the name of an event file; nil for others.
     private static func second(_ name: String) -> Int? {
         guard name.hasPrefix(prefix) else { return nil }
-        return Int(name.dropFirst(prefix.count).prefix { $0 != "." })
+        return Int(name.dropFirst(prefix.count).prefix { $0 != "." }).flatMap { (0..<9_999_999_999).contains($0) ? $0 : nil }
     }
 }

@@ -170,7 +170,11 @@ public struct TrainingRun {
         let board = hasBoard ? try TensorBoardLog(folder.tensorBoardPath, after: trainer.step) : nil
         func wishes() -> RunWishes {
             var wishes: RunWishes = []
-            if shouldStop() || isAsked(folder.stopPath) { wishes.insert(.stop) }
+            // A file that cannot be taken away stops the run all the same.
+            if shouldStop() || ranks.isFirst && Files.exists(folder.stopPath) {
+                try? Files.removeTree(folder.stopPath)
+                wishes.insert(.stop)
+            }
             if shouldSave() || isAsked(folder.savePath) { wishes.insert(.save) }
             return wishes
         }

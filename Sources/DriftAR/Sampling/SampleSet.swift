@@ -1,6 +1,7 @@
 import DriftData
 import DriftFormats
 import DriftReport
+import Foundation
 
 /// Generated images with their labels, and the files they become.
 public struct SampleSet: Sendable {
@@ -64,6 +65,20 @@ public struct SampleSet: Sendable {
         }
     }
 
+    /// Most pixels of the grid, and of one of its sides.
+    private static let (gridPixels, gridSide) = (1 << 26, 1 << 16)
+
+    /// A row for each label; of very many images the first of the first labels.
+    func gridPicture() throws -> Picture {
+        let scale = max(1, 48 / shape[2])
+        let (high, wide) = (shape[2] * scale + 1, shape[3] * scale + 1)
+        let columns = min(perLabel, max(1, Self.gridSide / wide))
+        let rows = min(labelList.count, max(1, min(Self.gridSide, Self.gridPixels / (columns * wide)) / high))
+        let size = shape.dropFirst().reduce(1, *)
+        let shown = (0..<rows).flatMap { pixels[($0 * perLabel * size)..<(($0 * perLabel + columns) * size)] }
+        return try Picture(grid: shown, shape: [rows * columns] + shape.dropFirst(), columns: columns, scale: scale)
+    }
+
     /// Writes LABEL-NUMBER.png for each image, grid.png, if asked samples.npy and labels.npy, and samples.json, which lists
     /// them. Files of an earlier sampling in the folder are removed.
     @discardableResult
@@ -76,17 +91,23 @@ public struct SampleSet: Sendable {
             checksum: arrays ? SampleManifest.checksum(of: pixels) : nil,
             settings: settings.map { JSON.Member($0.0, .string($0.1)) })
         let removed = try manifest.prepare(folder)
-        for (index, name) in manifest.pictures.enumerated() {
-            let picture = try Picture(
-                image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: channels, height: height,
-                width: width)
-            try PNG.write(
-                picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: Files.join(folder, name),
-                synced: false)
+        let (pixels, labels, names) = (pixels, labels, manifest.pictures)
+        let failure = FirstInOrder<any Error>()
+        // Packing takes the time: on all cores.
+        DispatchQueue.concurrentPerform(iterations: names.count) { index in
+            guard failure.isOpen(at: index) else { return }
+            do {
+                let picture = try Picture(
+                    image: Array(pixels[(index * size)..<((index + 1) * size)]), channels: channels, height: height, width: width)
+                try PNG.write(
+                    picture, text: text + [PNG.Text("driftgpu.label", "\(labels[index])")], to: Files.join(folder, names[index]),
+                    synced: false)
+            } catch {
+                failure.offer(error, at: index)
+            }
         }
-        let scale = max(1, 48 / height)
-        let grid = try Picture(grid: pixels, shape: shape, columns: perLabel, scale: scale)
-        try PNG.write(grid, text: text, to: Files.join(folder, SampleManifest.grid))
+        if let error = failure.value { throw error }
+        try PNG.write(gridPicture(), text: text, to: Files.join(folder, SampleManifest.grid))
         if arrays {
             try NPY.write(NamedTensor(shape: shape, floats: pixels), to: Files.join(folder, SampleManifest.arrays))
             try NPY.write(NamedTensor(shape: [labels.count], ints: labels), to: Files.join(folder, SampleManifest.labelsArray))

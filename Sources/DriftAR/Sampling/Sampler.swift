@@ -1,6 +1,8 @@
 import DriftData
 import DriftFormats
 import DriftGPU
+import DriftReport
+import Foundation
 
 /// Draws images from a model.
 ///
@@ -111,18 +113,20 @@ public final class Sampler {
         let random = Philox(seed: seed)
         let size = model.tokens * model.tokenWidth
         let stream = Self.stream + UInt32(truncatingIfNeeded: round & 0xFFFF)
-        var values: [Float] = []
-        values.reserveCapacity(labels.count * images.count * size)
-        for label in labels {
-            for image in images {
+        let count = labels.count * images.count
+        return [Float](unsafeUninitializedCapacity: count * size) { buffer, written in
+            let values = SharedBuffer(buffer)
+            // Each number depends on its place alone.
+            DispatchQueue.concurrentPerform(iterations: count) { item in
+                let (label, image) = (labels[item / images.count], images.lowerBound + item % images.count)
                 for element in 0..<size {
                     let words = random.words(
                         UInt32(truncatingIfNeeded: element), UInt32(truncatingIfNeeded: image),
                         UInt32(truncatingIfNeeded: label), stream)
-                    values.append(Float(BoxMuller.normal(words[0], words[1])))
+                    values.buffer[item * size + element] = Float(BoxMuller.normal(words[0], words[1]))
                 }
             }
+            written = count * size
         }
-        return values
     }
 }

@@ -56,8 +56,4 @@ extension CausalStage {
         let loss = try graph.smoothL1(draw(proposed.z, proposed.entropy), graph.detach(draw(features, entropy)))
         return losses + [LossTerm("guess", try graph.scale(loss, by: training.guessWeight))]
     }
-
-    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
-        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
-    }
 }

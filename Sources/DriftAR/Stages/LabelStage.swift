@@ -246,10 +246,6 @@ package struct LabelStage: Stage {
         ]
     }
 
-    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
-        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
-    }
-
     // MARK: Drawing
 
     package func condition(labels: Tensor, drop: Tensor, _ scope: ParameterScope) throws -> Condition {
@@ -283,7 +279,8 @@ package struct LabelStage: Stage {
 extension Condition {
     /// z and entropy, for a head that needs them.
     package func encoded() throws -> (z: Tensor, entropy: Tensor) {
-        guard let z, let entropy else { throw GraphError("condition: there is no z") }
+        guard let z else { throw GraphError("condition: there is no z; take a stage that encodes") }
+        guard let entropy else { throw GraphError("condition: there is no entropy; set stage.entropy to true, or take a head without a prior") }
         return (z, entropy)
     }
 

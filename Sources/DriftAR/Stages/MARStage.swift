@@ -307,10 +307,6 @@ package struct MARStage: Stage {
         return [LossTerm("entropy_loss", try scope.graph.scale(scope.graph.mean(entropy), by: -training.entropyWeight))]
     }
 
-    package func watched(_ condition: Condition, _ scope: ParameterScope) throws -> [LossTerm] {
-        try condition.entropy.map { [LossTerm("entropy", try scope.graph.mean($0))] } ?? []
-    }
-
     // MARK: Drawing
 
     package func loop(_ head: any Head, _ context: SamplingContext) -> (any GenerationLoop)? {

@@ -29,15 +29,12 @@ public struct BatchSearch: Sendable {
             if labels != configuration.labelsInStep { changed.run.labelsPerStep = labels }
             changed.run.samplesPerLabel = samples
             try changed.validate()
-            let memory = try TrainingMemory(changed, data: data, maxAllocation: limits.maxAllocation, traits: traits, gemm: gemm)
-            try memory.check(usable)
-            return (changed, memory)
+            return (changed, try TrainingMemory(changed, data: data, maxAllocation: limits.maxAllocation, traits: traits, gemm: gemm))
         }
         // What is larger than any device is refused by the settings themselves.
         func obstacle(labels: Int, samples: Int) throws -> String? {
             do {
-                _ = try planned(labels: labels, samples: samples)
-                return nil
+                return try planned(labels: labels, samples: samples).memory.excess(usable)?.what
             } catch let error as ConfigurationError {
                 return error.description
             }
@@ -53,6 +50,7 @@ public struct BatchSearch: Sendable {
             labels = max(1, try Self.largest(labels - 1) { try obstacle(labels: $0, samples: unit) == nil })
         }
         (self.configuration, memory) = try planned(labels: labels, samples: samples)
+        try memory.check(usable)
         if labels < configuration.labelsInStep {
             self.obstacle = try obstacle(labels: labels + 1, samples: unit)
         } else {

@@ -163,7 +163,7 @@ public final class Trainer {
 
     /// What this process's part `turn`, counted over all steps, takes.
     private func plan(_ turn: Int) throws -> StepPlan {
-        try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: share.number(turn))
+        try StepPlan(configuration, state.model.needs, data.index, data.augmentation, step: share.number(turn), isFirst: turn == 0)
     }
 
     private func executor(for graph: Graph) throws -> Executor {

@@ -129,15 +129,22 @@ public struct TrainingMemory: Sendable {
     /// Throws where the device does not have the memory: one line that says what is needed, what there is, and what would
     /// help.
     public func check(_ limits: Limits) throws {
+        guard let excess = excess(limits) else { return }
+        throw ConfigurationError("\(excess.what); \(try remedies(excess.parts))\(excess.hint)")
+    }
+
+    /// What the device does not have the memory for, and the parts that take the most; nil where it has it.
+    func excess(_ limits: Limits) -> (what: String, parts: [Part], hint: String)? {
         if limits.globalMemory > 0, total > limits.globalMemory {
             let most = bytes.filter { $0.value > total / 8 }.sorted { $0.value > $1.value }.map(\.key)
-            throw ConfigurationError(
-                "the run \(self), but \(limits.name) has \(NumberText.bytes(limits.globalMemory)); \(try remedies(most))")
+            return ("the run \(self), but \(limits.name) has \(NumberText.bytes(limits.globalMemory))", most, "")
         }
         if limits.maxAllocation > 0, largest.bytes > limits.maxAllocation {
-            throw ConfigurationError(
-                "the run needs \(NumberText.bytes(largest.bytes)) in one piece (\(largest.name)), but \(limits.name) gives at most \(NumberText.bytes(limits.maxAllocation)); \(try remedies([largest.part]))\(limits.hint)")
+            return (
+                "the run needs \(NumberText.bytes(largest.bytes)) in one piece (\(largest.name)), but \(limits.name) gives at most \(NumberText.bytes(limits.maxAllocation))",
+                [largest.part], limits.hint)
         }
+        return nil
     }
 
     /// What makes the given parts smaller.
@@ -155,13 +162,14 @@ public struct TrainingMemory: Sendable {
                 list.append(
                     configuration.run.samplesPerLabel > 1 || configuration.labelsInStep > 1
                         ? "a smaller --batch with --accumulate" : "a smaller model")
-                list.append("fewer --positives")
+                let kind = configuration.head.kind
+                if kind == DecoderHeadSettings.kind || kind == DiTHeadSettings.kind { list.append("fewer --positives") }
             case .banks:
                 if configuration.loss.bankContents == .features, configuration.data.tokenWidth < configuration.network.embed {
                     list.append("--bank-contents tokens")
                 }
                 list.append("a smaller --positive-bank or --negative-bank")
-            case .samples: list.append("fewer --online-eval-images")
+            case .samples: list.append(configuration.run.onlineEval > 0 ? "fewer --online-eval-images" : "a smaller --batch")
             case .images: list.append("--resident never, or fewer or smaller images")
             case .parameters, .gradients, .moments, .ema: list.append("a smaller --embed or fewer blocks")
             case .inputs: list.append("a smaller --batch")

@@ -29,6 +29,11 @@ public final class AtomicFile {
         self.path = path
         self.checksummed = checksummed
         self.synced = synced
+        // A rename would put a plain file in the place of a device or a pipe. Of folders the rename tells.
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR {
+            throw DataError("not a regular file", at: path, fix: "name a file")
+        }
         let folder = Files.parent(of: path)
         var attempt = 0
         var candidate = ""

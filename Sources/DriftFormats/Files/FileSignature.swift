@@ -49,8 +49,13 @@ package struct FileSignature {
     ]
 
     private init?(text head: [UInt8]) {
-        // The end of the head may cut a character in two.
-        let decoded = String(decoding: head.dropLast(head.count == Self.headCount ? 3 : 0), as: UTF8.self)
+        var whole = head[...]
+        if head.count == Self.headCount {
+            // The end of the head may cut a character in two: what there is of it goes.
+            whole = whole.dropLast(head.reversed().prefix(3).prefix { $0 & 0xC0 == 0x80 }.count)
+            if let last = whole.last, last >= 0xC0 { whole.removeLast() }
+        }
+        let decoded = String(decoding: whole, as: UTF8.self)
         let hasControl = decoded.unicodeScalars.contains { $0.value < 0x20 && !["\t", "\n", "\r", "\u{C}"].contains($0) || $0 == "\u{FFFD}" }
         guard !head.isEmpty, !hasControl else { return nil }
         let start = decoded.drop { $0.isWhitespace || $0 == "\u{FEFF}" }

@@ -97,7 +97,13 @@ package enum Files {
     private static func list(_ path: String, _ body: (String, Int) -> Void) throws {
         guard let folder = opendir(path) else { throw failure("list the folder", path) }
         defer { closedir(folder) }
-        while let entry = readdir(folder) {
+        while true {
+            // The end and an error differ in errno alone.
+            errno = 0
+            guard let entry = readdir(folder) else {
+                if errno != 0 { throw failure("list the folder", path) }
+                return
+            }
             let capacity = MemoryLayout.size(ofValue: entry.pointee.d_name)
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: capacity) { String(cString: $0) }

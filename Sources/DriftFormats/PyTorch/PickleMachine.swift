@@ -337,7 +337,8 @@ extension PickleMachine {
         let type = own ?? storage.type
         // How far a tensor of a type of unknown size reaches is nobody's concern: it is not read.
         if count > 0, case .read(let element) = type {
-            let bytes = (storage.type.size ?? 1).multipliedReportingOverflow(by: storage.count)
+            // A storage of unknown size is compared with no record of the file: nothing can be read through it.
+            let bytes = (storage.type.size ?? 0).multipliedReportingOverflow(by: storage.count)
             let available = own == nil ? storage.count : bytes.overflow ? 0 : bytes.partialValue / element.size
             var last = offset
             for (size, stride) in zip(shape, strides) {
@@ -354,6 +355,7 @@ extension PickleMachine {
                 throw wrong("an expanded tensor: \(count) elements of a storage of \(available); save it with .contiguous()")
             }
         }
+        try charge(2 * shape.count)
         pickle.tensors.append(
             Pickle.Tensor(storage: number, type: type, offset: offset, shape: shape, strides: strides, count: count))
         return .tensor(pickle.tensors.count - 1)

@@ -26,6 +26,8 @@ struct PickleOutline {
             throw PickleError(what: "containers nested without end at '\(path.shortened(to: 80))'", offset: 0)
         }
         func below(_ key: String) -> String { path.isEmpty ? key : path + "/" + key }
+        // Each visit looks at every item, those that are left out too.
+        if case .container(let number) = value { budget -= pickle.containers[number].items.count }
         if case .tensor(let number) = value {
             tensors[path.isEmpty ? "tensor" : path] = number
         } else if let text = pickle.text(of: value) {
@@ -33,7 +35,6 @@ struct PickleOutline {
         } else if let members = pickle.members(of: value) {
             for (key, member) in members { try visit(member, path: below(key), depth: depth + 1) }
         } else if let items = pickle.items(of: value) {
-            budget -= items.count
             let texts = items.compactMap { pickle.text(of: $0)?.shortened(to: Self.textLimit) }
             if texts.count == items.count {
                 let list = texts.count > Self.listLimit ? "list of \(texts.count)" : texts.joined(separator: ", ")

@@ -40,7 +40,9 @@ public enum NPY {
     package static func read(_ bytes: [UInt8], _ place: String) throws -> NamedTensor {
         let array = try NPYArray(bytes, place)
         switch array.kind {
-        case "f2", "f4", "f8": return try NamedTensor(shape: array.shape, floats: array.reals().map(Float.init))
+        case "f2": return try NamedTensor(shape: array.shape, floats: array.map(UInt16.self, HalfPrecision.float(half:)))
+        case "f4": return try NamedTensor(shape: array.shape, floats: array.map(UInt32.self, Float.init(bitPattern:)))
+        case "f8": return try NamedTensor(shape: array.shape, floats: array.reals().map(Float.init))
         case "u1", "b1": return try NamedTensor(shape: array.shape, bytes: array.map(UInt8.self) { $0 })
         case "i1": return try NamedTensor(shape: array.shape, ints: array.map(Int8.self, Int32.init))
         case "i2": return try NamedTensor(shape: array.shape, ints: array.map(Int16.self, Int32.init))

@@ -32,6 +32,8 @@ package enum NumberText {
             var mantissa = size
             while mantissa >= 10 { mantissa /= 10; exponent += 1 }
             while mantissa < 1 { mantissa *= 10; exponent -= 1 }
+            // Rounded to two digits it may be ten.
+            if (mantissa * 100).rounded() >= 1000 { mantissa /= 10; exponent += 1 }
             return (value < 0 ? "-" : "") + fixed(mantissa, 2) + "e" + String(exponent)
         }
         return fixed(value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.1 ? 3 : 5)

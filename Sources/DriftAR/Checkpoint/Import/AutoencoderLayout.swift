@@ -36,7 +36,7 @@ struct AutoencoderLayout {
         let numbers = headers.keys.compactMap { name in
             name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count).prefix { $0 != "." }) : nil
         }
-        return min(numbers.max() ?? -1, 1000) + 1
+        return max(0, min(numbers.max() ?? -1, 1000) + 1)
     }
 
     private func dimension(_ name: String, _ axis: Int, _ path: String) throws -> Int {

@@ -278,7 +278,7 @@ struct ReferenceConfiguration {
 
     /// The patch that follows from the channels of the autoencoder that `args` name.
     private func patch(tokenWidth: Int) -> Int? {
-        guard let channels = argument("vae_embed_dim").flatMap({ Int(exactly: $0 as Float) }), channels > 0 else { return nil }
+        guard let channels = argument("vae_embed_dim").flatMap({ Int(exactly: $0 as Float) }), (1...max(1, tokenWidth)).contains(channels) else { return nil }
         return (1...64).first { $0 * $0 * channels == tokenWidth }
     }
 
