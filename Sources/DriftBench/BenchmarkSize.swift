@@ -3,8 +3,7 @@ import DriftData
 import DriftGPU
 
 /// The models that are timed, from the preset of the handwritten digits to the reference's `large`, and DiT with all its
-/// options. Each is small enough in its batch for a CPU; `Configuration.samplesPerLabel` and `labelsPerStep` may be raised on
-/// a GPU.
+/// options. Each has a batch that a CPU can take; `--labels-per-step` and `--batch` of `driftgpu bench` raise it on a GPU.
 public enum BenchmarkSize: String, CaseIterable, Sendable {
     case digits, small, medium, base, large, dit
     /// The model of digits-mar with the diffusion head and with the energy head.

@@ -14,7 +14,7 @@ package protocol ImageReader: Sendable {
     var mayBreak: Bool { get }
     /// Writes the values of image `row` to a buffer of exactly their number.
     func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws
-    /// Bytes of the file that image `row` is alone in; 0 where it is in none.
+    /// Size in bytes of the image's own file; 0 where images share files or lie in memory.
     func storedBytes(_ row: Int) throws -> Int
 }
 
@@ -83,7 +83,7 @@ public struct ImageSet: Sendable {
     public var classCount: Int { index.classCount }
     /// Floats that an image takes in storage.
     public var valueCount: Int { (form == .pixels ? 1 : 2) * channels * height * width }
-    /// Bytes of the file that an image is alone in; 0 where it is in none.
+    /// Size in bytes of the image's own file; 0 where images share files or lie in memory.
     package func storedBytes(_ index: Int) throws -> Int { try reader.storedBytes(rows[index]) }
     /// Whether a broken image is passed over.
     package var mayBreak: Bool { reader.mayBreak }

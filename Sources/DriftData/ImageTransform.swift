@@ -92,7 +92,7 @@ public struct ImageTransform: Sendable, Equatable {
     }
 }
 
-/// How an image is taken when it is drawn.
+/// How an image is read: mirrored or not, and which part of the picture.
 public struct ImageVariant: Sendable, Hashable {
     /// Random bits that place a random crop.
     public struct CropDraw: Sendable, Hashable {

@@ -16,7 +16,7 @@ package struct LatentFolder: ImageReader {
         let scale: Float
         /// Whether the shards hold moments of the mirrored images too.
         let isFlipped: Bool
-        /// Whether the pictures that are held out are none of these.
+        /// Whether the held-out pictures were kept out of these latents.
         let isHeldOutApart: Bool
         let shards: [(file: String, count: Int)]
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A value that threads share, of which one at a time has hold, and for a change of which they can wait.
+/// A value that threads share. One thread at a time reads or changes it; others can wait for a change.
 final class Monitor<Value>: @unchecked Sendable {
     private let condition = NSCondition()
     private var value: Value

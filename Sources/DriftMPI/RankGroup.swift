@@ -5,7 +5,7 @@ public protocol RankGroup: AnyObject, Sendable {
     var rank: Int { get }
     /// Number of processes.
     var count: Int { get }
-    /// The processes by machines, where it pays to talk inside of one first; nil where it does not.
+    /// The processes grouped by machine, for exchanges that add within a machine first; nil where that does not pay.
     var machines: RankMachines? { get }
 
     /// The bytes of every process, in the order of their ranks. `all` has `count` times the bytes of `mine`.
@@ -16,8 +16,9 @@ public protocol RankGroup: AnyObject, Sendable {
     func broadcast(_ data: UnsafeMutableRawBufferPointer, from root: Int) throws
 }
 
-/// The processes of a job on several machines that have equally many each, a power of two: those of this machine, and those that have
-/// this one's number on theirs. Ranks go machine by machine, so a sum over the first and then the second adds in the order of the ranks.
+/// A job on several machines with equally many processes each, a power of two. `local` is this machine's processes; `across` is, of every
+/// machine, the process with this one's local number. Ranks go machine by machine, so a sum over `local` and then `across` adds in the
+/// order of the ranks.
 public struct RankMachines: Sendable {
     public let local: any RankGroup
     public let across: any RankGroup

@@ -11,10 +11,10 @@ public struct RankLaunch: Sendable, Equatable {
     public let localCount: Int?
     /// MPI libraries that go with the launcher, the likeliest first.
     public let libraries: [String]
-    /// Whether its processes need Open MPI, or another MPI; nil where it serves both.
+    /// True: its processes need Open MPI. False: they need another MPI. Nil: either will do.
     let isOpenMPI: Bool?
 
-    /// Whether this process says what all of them see alike.
+    /// Whether this is the process that prints what all of them would print.
     public var isFirst: Bool { rank == 0 }
 
     private static let openMPI = ["libmpi.so.40", "libmpi_abi.so.1"]

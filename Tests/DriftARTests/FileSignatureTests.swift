@@ -17,6 +17,12 @@ import Testing
         try expect(Array(contents.utf8), part, folder)
     }
 
+    @Test("a character that the end of what is looked at cuts in two is no reason against text", arguments: 500..<516)
+    func cutCharacters(_ count: Int) throws {
+        let folder = try TestFolder()
+        try expect(Array(("<html>" + String(repeating: "a", count: count - 6) + "ü€" + String(repeating: "b", count: 600)).utf8), "a web page", folder)
+    }
+
     @Test("packed files say how to unpack them", arguments: [
         ([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3], "gunzip"), ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00, 0, 4, 0xE6], "unxz"),
         ([0x42, 0x5A, 0x68, 0x39, 0x31, 0x41, 0x59, 0x26, 0x53], "bunzip2"), ([0x28, 0xB5, 0x2F, 0xFD, 4, 0, 1, 0, 0], "unzstd"),

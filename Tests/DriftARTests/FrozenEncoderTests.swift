@@ -106,6 +106,7 @@ import Testing
         #expect(message { $0.encoder.heads = 3 }.contains("encoder embed"))
         #expect(message { $0.encoder.blocks = [5] }.contains("encoder blocks"))
         #expect(message { $0.encoder.windows = [0] }.contains("encoder windows"))
+        #expect(message { $0.encoder.windows = [3] }.contains("take divisors of its"))
         #expect(message { $0.loss.groups = .tokens }.contains("features encoder"))
         #expect(message { $0.encoder.layerNormEpsilon = 0 }.contains("layerNormEpsilon"))
         // Every second block, and the last.

@@ -84,6 +84,16 @@ import Testing
         #expect(try DataSource.open(configuration, path: folder.path).training.classCount == 26)
     }
 
+    @Test("a class that only the held-out part has is left out, with a line, be its number the largest") func heldOutClass() throws {
+        for (part, labels) in [("train", [UInt8](repeating: 0, count: 8) + [UInt8](repeating: 1, count: 8)), ("t10k", [0, 1, 2, 2])] {
+            try folder.write(ImageFixtures.idx([labels.count, 2, 2], (0..<(4 * labels.count)).map { UInt8($0) }), to: "\(part)-images-idx3-ubyte")
+            try folder.write(ImageFixtures.idx([labels.count], labels), to: "\(part)-labels-idx1-ubyte")
+        }
+        let source = try DataSource.open(folder.path)
+        #expect(source.training.classNames == ["0", "1"] && source.heldOut.index.labels == [0, 1])
+        #expect(source.notes.contains { $0.hasPrefix("1 of 3 classes left out") && $0.contains("2 images that are held out") }, "\(source.notes)")
+    }
+
     @Test func tellsOfBytesBehindTheData() throws {
         try write("train", packed: true)
         let images = try Files.read(folder.file("train-images-idx3-ubyte.gz"))

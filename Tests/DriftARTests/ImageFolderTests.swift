@@ -108,6 +108,16 @@ import Testing
         #expect(errorText { _ = try DataSource.open("/dev/null") }?.contains("not a regular file") == true)
     }
 
+    @Test("a class called train is one of several; a part of that name says what lies beside it") func classCalledTrain() throws {
+        try ImageFixtures.writeFolder(folder.path, classes: ["bus", "car", "train"], perClass: 5)
+        let source = try DataSource.open(folder.path, options())
+        #expect(source.training.classNames == ["bus", "car", "train"] && source.training.count + source.heldOut.count == 15)
+        try ImageFixtures.writeFolder(folder.file("train"), classes: ["diesel", "steam"], perClass: 5)
+        let part = try DataSource.open(folder.path, options())
+        #expect(part.training.classNames == ["diesel", "steam"])
+        #expect(part.notes.contains("2 folders beside train not read: bus, car"), "\(part.notes)")
+    }
+
     @Test("one picture in colour makes the set coloured, wherever it lies") func decidesChannels() throws {
         try ImageFixtures.writeFolder(folder.path, classes: ["a", "b"], perClass: 4, channels: 1)
         var source = try DataSource.open(folder.path, options())

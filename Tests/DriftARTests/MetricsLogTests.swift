@@ -45,6 +45,14 @@ import Testing
         #expect(try steps() == [-1, 1, 6])
     }
 
+    @Test("a damaged line between good ones costs none of these") func keepsWhatFollowsDamage() throws {
+        try Files.makeFolder(folder.file("log"))
+        try folder.write("{\"step\":1}\n\n{\"st\n{\"step\":4}\n{\"step\":9}\n{\"ste", to: "log/metrics.jsonl")
+        let log = try MetricsLog(folder.file("log/metrics.jsonl"), resumedAt: 5)
+        try log.append(step: 6, values: [])
+        #expect(try folder.text("log/metrics.jsonl") == "{\"step\":1}\n\n{\"st\n{\"step\":4}\n{\"step\":6}\n")
+    }
+
     @Test func unwritablePlace() throws {
         try folder.write("a file", to: "file")
         #expect(errorText { _ = try MetricsLog(folder.file("file/metrics.jsonl")) }?.contains("choose another folder") == true)

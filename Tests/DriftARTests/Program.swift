@@ -59,7 +59,7 @@ struct Program {
         "--embed 16 --heads 2 --mlp-ratio 2 --buffer 2 --encoder-depth 1 --decoder-depth 1 --draft-depth 1"
         + " --labels-per-step 3 --samples-per-label 3 --positives 5 --log-every 1 --sample-every 0 --checkpoint-every 0"
 
-    /// Waits until `condition` holds, ten seconds a try at most while the program runs.
+    /// Waits until `condition` holds, for a minute at most and only while the program runs.
     func wait(until condition: () throws -> Bool) throws -> Bool {
         for _ in 0..<6000 {
             if try condition() { return true }

@@ -42,7 +42,7 @@ enum NumPyFixtures {
 
     init() throws { folder = try TestFolder() }
 
-    /// Samples of two channels' worth of noise, each value a step of 8 bits, so that a picture holds it exactly.
+    /// Samples of noise, gray, 4x4. Each value is one of 256 steps, so that a picture holds it exactly.
     private func samples(
         _ labels: [Int], perLabel: Int, seed: UInt64, rendering: Rendering.Kind = .pixels, change: (inout [Float]) -> Void = { _ in }
     ) -> SampleSet {
@@ -160,6 +160,10 @@ enum NumPyFixtures {
         var tokens = [Float](repeating: 0.5, count: 128)
         (tokens[3], tokens[70]) = (.infinity, .nan)
         #expect(SampleSet(tokens: tokens, labels: [0, 1], perLabel: 1, configuration: Configuration()).notFinite == 2)
+        // Of more images than a picture can hold, the grid shows the first.
+        let many = SampleSet(pixels: [Float](repeating: 0, count: 25_000 * 64), shape: [25_000, 1, 8, 8], labels: [3], perLabel: 25_000, configuration: Configuration())
+        let grid = try many.gridPicture()
+        #expect(grid.width <= 1 << 16 && grid.width > 60_000 && grid.height == 50)
         var latents = Configuration()
         (latents.data.channels, latents.data.height, latents.data.width, latents.data.patch, latents.data.form) = (4, 2, 2, 1, .latents)
         let (pixels, shape) = try Rendering(latents)([.infinity] + [Float](repeating: 1, count: 31))

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 @testable import DriftFormats
@@ -40,6 +41,13 @@ import Testing
         try Files.makeFolder(folder.file("sub/inner"))
         #expect(throws: DataError.self) { try AtomicFile.write([1], to: folder.file("sub")) }
         #expect(try Files.names(in: folder.path) == ["sub"])
+    }
+
+    @Test("a device or a pipe is not replaced by a file") func targetIsNoFile() throws {
+        #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
+        #expect(errorText { try AtomicFile.write([1], to: folder.file("pipe")) }?.contains("not a regular file") == true)
+        #expect(errorText { try AtomicFile.write([1], to: "/dev/null") }?.contains("not a regular file") == true)
+        #expect(try Files.names(in: folder.path) == ["pipe"])
     }
 
     @Test func checksum() throws {

@@ -141,6 +141,29 @@ import Testing
         #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
     }
 
+    @Test("a dictionary whose keys are passed over, at thousands of paths, justifies no endless search")
+    func namelessItemsAtManyPaths() throws {
+        let nameless = [0x7D, 0x71, 0x00, 0x28] + [UInt8](repeating: 0x4E, count: 200_000) + [0x75]
+        let many = [0x5D, 0x28] + [[UInt8]](repeating: [0x68, 0x00], count: 2000).joined() + [0x65, 0x2E]
+        let pickle = try run(nameless + many)
+        #expect(throws: PickleError.self) { _ = try PickleOutline(pickle) }
+    }
+
+    @Test("nothing is read through a storage whose size nobody knows")
+    func storageOfUnknownSize() throws {
+        func integer(_ value: Int32) -> [UInt8] { [0x4A] + (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        let storage = [0x28] + text("storage") + Array("ctorch\nWeirdStorage\n".utf8) + text("0") + text("cpu") + integer(1_000_000) + [0x74, 0x51]
+        let shape = [0x28] + integer(4) + [0x74] + [0x28] + integer(1) + [0x74]
+        let tensor = Array("ctorch._utils\n_rebuild_tensor_v3\n".utf8) + [0x28] + storage + integer(0) + shape
+            + [0x89, 0x7D] + Array("ctorch\nfloat32\n".utf8) + [0x74, 0x52, 0x2E]
+        do {
+            _ = try run(tensor)
+            Issue.record("a tensor of a storage of unknown size was taken")
+        } catch let error as PickleError {
+            #expect(error.what.contains("of a storage of 0"), "\(error.what)")
+        }
+    }
+
     @Test("attributes copied a thousand times justify no endless search")
     func copiedAttributes() throws {
         // A namespace that takes 1000 attributes 1000 times over, at 100 paths.

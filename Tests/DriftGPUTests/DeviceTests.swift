@@ -1,3 +1,4 @@
+import CCLBlast
 import TestSupport
 import Testing
 
@@ -36,6 +37,12 @@ import Testing
         let gpu = try open(["DRIFTGPU_TEAM": "gpu", "DRIFTGPU_LANES": "16"]) { $0.traits }
         #expect(gpu.isGPUShape && gpu.lanes == 4)
         #expect(gpu.teamSize > 1 && gpu.teamSize & (gpu.teamSize - 1) == 0)
+    }
+
+    @Test func errorsOfCLBlastHaveTheirNames() {
+        #expect(OpenCLError.name(of: Int32(CLBlastInvalidLocalMemUsage.rawValue)) == "CLBlastInvalidLocalMemUsage")
+        #expect(OpenCLError.name(of: Int32(CLBlastInsufficientMemoryTemp.rawValue)) == "CLBlastInsufficientMemoryTemp")
+        #expect(OpenCLError.name(of: Int32(CLBlastDatabaseError.rawValue)) == "CLBlastDatabaseError")
     }
 
     @Test func unknownShapesAreErrors() {

@@ -46,6 +46,33 @@ import Testing
         }
     }
 
+    @Test("counts and positions that nobody can have written touch nothing outside of the bank", arguments: TestDevice.shapes)
+    func damaged(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let graph = Graph()
+            let bank = try MemoryBank(graph, name: "bank", classes: 2, capacity: Self.capacity, entry: [Self.size])
+            let samples = try graph.input("samples", [2, Self.size])
+            let labels = try graph.input("labels", [2], .int32)
+            let clock = try graph.input("clock", [4], .uint32)
+            let drawn = try graph.draw(5, labels: labels, from: bank, clock: clock)
+            graph.output(drawn)
+            try graph.add(samples, labels: labels, to: bank)
+            let executor = try Executor(
+                Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device, guardBytes: 256))
+            try executor.write([Int32](arrayLiteral: 1 << 30, -7), to: bank.count)
+            try executor.write([Int32](arrayLiteral: -5, .max), to: bank.position)
+            try executor.write([Float](repeating: 3, count: 2 * Self.size), to: samples)
+            try executor.write([Int32](arrayLiteral: 0, 1), to: labels)
+            try executor.write([UInt32](arrayLiteral: 1, 2, 3, 4), to: clock)
+            try executor.run()
+            #expect(try executor.damage().isEmpty)
+            #expect(try executor.read(drawn).allSatisfy { $0 == 0 })
+            let count = try executor.read(bank.count, as: Int32.self)
+            #expect(count == [Int32(Self.capacity), 1])
+            #expect(try executor.read(bank.entries).count { $0 == 3 } == 2 * Self.size)
+        }
+    }
+
     @Test(arguments: TestDevice.shapes) func drawsWhatTheClassHolds(_ shape: TeamShape) throws {
         try TestDevice.with(shape) { device in
             let (classes, capacity, draws) = (3, 20, 8)

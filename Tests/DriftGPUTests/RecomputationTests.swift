@@ -66,6 +66,16 @@ import Testing
         }
     }
 
+    @Test func copiesKeepTheirPart() throws {
+        let graph = Graph()
+        let x = try graph.input("x", [4, 8])
+        let y = try graph.part("head") { try graph.segment { try graph.gelu(graph.gelu(x)) } }
+        let before = graph.nodes.count
+        _ = try graph.gradients(of: graph.mean(y), withRespectTo: [x], recomputing: true)
+        let again = graph.nodes[before...].filter { node in graph.nodes[..<before].contains { $0.operation.name == node.operation.name && $0.part == "head" } }
+        #expect(!again.isEmpty && again.allSatisfy { $0.part == "head" })
+    }
+
     @Test func whatWritesCannotRunTwice() throws {
         let graph = Graph()
         let x = try graph.input("x", [4])

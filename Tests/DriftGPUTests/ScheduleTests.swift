@@ -59,6 +59,28 @@ import Testing
     }
 
     /// Rows modulated and gated by the parts of one tensor, `change` in front of the shift, with its gradients.
+    /// A product that reads a storage is not moved behind what writes to it.
+    @Test(arguments: TestDevice.shapes) func fusionStopsAtAWrite(_ shape: TeamShape) throws {
+        try TestDevice.with(shape) { device in
+            let graph = Graph()
+            let storage = Storage("state", count: 16)
+            let x = try graph.stored([4, 4], in: storage)
+            let (w, y, b) = (try graph.input("w", [4, 4]), try graph.input("y", [4, 4]), try graph.input("b", [4, 4]))
+            let product = try graph.linear(x, weight: w)
+            try graph.place(graph.scale(y, by: 2), in: storage, at: 0)
+            let sum = try graph.add(product, b)
+            graph.output(sum)
+            let executor = try Executor(Schedule(graph, traits: device.traits, gemm: device.gemm), memory: DeviceMemory(device))
+            try executor.write((0..<16).map { Float($0 % 5 == 0 ? 1 : 0) }, to: w)
+            try executor.write([Float](repeating: 7, count: 16), to: y)
+            try executor.write([Float](repeating: 1, count: 16), to: b)
+            try executor.write((0..<16).map(Float.init), to: x)
+            try executor.run()
+            #expect(try executor.read(sum) == (0..<16).map { Float($0) + 1 })
+            #expect(try executor.read(x) == [Float](repeating: 14, count: 16))
+        }
+    }
+
     private func modulated(_ graph: Graph, change: (Tensor) throws -> Tensor = { $0 }) throws -> (inputs: [Tensor], wanted: [Tensor]) {
         let inputs = [
             try graph.input("x", [12, 8]), try graph.input("weight", [8]), try graph.input("bias", [8]),

@@ -14,7 +14,7 @@ public struct DataSettings: Codable, Sendable, Equatable {
     public var classes = 10
     /// What the classes are called, by label; empty where the names are the labels or are not known.
     public var classNames: [String] = []
-    /// Mirrors every other image that is drawn.
+    /// Mirrors each image that a step takes with a probability of one half.
     public var flip = false
     public var crop = ImageTransform.Crop.centre
     /// One image in so many of each class is held out where the data has no part for that; 0: none.

@@ -39,8 +39,8 @@ package protocol TokenHeadKind: HeadKind {
 extension TokenHeadKind {
     /// Throws a line for sizes that no token head has.
     func requireTokenMLP() throws {
-        try require(depth > 0 && depth <= 256, "head.depth \(depth): take 1 to 256")
-        try require(width > 0 && width <= 16384, "head.width \(width): take 1 to 16384")
+        try require(depth > 0 && depth <= 256, "decoder-depth \(depth): take 1 to 256")
+        try require(width > 0 && width <= 16384, "head width \(width): take 1 to 16384")
     }
 }
 

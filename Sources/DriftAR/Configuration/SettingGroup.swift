@@ -5,7 +5,8 @@ import Foundation
 package protocol SettingGroup: Codable, Sendable, Equatable {
     /// As it is called in files of settings.
     static var kind: String { get }
-    /// Settings that begin with this kind's defaults where another kind has some of the same name, and that it hands on to none.
+    /// Settings that are not carried over when the kind changes, though the other kind has one of the same name: they start at the new kind's
+    /// defaults.
     static var own: Set<String> { get }
     init()
     /// Throws a line that names the first setting out of range, beside those of the other groups.

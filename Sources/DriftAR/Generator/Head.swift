@@ -8,7 +8,7 @@ package protocol Head: Sendable {
     var declarations: [ParameterDeclaration] { get }
     /// What a training step has to bring.
     var needs: StepNeeds { get }
-    /// How the entropy sets the deviation of the prior; nil where it does not.
+    /// How the entropy sets the deviation of the prior. Nil: the head takes no entropy, and no step computes one for it.
     var sigma: SigmaMap? { get }
 
     /// Images of a step and their loss.

@@ -8,7 +8,8 @@ package protocol Stage: Sendable {
     var declarations: [ParameterDeclaration] { get }
     /// Whether there is a condition for each image of a step; else there is one for each of its labels.
     var encodesEachImage: Bool { get }
-    /// Whether conditions have an entropy, and there is a draft that proposes them.
+    /// Whether a label's condition has an entropy and a draft proposes it, which the speculative loop needs. False for stages that compute an
+    /// entropy for their head alone.
     var hasEntropy: Bool { get }
 
     /// The id written to `StepInputs.labels`. A stage may use a separate id for labels dropped for guidance.

@@ -83,7 +83,7 @@ package struct CausalGraphs {
         package static func tokens(_ count: Int) -> Storage { Storage("causal_tokens", count: count, grows: true) }
         /// Tokens of each image that are drawn [b].
         package static func known(_ count: Int) -> Storage { Storage("causal_known", count: count, element: .int32, grows: true) }
-        /// Passes over each image by the tokens that they made final [b, G].
+        /// How many passes over each image made 1, 2, ... G tokens final [b, G].
         package static func tally(_ count: Int) -> Storage { Storage("causal_tally", count: count, element: .int32, grows: true) }
         /// Classes [B].
         package static func classes(_ count: Int) -> Storage { Storage("causal_classes", count: count, element: .int32, grows: true) }

@@ -27,8 +27,10 @@ struct ImageSteps {
     let images: Storage
     let source: DrawingSource
 
-    /// `name`: how the name of the images' storage begins; all else is shared, for one such drawing is under way at a time. `stream`: of the steps' noise; its low 16 bits are the step. `z`: conditions [n, M, D], n
-    /// dividing L G; with guidance twice as many, those of no label behind the others.
+    /// - Parameters:
+    ///   - name: begins the name of the images' storage; all others are shared, since one drawing runs at a time.
+    ///   - stream: of the steps' noise; its low 16 bits are the step's number.
+    ///   - z: makes the conditions [n, M, D], n a divisor of L G; with guidance twice as many, those of no label last.
     init(
         _ head: any SteppedHead, _ weights: StoredWeights, _ form: Form, name: String = "image", stream: Int = 0x2020_0000,
         z: (Graph) throws -> Tensor

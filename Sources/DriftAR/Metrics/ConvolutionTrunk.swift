@@ -12,7 +12,7 @@ struct ConvolutionTrunk: Sendable {
 
     private static let epsilon: Float = 1e-6
     private static let groups = 8
-    /// Most channels of a level over those of the first.
+    /// A level has at most this many times the channels of the first.
     private static let growth = 4
     /// Longest side of the first level.
     private static let firstSide = 32

@@ -38,8 +38,8 @@ public struct FeatureFigures: Sendable, Equatable {
     /// Most rows of either set in precision and recall, whose work is quadratic.
     public static let neighbourLimit = 10_000
 
-    /// The figures of a set, whose images have `labels`, in what `space` makes of it. Precision and recall take as many images
-    /// of each set, since they grow with the number of the other's.
+    /// The figures of a set, whose images have `labels`, in what `space` makes of it. Precision and recall use equally many
+    /// images of both sets, because each grows with the size of the other set.
     public init(_ images: ImageFeatures, labels: [Int32], in space: some FeatureSpace, against real: FeatureReference) throws {
         let features = images.features
         // One image has no covariance, which is no reason to end.

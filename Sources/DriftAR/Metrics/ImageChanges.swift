@@ -9,7 +9,7 @@ struct ImageChanges: Sendable {
     private let mirrors: Bool
     private let zooms: Bool
 
-    /// Sides of a zoomed image over its own: from one over this to this.
+    /// The largest zoom; the smallest is one over it.
     private static let zoomLimit = 1.25
     private static let shiftStream: UInt32 = 0x3004_0000
     private static let mirrorStream: UInt32 = 0x3005_0000

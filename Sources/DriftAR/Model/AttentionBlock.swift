@@ -1,6 +1,6 @@
 import DriftGPU
 
-/// The pre-norm transformer block of the encoder, the draft model and phi:
+/// The pre-norm transformer block (ViT's), of all encoders, MAR's decoder, the draft model and phi:
 /// x + proj(attention(norm1 x)), then x + fc2(gelu(fc1(norm2 x))).
 public struct AttentionBlock: Sendable {
     public let width: Int

@@ -1,6 +1,6 @@
 import DriftGPU
 
-/// The decoder's block: self-attention and MLP modulated and gated by AdaLN, between them plain cross-attention to the
+/// The block of the drift decoder and of TransDiff's flow decoder: self-attention and MLP modulated and gated by AdaLN, between them plain cross-attention to the
 /// conditioning tokens.
 ///
 /// x and context may differ in batch: G images of a label share one context (and one modulation) when the context's batch

@@ -30,7 +30,7 @@ public struct ParameterDeclaration: Sendable {
     public let shape: [Int]
     public let initial: Initial
     public private(set) var training = Training.always
-    /// Whether weight decay may act on it: by its shape it then does or does not. False: it never does.
+    /// False: weight decay never acts on it. True: it does where the shape has two dimensions or more and it is no bias.
     public private(set) var mayDecay = true
 
     public init(_ name: String, _ shape: [Int], _ initial: Initial) {

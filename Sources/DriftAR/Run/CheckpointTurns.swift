@@ -27,14 +27,14 @@ struct CheckpointTurns {
     /// Whether to write a checkpoint after this step. At its end a run leaves one even where its last steps were skipped.
     func isTurn(afterSkipped: Bool) -> Bool { isDue && !isSaved && (isLast || !afterSkipped) }
 
-    /// The step counted: the checkpoint before it, beyond which older ones may go.
+    /// To be called when a step counted. Returns the checkpoint that this confirms, if one waited: older ones may now be removed.
     mutating func confirm() -> Int? {
         defer { unconfirmed = nil }
         return unconfirmed
     }
 
-    /// A checkpoint was written; `isGood` where the step counted. The one beyond which older ones may go at once: a run's last,
-    /// as no step will come after it.
+    /// A checkpoint was written; `isGood`: its step counted. Returns its step where older ones may be removed at once. That is so for a run's
+    /// last checkpoint alone, since no later step can confirm it.
     mutating func saved(_ step: Int, isGood: Bool) -> Int? {
         (isSaved, isDue) = (true, false)
         guard isLast else {

@@ -66,7 +66,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     private static let fewestSteps = 200
     /// Most samples that are judged, of all classes.
     private static let judgedLimit = 1000
-    /// Of the multiply-adds that a device reaches in registers, what training reached of a CPU's: a guess for others.
+    /// Share of a device's peak of multiply-adds that training reaches: as seen on a CPU, a guess for other devices.
     private static let reached = 0.65
 
     /// For the pictures of `source`, with the steps of the presets. Throws a line where they are too few, or the size or the model's preset

@@ -10,7 +10,7 @@ final class HeldOutReconstructions {
     private let configuration: Configuration
     private let rendering: Rendering
     private let images: ImageSet
-    /// Of the images, evenly spread.
+    /// The images that are compared, evenly spread over the set.
     private let chosen: [DrawnImage]
     private var graph: (tokens: Tensor, made: Tensor, executor: Executor)?
 

@@ -4,7 +4,7 @@ import DriftMPI
 import Foundation
 
 /// Writes the moments of a data set's images to a folder that `LatentFolder` reads: once, shard by shard. Several processes can share
-/// the work: each writes every so manieth shard, the first the manifest.
+/// the work: of n processes, that of rank r writes every n-th shard; the first also writes the manifest.
 ///
 /// While it is being written the manifest is called `latents.partial.json`; every shard is complete before the manifest
 /// names it. A second run with the same settings goes on after the last such shard; with others it is refused.

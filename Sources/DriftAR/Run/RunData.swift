@@ -31,7 +31,8 @@ extension DataSource {
 }
 
 extension Configuration {
-    /// Images in a step of the presets that take any number of classes, and of a class in it at least; the others take all classes of their data.
+    /// For presets that take any number of classes: images in a step, and the fewest images of a class in it. Other presets take all classes of
+    /// their data.
     private static let batches: [String: (images: Int, ofClass: Int)] = [
         "autoencoder": (16, 1), "features": (64, 1), "latent-features": (64, 1), "photos-mar": (100, 1),
         "photos-transdiff": (100, 1), "photos-drift": (160, 16),

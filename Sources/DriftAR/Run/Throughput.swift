@@ -2,8 +2,8 @@ import DriftFormats
 
 /// How fast a run trains, and what share that is of the device's peak.
 ///
-/// All that passes between two observations counts: waiting for data, samples, checkpoints. The first one of a run, which comes after
-/// kernels were compiled, begins.
+/// All that passes between two observations counts: waiting for data, samples, checkpoints. The first one of a
+/// run only starts the clock, so compiling the kernels does not count.
 struct Throughput {
     /// Multiply-adds in registers, two operations each, per second: as measured, or as seen since. A device that others used while it
     /// was measured may do more than it did then.

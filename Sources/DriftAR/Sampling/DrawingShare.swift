@@ -30,8 +30,8 @@ public struct DrawingShare {
         all.perLabel >= ranks ? 0..<all.labels : part(all.labels, rank, ranks)
     }
 
-    /// The values of all images, as one process has them that draws all: label by label. `own` are this process's, equally many of each
-    /// image. All processes call it.
+    /// The values of all images, label by label, as one process would have drawn them. `own`: this process's values, equally many for each
+    /// image. Every process must call it.
     public func gather(_ own: [Float]) throws -> [Float] {
         guard ranks.count > 1 else { return own }
         let size = try ranks.broadcast(Int64(labels.isEmpty || images.isEmpty ? 0 : own.count / (labels.count * images.count)))

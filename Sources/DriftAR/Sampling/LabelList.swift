@@ -33,7 +33,7 @@ public enum LabelList {
         return first...last
     }
 
-    /// The label of a class by its name, unless that reads as a number or range; with `name:` before it in any case.
+    /// The label of a class by its name, unless that reads as a number or range; a name after `name:` is always looked up.
     private static func label(named part: String, in names: [String], _ text: String) throws -> Int? {
         let mark = "name:"
         if !part.hasPrefix(mark) { return range(part[...]) == nil ? names.firstIndex(of: part) : nil }

@@ -52,7 +52,8 @@ public final class Sampler {
     /// The speculative loop, where the model has a draft.
     package var loop: SpeculativeLoop? { generation.speculation }
 
-    /// `perLabel` images of each label, labels in the order given: tokens [labels.count * perLabel, R, C], or those that `images` numbers. `cfg` 1 is no
+    /// Draws `perLabel` images of each label, label by label: tokens [labels.count * perLabel, R, C]. `images`: draws only the images of each
+    /// label with these numbers. `cfg` 1 is no
     /// guidance; otherwise unconditional + cfg (conditional - unconditional), both from the same noise. DiT takes `cfg` as an
     /// input, which means what its training made of it. With `speculation` the draft's accepted features take the place of z.
     public func tokens(

@@ -1,8 +1,7 @@
 import DriftFormats
 import DriftGPU
 
-/// Masked autoregression: an encoder of the tokens that are known, and a decoder that says of each of the others what they make of
-/// it.
+/// Masked autoregression: an encoder reads the known tokens; a decoder gives a condition z for each hidden one.
 public struct MARStageSettings: StageKind {
     package static let kind = "mar"
 

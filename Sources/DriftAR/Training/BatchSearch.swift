@@ -8,8 +8,8 @@ public struct BatchSearch: Sendable {
     public let configuration: Configuration
     /// What a run of it needs.
     public let memory: TrainingMemory
-    /// Why the next more images of each label, or one label more, do not fit; nil where a step takes as many images as there are for training:
-    /// more are not looked for.
+    /// Why a larger step does not fit: more images of each label, or one more label. Nil where a step takes all training images; larger ones are
+    /// not tried.
     public let obstacle: String?
 
     /// Part of a device's memory that is planned for: drivers, libraries and an autoencoder of samples take some, too.

@@ -1,7 +1,7 @@
 /// The directory of a zip file (APPNOTE 6.3, with zip64): what it holds and where.
 ///
 /// Sizes and offsets are checked against the file before anything is read by them. Nothing is decompressed here: `bytes`
-/// gives stored entries, `data` says where any entry's bytes lie.
+/// and `data` are of stored entries, `compressedData` of any. `contents` inflates (ZipEntry.swift).
 package final class ZipArchive: Sendable {
     package struct Entry: Sendable, Equatable {
         package let name: String

@@ -1,7 +1,7 @@
 /// A picture as it was decoded at a part of its size.
 package struct ReducedPicture: Sendable {
     package let picture: Picture
-    /// What the whole picture takes of the pixels, in pixels: the last column and the last row may stand over its edges.
+    /// Width of the original in pixels of this picture. It need not be whole: the last column and row may reach beyond the original's edge.
     package let width: Double
     package let height: Double
 

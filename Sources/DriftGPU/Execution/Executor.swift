@@ -83,7 +83,7 @@ public final class Executor {
         for case .kernel(let kernel) in entries { clReleaseKernel(kernel.handle) }
     }
 
-    /// A kernel with all its arguments set but the buffers, whose places in them are.
+    /// A kernel with every argument set but the buffers; the offsets into them are set, too.
     private func kernel(_ launch: Launch, step: Int) throws -> Kernel {
         var kernel = Kernel(
             handle: try device.makeKernel(launch.kernel, family: launch.family, defines: launch.defines), launch: launch,

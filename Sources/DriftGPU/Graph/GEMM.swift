@@ -18,7 +18,7 @@ public struct GEMMOperand: Sendable, Hashable {
 /// value = residual[m, n] + gate[row(m), n] * value with row(m) = (m / span) * inner + m % inner.
 public struct GEMMEpilogue: Sendable, Hashable {
     public var bias: Argument?
-    /// f, of a value or of a derivative.
+    /// The function f; with `derivativeOf`, the function whose derivative f' is taken.
     var activation: Activation?
     /// Where the value before the activation, or before gate and residual, is kept; same layout as C.
     public var intermediate: Argument?

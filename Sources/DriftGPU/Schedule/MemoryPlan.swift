@@ -7,7 +7,7 @@ public struct MemoryPlan: Sendable {
     public private(set) var offsets: [Int: Int] = [:]
     /// Byte offsets of each step's scratch tensors.
     public private(set) var scratchOffsets: [[Int]] = []
-    /// Value in whose memory a view or a part lies, by its own id.
+    /// By the id of a view or a part: the value in whose memory it lies.
     public private(set) var viewSources: [Int: Int] = [:]
     /// Elements of that value before the first of a part, by the part's id.
     public private(set) var partOffsets: [Int: Int] = [:]

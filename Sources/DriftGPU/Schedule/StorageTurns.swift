@@ -1,6 +1,6 @@
 extension Schedule {
-    /// From which step on the elements `range` of `storage` are what a run leaves there: after the last step that writes or reads any of
-    /// them. -1 where none does.
+    /// The last step that reads or writes any of the elements `range` of `storage`; after it they are what the run leaves there. -1 where no
+    /// step does.
     public func lastTurn(of range: Range<Int>, in storage: Storage) -> Int {
         steps.lastIndex { step in
             guard !step.node.operation.isView else { return false }

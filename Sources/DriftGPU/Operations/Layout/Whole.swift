@@ -1,4 +1,4 @@
-/// y[i] = the whole number next to x[i]. Output int32.
+/// y[i] = x[i] rounded to the nearest whole number, ties to even. Output int32.
 struct Whole: Operation {
     var name: String { "whole" }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {

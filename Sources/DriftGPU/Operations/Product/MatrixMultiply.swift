@@ -41,7 +41,7 @@ struct MatrixMultiply: Operation {
 
     var stridedInputs: [Int] { gate == nil ? [] : [residualIndex + 1] }
 
-    /// Extents of the product and the stored row lengths.
+    /// Extents of the product.
     private struct Extents {
         var batch = 1
         var m: Int

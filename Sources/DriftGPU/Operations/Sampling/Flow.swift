@@ -2,7 +2,7 @@
 public enum FlowTime: Sendable, Hashable {
     /// From noise (0) to data (1).
     case toData
-    /// From data (0) to noise (1) in so many steps: a whole number of 0 ..< levels is the time. The velocity points to the noise.
+    /// From data (0) to noise (1). The time is a whole number in 0 ..< `levels`. The velocity points to the noise.
     case toNoise(levels: Int)
 
     fileprivate var levels: Int {

@@ -22,6 +22,6 @@ struct Guidance: Operation {
 
 extension Graph {
     /// unconditional + cfg (conditional - unconditional): x [2 N, ...] holds the conditional half, then the unconditional one.
-    /// `cfg` has one element, or one for each of the N, or of as many of them as it divides. No gradient.
+    /// `cfg` has one element, or k elements, k a divisor of N: element i is for the i-th of k equal stretches of the N. No gradient.
     public func guidance(_ x: Tensor, by cfg: Tensor) throws -> Tensor { try apply(Guidance(), x, cfg)[0] }
 }

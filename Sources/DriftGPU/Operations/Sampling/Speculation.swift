@@ -91,7 +91,7 @@ public struct EntropyTracker: Sendable, Hashable {
     public var gamma: Float
     /// Decay of the EMA.
     public var decay: Float
-    /// How many equal ones each value stands for: the images of a label.
+    /// How many times each value counts: once for every image of its label.
     public var group: Int
 
     public init(gamma: Float = 0.8, decay: Float = 0.9, group: Int = 1) {

@@ -36,7 +36,8 @@ struct TokenTile {
     /// Columns of a buffer.
     let stride: Int
 
-    /// For `rows` rows whose buffers, so many, hold so many columns each; `least` rows where there is room for so many.
+    /// A tile for `rows` rows. Each row needs `buffers` buffers of `columns` floats in local memory. The tile has at least `least` rows where
+    /// they fit.
     init(rows: Int, columns: Int, buffers: Int, least: Int = 1, _ traits: DeviceTraits) {
         stride = TokenNetworkShape.padded(columns)
         // A tile's sums fill a CPU's registers; few rows are shared among its cores first.
