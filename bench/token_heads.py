@@ -188,17 +188,29 @@ class DiffusionNet(TimedNet):
         condition, times = self.cond_embed(z), self.time_embed(schedule.times)
         x = noise(0, wanted)
         for j in range(len(schedule.times) - 1, -1, -1):
-            output, v = self(x if cfg is None else x.repeat(2, 1), times[j], condition).chunk(2, -1)
-            if cfg is not None:
-                output, v = output[len(x) :] + cfg * (output[: len(x)] - output[len(x) :]), v[: len(x)]
-            log_variance = (v + 1) / 2 * (schedule.at("most", j) - schedule.at("least", j)) + schedule.at("least", j)
-            guess = schedule.at("inverse", j) * x - schedule.at("inverse_rest", j) * output
-            if self.limit:
-                guess = guess.clamp(-self.limit, self.limit)
-            x = schedule.at("c1", j) * guess + schedule.at("c2", j) * x
-            if j:
-                x = x + temperature * (log_variance / 2).exp() * noise(len(schedule.times) - j, wanted)
+            drawn = noise(len(schedule.times) - j, wanted) if j else None
+            if drawn is not None and temperature != 1:
+                drawn = temperature * drawn
+            row = (schedule.at(name, j) for name in ("least", "most", "inverse", "inverse_rest", "c1", "c2"))
+            x = self.step(x, times[j], condition, *row, drawn, cfg)
             yield x
+
+    def step(
+        self, x: Tensor, time: Tensor, condition: Tensor, least: Tensor, most: Tensor, inverse: Tensor, inverse_rest: Tensor,
+        c1: Tensor, c2: Tensor, noise: Tensor | None, cfg: Tensor | float | None,
+    ) -> Tensor:  # fmt: skip
+        """Towards the token that the noise in x leads to, and back by noise, of which the last step has none."""
+        output, v = self(x if cfg is None else x.repeat(2, 1), time, condition).chunk(2, -1)
+        if cfg is not None:
+            output, v = output[len(x) :] + cfg * (output[: len(x)] - output[len(x) :]), v[: len(x)]
+        guess = inverse * x - inverse_rest * output
+        if self.limit:
+            guess = guess.clamp(-self.limit, self.limit)
+        centre = c1 * guess + c2 * x
+        if noise is None:
+            return centre
+        log_variance = (v + 1) / 2 * (most - least) + least
+        return centre + (log_variance / 2).exp() * noise
 
 
 class FlowSchedule:

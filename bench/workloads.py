@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,13 @@ MODES: dict[str, str | None] = {
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
-def compiled(function: Callable[..., Tensor], mode: str) -> Callable[..., Tensor]:
-    """`function` compiled for fixed shapes, or itself in eager mode."""
+def compiled(function: Callable[..., Any], mode: str, varying: tuple[tuple[int, int], ...] = ()) -> Callable[..., Any]:
+    """`function` compiled for fixed shapes, or itself in eager mode; exported to ONNX, sizes in `varying` are not fixed."""
+    if mode.startswith("onnx"):
+        # Nothing else here needs ONNX Runtime.
+        from exported import Exported
+
+        return Exported(function, mode, varying)
     name = MODES[mode]
     if name is None:
         return function
