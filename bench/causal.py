@@ -70,9 +70,6 @@ class Shape:
         )
 
 
-Pair = tuple[Tensor, Tensor]
-
-
 @dataclass(frozen=True)
 class Angles:
     """Of each position the cosines and sines by which a head's columns turn [N, D / H], each half of the columns the same."""
@@ -267,22 +264,13 @@ class Causal(TokenModel):
         size = (2, count, shape.key_heads, shape.capacity, shape.embed // shape.heads)
         return [Cache(*torch.empty(size, device=device)) for _ in self.layers]
 
-    def advance(self, x: Tensor, token: int, caches: list[Cache]) -> Tensor:
+    def advance(self, x: Tensor, token: int, caches: list[Cache] | list[GrowingCache]) -> Tensor:
         """The row [B, 1, D] of the last block that speaks of a token, from what is new before it: the rows in front, or one token's."""
         known = self.shape.class_tokens + token - 1 if token else 0
-        return self.through(x, self.angles[known : known + x.shape[1]], caches, known)
-
-    def through(self, x: Tensor, angles: Angles, caches: list[Cache] | list[GrowingCache], known: int) -> Tensor:
-        for block, cache in zip(self.layers, caches, strict=True):
+        angles = self.angles[known : known + x.shape[1]]
+        for block, cache in zip(self.layers, caches):
             x = block(x, angles, cache, known)
         return x[:, -1:]
-
-    def grown(self, x: Tensor, angles: Pair, past: list[Pair]) -> tuple[Tensor, list[Pair]]:
-        """`advance` without anything that stays: cosines and sines of the new rows, and of each block keys and values, come and go."""
-        caches = [GrowingCache(*pair) for pair in past] or [GrowingCache() for _ in self.layers]
-        # Whether there is a past decides, its length does not.
-        row = self.through(x, Angles(*angles), caches, len(past))
-        return row, [(cache.keys, cache.values) for cache in caches]
 
     @torch.inference_mode()
     def sample(self, labels: Tensor, schedule: DrawingSchedule, cfg: float = 1, guidance: str = "linear") -> Tensor:

@@ -13,21 +13,42 @@ import torch
 from torch import Tensor
 
 from golden_mar import check
-from mar import MAR, Shape
+from mar import MAR, Round, Shape
 from rounds import CPU, Sample, Step, Works, run
-from token_heads import Schedule, drawing_schedule
-from workloads import compiled
+from token_heads import DrawingSchedule, Schedule, drawing_schedule
 
 
 def sample_of(config: dict[str, Any], mode: str) -> Sample:
     shape, schedule = Shape.from_config(config), drawing_schedule(config["head"], CPU)
     model, rounds = MAR(shape), config["stage"]["rounds"] or shape.tokens
-    # A compiler would make a graph for each round, of which an exported one has the numbers of known and of wanted tokens as sizes.
     if mode.startswith("onnx"):
-        model.conditions = compiled(model.conditions, mode, ((2, 1), (3, 1)))
-        part = "step" if shape.head.kind == "diffusion" else "forward"
-        setattr(model.net, part, compiled(getattr(model.net, part), mode))
+        return exported_sample(model, rounds, schedule, mode)
+    # Nothing is compiled: it would be for each round.
     return lambda labels, cfg: model.sample(labels.flatten(), rounds, schedule, cfg)
+
+
+def exported_sample(model: MAR, rounds: int, schedule: DrawingSchedule, mode: str) -> Sample:
+    """All rounds in one graph."""
+    from exported import Exported, loop_within, noise_of
+
+    tokens = model.shape.tokens
+    loop_within(model, schedule)
+
+    def drawn(labels: Tensor, order: Tensor, noise: list[Tensor], cfg: int) -> Tensor:
+        taken, plan = iter(noise), Round.plan(tokens, rounds, cfg, "linear")
+        *_, last = model.after_rounds(labels, order, plan, schedule, lambda *_: next(taken), cfg != 1)
+        return last
+
+    graph = Exported(model, drawn, mode)
+
+    def sample(labels: Tensor, cfg: int) -> Tensor:
+        labels = labels.flatten()
+        order = torch.rand(len(labels), tokens).argsort(1)
+        counts = (step.unknown - step.left for step in Round.plan(tokens, rounds, cfg, "linear"))
+        noise = [more for count in counts for more in noise_of(model, schedule, order[:, :count])]
+        return graph(labels, order, noise, cfg)
+
+    return sample
 
 
 def works_of(config: dict[str, Any], mode: str) -> Works:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 try:
     import onnx
@@ -24,7 +25,7 @@ import compare_causal
 import compare_mar
 import compare_transdiff
 from driftgpu import Driftgpu, DriftgpuError, Work
-from exported import OPSETS
+from exported import OPSETS, Exported
 from recipe import Recipe
 from report import Report, Variant
 from rounds import CFG, CPU, Sample
@@ -78,10 +79,23 @@ def works_of(config: dict[str, Any], batch: Batch, mode: str, is_guided: bool) -
     return works
 
 
+class Numbers:
+    """Standard normal numbers in one sequence, however many are drawn at a time, which `torch.randn` makes others of."""
+
+    def __init__(self) -> None:
+        self.numbers, self.taken = torch.randn(1 << 24), 0
+
+    def __call__(self, *size: int | tuple[int, ...], device: object = None) -> torch.Tensor:
+        size = torch.Size(size if isinstance(size[0], int) else size[0])
+        first, self.taken = self.taken, self.taken + size.numel()
+        return self.numbers[first : self.taken].view(size)
+
+
 def drawn(work: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """With the same random numbers for all: every mode takes them from PyTorch, in the same order."""
+    """With the same random numbers in every mode."""
     torch.manual_seed(2)
-    return work()
+    with mock.patch.object(torch, "randn", Numbers()):
+        return work()
 
 
 def compare(options: argparse.Namespace) -> tuple[Report, bool]:
@@ -114,6 +128,8 @@ def compare(options: argparse.Namespace) -> tuple[Report, bool]:
                         + ("" if is_same else ": NOT the same"),
                         flush=True,
                     )
+            if options.warm_up:
+                continue
             for work in (work for ways in works.values() for work in ways.values()):
                 stopwatch.warm_up(work)
 
@@ -161,6 +177,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--repetitions", type=positive, default=3, help="measurements of each work in a round")
     parser.add_argument("--guided", action="store_true", help="also with guidance")
+    parser.add_argument("--graphs", type=Path, metavar="FOLDER", help="keep exported graphs here, and take those that are here")
+    parser.add_argument("--warm-up", action="store_true", help="export and compare the drawings, and time nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything that was measured")
     return parser.parse_args()
 
@@ -169,12 +187,16 @@ def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     try:
+        if options.graphs:
+            options.graphs.mkdir(parents=True, exist_ok=True)
+            Exported.folder = options.graphs
         report, are_same = compare(options)
     except (DriftgpuError, OSError, ValueError, KeyError) as error:
         what = f"setting {error} is missing" if isinstance(error, KeyError) else error
         print(f"compare_onnx: {what}", file=sys.stderr)
         return 1
-    report.print(options.threads)
+    if not options.warm_up:
+        report.print(options.threads)
     return 0 if are_same else 1
 
 

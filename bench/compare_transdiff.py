@@ -17,9 +17,14 @@ from workloads import compiled
 
 def sample_of(config: dict[str, Any], mode: str) -> Sample:
     model, schedule = TransDiff(Shape.from_config(config)), FallingSchedule.of(config["head"], CPU)
-    # The encoder and a step are compiled, not the loop over the steps.
+    # The encoder and a step are compiled, not the loop over the steps, which an exported graph has.
     model.encode = compiled(model.encode, mode)
-    model.net.step = compiled(model.net.step, mode)
+    if mode.startswith("onnx"):
+        from exported import export_flow
+
+        export_flow(model.net, schedule, mode)
+    else:
+        model.net.step = compiled(model.net.step, mode)
     return lambda labels, cfg: model.sample(labels[:, 0], labels.shape[1], schedule, cfg)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +20,14 @@ MODES: dict[str, str | None] = {
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
-def compiled(function: Callable[..., Any], mode: str, varying: tuple[tuple[int, int], ...] = ()) -> Callable[..., Any]:
-    """`function` compiled for fixed shapes, or itself in eager mode; exported to ONNX, sizes in `varying` are not fixed."""
+def compiled(function: Callable[..., Tensor], mode: str) -> Callable[..., Tensor]:
+    """A method compiled for fixed shapes, exported to ONNX for these, or itself in eager mode."""
     if mode.startswith("onnx"):
         # Nothing else here needs ONNX Runtime.
         from exported import Exported
 
-        return Exported(function, mode, varying)
+        owner = function.__self__
+        return Exported(owner if isinstance(owner, nn.Module) else owner.model, function, mode)
     name = MODES[mode]
     if name is None:
         return function
