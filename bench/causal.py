@@ -103,6 +103,26 @@ class Cache:
     keys: Tensor
     values: Tensor
 
+    def extended(self, key: Tensor, value: Tensor, known: int) -> tuple[Tensor, Tensor]:
+        """Stores new rows behind the `known` ones; all that there are."""
+        end = known + key.shape[2]
+        self.keys[:, :, known:end], self.values[:, :, known:end] = key, value
+        return (self.keys[:, :, :end], self.values[:, :, :end]) if known else (key, value)
+
+
+@dataclass
+class GrowingCache:
+    """The same as tensors of the rows that there are [B, H_kv, N, D / H], none at first: an exported graph stores nothing."""
+
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+    def extended(self, key: Tensor, value: Tensor, known: int) -> tuple[Tensor, Tensor]:
+        if known:
+            key, value = torch.cat([self.keys, key], 2), torch.cat([self.values, value], 2)
+        self.keys, self.values = key, value
+        return key, value
+
 
 class CausalAttention(nn.Module):
     def __init__(self, shape: Shape) -> None:
@@ -118,13 +138,10 @@ class CausalAttention(nn.Module):
         query, key = split_heads(self.q_proj(x), self.heads), split_heads(self.k_proj(x), self.key_heads)
         return angles.turned(query), angles.turned(key), split_heads(self.v_proj(x), self.key_heads)
 
-    def forward(self, x: Tensor, angles: Angles, cache: Cache | None, known: int) -> Tensor:
+    def forward(self, x: Tensor, angles: Angles, cache: Cache | GrowingCache | None, known: int) -> Tensor:
         query, key, value = self.projected(x, angles)
         if cache is not None:
-            end = known + x.shape[1]
-            cache.keys[:, :, known:end], cache.values[:, :, known:end] = key, value
-            if known:
-                key, value = cache.keys[:, :, :end], cache.values[:, :, :end]
+            key, value = cache.extended(key, value, known)
         # A single row behind others sees them all.
         attended = F.scaled_dot_product_attention(
             query, key, value, is_causal=known == 0, enable_gqa=self.key_heads < self.heads
@@ -150,7 +167,7 @@ class CausalBlock(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(shape.embed, shape.epsilon)
         self.mlp = GatedMLP(shape)
 
-    def forward(self, x: Tensor, angles: Angles, cache: Cache | None = None, known: int = 0) -> Tensor:
+    def forward(self, x: Tensor, angles: Angles, cache: Cache | GrowingCache | None = None, known: int = 0) -> Tensor:
         """x [B, N, D]: whole sequences, or with a cache the rows behind the `known` ones in it: all at first, then one at a time."""
         x = x + self.self_attn(self.input_layernorm(x), angles, cache, known)
         return x + self.mlp(self.post_attention_layernorm(x))
@@ -247,7 +264,7 @@ class Causal(TokenModel):
         size = (2, count, shape.key_heads, shape.capacity, shape.embed // shape.heads)
         return [Cache(*torch.empty(size, device=device)) for _ in self.layers]
 
-    def advance(self, x: Tensor, token: int, caches: list[Cache]) -> Tensor:
+    def advance(self, x: Tensor, token: int, caches: list[Cache] | list[GrowingCache]) -> Tensor:
         """The row [B, 1, D] of the last block that speaks of a token, from what is new before it: the rows in front, or one token's."""
         known = self.shape.class_tokens + token - 1 if token else 0
         angles = self.angles[known : known + x.shape[1]]

@@ -11,7 +11,6 @@ bench/README.md says what is compared and how to read the table.
 import argparse
 import gc
 import itertools
-import os
 import platform
 import sys
 import time
@@ -26,7 +25,7 @@ from driftgpu import Driftgpu, DriftgpuError, Work
 from golden import check
 from recipe import Recipe
 from report import Report, Variant
-from stopwatch import OtherLoad, Stopwatch
+from stopwatch import OtherLoad, Stopwatch, alternating
 from workloads import MODES, PRECISIONS, Sampling, TrainingStep
 
 
@@ -47,7 +46,7 @@ def compare(options: argparse.Namespace) -> Report:
             for entry in kinds_of_work(options, recipe, work_kind, size):
                 call = warmed_up(entry, recipe, stopwatch, report, deadline)
                 if call and not options.warm_up:
-                    report.add_pytorch(entry.work, entry.variant, stopwatch(call))
+                    report.add_peer(entry.work, entry.variant, stopwatch(call))
                 # Memory of this model is the next one's.
                 del call
                 free(device)
@@ -76,15 +75,10 @@ def compare(options: argparse.Namespace) -> Report:
 
         def time_pytorch() -> None:
             for (work, variant), call in works.items():
-                report.add_pytorch(work, variant, stopwatch(call))
+                report.add_peer(work, variant, stopwatch(call))
 
-        for number in range(options.rounds):
+        for number in alternating(options.rounds, [time_driftgpu, time_pytorch], others):
             progress(f"{work_kind} {size}: round {number + 1} of {options.rounds}")
-            # Each goes first as often as the other: what grows warm or slow over a round favours neither.
-            sides = [time_driftgpu, time_pytorch]
-            for side in sides if number % 2 == 0 else reversed(sides):
-                with others:
-                    side()
         report.about["driftgpu"] = driftgpu.about
         report.about["cores_used_by_others"] = others.cores
         # A run takes long; what there is so far survives its end.
@@ -247,15 +241,7 @@ def main() -> int:
         what = f"setting {error} is missing" if isinstance(error, KeyError) else error
         print(f"compare_pytorch: {what}", file=sys.stderr)
         return 1
-    for name, value in report.about.items():
-        for line in value if isinstance(value, list) else [value]:
-            print(f"{name}: {line}")
-    report.print()
-    # Threads that wait for each other lose far more than their share when another program takes a core from one.
-    spare = len(os.sched_getaffinity(0)) - (options.threads if options.device == "cpu" else 1)
-    others = report.about.get("cores_used_by_others")
-    if others is not None and others > spare + 0.1:
-        print("Other programs took cores from these: the ratios do not hold. Repeat when the machine is idle.")
+    report.print(threads=options.threads if options.device == "cpu" else 1)
     return 0
 
 

@@ -22,12 +22,15 @@ CPU = torch.device("cpu")
 CFG = 2
 
 
+# Labels of images [L, G], those of a label together, and the strength of guidance -> tokens. It has a model of its own.
+Sample = Callable[[Tensor, float], Tensor]
+
+
 class Works(NamedTuple):
     """What is timed of a model."""
 
     step: Callable[[], object]
-    # Labels of images [L, G], those of a label together, and the strength of guidance.
-    sample: Callable[[Tensor, float], object]
+    sample: Sample
 
 
 class Step:

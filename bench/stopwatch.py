@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -40,6 +40,16 @@ class Stopwatch:
     def _finish(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
+
+
+def alternating(rounds: int, sides: list[Callable[[], None]], others: "OtherLoad") -> Iterator[int]:
+    """Numbers of rounds, in each of which every side follows. Each goes first as often as the other: what grows warm or slow over a
+    round favours neither."""
+    for number in range(rounds):
+        yield number
+        for side in sides if number % 2 == 0 else reversed(sides):
+            with others:
+                side()
 
 
 class OtherLoad:

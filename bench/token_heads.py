@@ -94,6 +94,15 @@ def tiled(x: Tensor, rows: int) -> Tensor:
     return x if len(x) == rows else x.repeat(rows // len(x), 1)
 
 
+def scanned(step: Callable[[Tensor, tuple[Tensor, ...]], Tensor], start: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
+    """What the last step gives, of which each takes what the one before it gave and its row of each tensor: a loop that can be exported."""
+    # No public part of PyTorch, and nothing else needs it.
+    from torch._higher_order_ops.scan import scan
+
+    # A loop has to give something of each step, too.
+    return scan(lambda x, row: (step(x, row), x.new_zeros(1)), start, rows)[0]
+
+
 class TimedNet(nn.Module):
     """What heads of many steps have: noisy tokens, times and conditions -> `outputs` numbers a row."""
 
@@ -115,6 +124,11 @@ class TimedNet(nn.Module):
 
     def random(self, number: int, wanted: Tensor) -> Tensor:
         return torch.randn(wanted.numel(), self.input_proj.in_features, device=wanted.device)
+
+    def drawn(self, z: Tensor, start: Tensor, noise: Tensor, rows: tuple[Tensor, ...], cfg: Tensor | float | None = None) -> Tensor:
+        """What `draws` gives last, from noise [steps, n, C] and `rows` of a schedule."""
+        condition = self.cond_embed(z)
+        return scanned(lambda x, row: self.step(x, row[0], condition, *row[1:], cfg), start, (*rows, noise))
 
 
 class Schedule:
@@ -185,20 +199,36 @@ class DiffusionNet(TimedNet):
         self, z: Tensor, wanted: Tensor, noise: Noise, schedule: Schedule, cfg: Tensor | float | None = None, temperature: float = 1
     ) -> Iterator[Tensor]:
         """What there is after each step [n, C]. With guidance z has the conditional rows, then the others, for the same tokens."""
-        condition, times = self.cond_embed(z), self.time_embed(schedule.times)
+        condition, last = self.cond_embed(z), len(schedule.times) - 1
         x = noise(0, wanted)
-        for j in range(len(schedule.times) - 1, -1, -1):
-            output, v = self(x if cfg is None else x.repeat(2, 1), times[j], condition).chunk(2, -1)
-            if cfg is not None:
-                output, v = output[len(x) :] + cfg * (output[: len(x)] - output[len(x) :]), v[: len(x)]
-            log_variance = (v + 1) / 2 * (schedule.at("most", j) - schedule.at("least", j)) + schedule.at("least", j)
-            guess = schedule.at("inverse", j) * x - schedule.at("inverse_rest", j) * output
-            if self.limit:
-                guess = guess.clamp(-self.limit, self.limit)
-            x = schedule.at("c1", j) * guess + schedule.at("c2", j) * x
-            if j:
-                x = x + temperature * (log_variance / 2).exp() * noise(len(schedule.times) - j, wanted)
+        for j, row in enumerate(zip(*self.rows(schedule), strict=True)):
+            drawn = noise(j + 1, wanted) if j < last else None
+            if drawn is not None and temperature != 1:
+                drawn = temperature * drawn
+            x = self.step(x, row[0], condition, *row[1:], drawn, cfg)
             yield x
+
+    def rows(self, schedule: Schedule) -> tuple[Tensor, ...]:
+        """Of each step, the first of which has the most noise, what `step` takes of time."""
+        names = "least", "most", "inverse", "inverse_rest", "c1", "c2"
+        return tuple(table.flip(0) for table in (self.time_embed(schedule.times), *(schedule.tables[name] for name in names)))
+
+    def step(
+        self, x: Tensor, time: Tensor, condition: Tensor, least: Tensor, most: Tensor, inverse: Tensor, inverse_rest: Tensor,
+        c1: Tensor, c2: Tensor, noise: Tensor | None, cfg: Tensor | float | None,
+    ) -> Tensor:  # fmt: skip
+        """Towards the token that the noise in x leads to, and back by noise, of which the last step has none."""
+        output, v = self(x if cfg is None else x.repeat(2, 1), time, condition).chunk(2, -1)
+        if cfg is not None:
+            output, v = output[len(x) :] + cfg * (output[: len(x)] - output[len(x) :]), v[: len(x)]
+        guess = inverse * x - inverse_rest * output
+        if self.limit:
+            guess = guess.clamp(-self.limit, self.limit)
+        centre = c1 * guess + c2 * x
+        if noise is None:
+            return centre
+        log_variance = (v + 1) / 2 * (most - least) + least
+        return centre + (log_variance / 2).exp() * noise
 
 
 class FlowSchedule:
@@ -255,6 +285,10 @@ class FlowNet(TimedNet):
                 drawn = temperature * drawn
             x = self.step(x, time, condition, *schedule.factors[j], drawn, cfg)
             yield x
+
+    def rows(self, schedule: FlowSchedule) -> tuple[Tensor, ...]:
+        """Of each step what `step` takes of time."""
+        return self.time_embed(schedule.times), *map(torch.stack, zip(*schedule.factors, strict=True))
 
     def step(
         self, x: Tensor, time: Tensor, condition: Tensor, a: Tensor, b: Tensor, c: Tensor, noise: Tensor | None, cfg: Tensor | float | None

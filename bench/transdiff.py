@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from drift_ar import CrossAttentionBlock, Keys, LabelEncoder
-from token_heads import sinusoid
+from token_heads import scanned, sinusoid
 
 # The number of a draw of noise and the size that is wanted [L, G, R, C] -> standard normal numbers.
 Noise = Callable[[int, tuple[int, ...]], Tensor]
@@ -178,6 +178,15 @@ class FlowDecoder(nn.Module):
         for j, row in enumerate(map(Timing, *timing)):
             x = self.step(x, keys, row, *schedule.factors[j], noise(j + 1, size), cfg)
             yield x
+
+    def rows(self, schedule: FallingSchedule) -> tuple[Tensor, ...]:
+        """Of each step what `step` takes of time."""
+        return *self.timing(schedule.times), *map(torch.stack, zip(*schedule.factors, strict=True))
+
+    def drawn(self, z: Tensor, start: Tensor, noise: Tensor, rows: tuple[Tensor, ...], cfg: float | None = None) -> Tensor:
+        """What `draws` gives last, from noise [steps, L, G, R, C] and `rows` of a schedule."""
+        keys = self.keys(z)
+        return scanned(lambda x, row: self.step(x, keys, Timing(*row[:2]), *row[2:], cfg), start, (*rows, noise))
 
     def step(
         self, x: Tensor, keys: list[Keys], timing: Timing, a: Tensor, b: Tensor, c: Tensor, noise: Tensor, cfg: float | None

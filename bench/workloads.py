@@ -21,7 +21,13 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def compiled(function: Callable[..., Tensor], mode: str) -> Callable[..., Tensor]:
-    """`function` compiled for fixed shapes, or itself in eager mode."""
+    """A method compiled for fixed shapes, exported to ONNX for these, or itself in eager mode."""
+    if mode.startswith("onnx"):
+        # Nothing else here needs ONNX Runtime.
+        from exported import Exported
+
+        owner = function.__self__
+        return Exported(owner if isinstance(owner, nn.Module) else owner.model, function, mode)
     name = MODES[mode]
     if name is None:
         return function
