@@ -8,6 +8,7 @@
 #include "random.cl"
 #include "row_groups.cl"
 #include "team.cl"
+#include "transpose_lanes.cl"
 #include "attention.cl"
 #include "attention_backward.cl"
 #include "attention_cached.cl"

@@ -90,11 +90,13 @@ public struct ImageSet: Sendable {
 
     /// The images of those indices as a set of their own, with the same classes.
     package func subset(_ indices: [Int]) throws -> ImageSet {
-        let labels = indices.map { index.labels[$0] }
-        return ImageSet(
+        try taking(indices, labels: indices.map { index.labels[$0] }, classNames)
+    }
+
+    private func taking(_ indices: [Int], labels: [Int32], _ classNames: [String]) throws -> ImageSet {
+        ImageSet(
             reader, shape: ImageTransform(channels: channels, height: height, width: width), form: form,
-            index: try LabelIndex(labels: labels, classNames: classNames), rows: indices.map { rows[$0] },
-            augmentation: augmentation)
+            index: try LabelIndex(labels: labels, classNames: classNames), rows: indices.map { rows[$0] }, augmentation: augmentation)
     }
 
     /// A share of every class held out (`LabelIndex.split`); nothing where `every` is 0.
@@ -110,10 +112,7 @@ public struct ImageSet: Sendable {
         for (place, label) in classes.enumerated() { places[label] = Int32(place) }
         let indices = index.labels.indices.filter { places[Int(index.labels[$0])] != nil }
         let labels = indices.compactMap { places[Int(index.labels[$0])] }
-        return ImageSet(
-            reader, shape: ImageTransform(channels: channels, height: height, width: width), form: form,
-            index: try LabelIndex(labels: labels, classNames: classes.map { classNames[$0] }), rows: indices.map { rows[$0] },
-            augmentation: augmentation)
+        return try taking(indices, labels: labels, classes.map { classNames[$0] })
     }
 
     /// Writes the values of an image to a buffer of `valueCount` floats. In the place of one that cannot be read stands the

@@ -7,6 +7,15 @@ public struct Philox: Sendable {
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     }
 
+    /// Seed and number of a step, two words each, lowest first: what random draws on the device take.
+    package static func clock(seed: UInt64, number: Int) -> [UInt32] {
+        [
+            UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32), UInt32(truncatingIfNeeded: number),
+            UInt32(truncatingIfNeeded: number >> 32),
+        ]
+    }
+
+    /// The four words of the counter (c0, c1, c2, c3).
     public func words(_ c0: UInt32, _ c1: UInt32, _ c2: UInt32, _ c3: UInt32) -> SIMD4<UInt32> {
         var x = SIMD4(c0, c1, c2, c3)
         var (k0, k1) = key

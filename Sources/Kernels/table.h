@@ -20,6 +20,9 @@ static const char row_groups_text[] = {
 static const char team_text[] = {
 #embed "common/team.cl"
 };
+static const char transpose_lanes_text[] = {
+#embed "common/transpose_lanes.cl"
+};
 static const char attention_text[] = {
 #embed "attention/attention.cl"
 };
@@ -304,6 +307,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"random.cl", random_text, sizeof random_text},
     {"row_groups.cl", row_groups_text, sizeof row_groups_text},
     {"team.cl", team_text, sizeof team_text},
+    {"transpose_lanes.cl", transpose_lanes_text, sizeof transpose_lanes_text},
     {"attention.cl", attention_text, sizeof attention_text},
     {"attention_backward.cl", attention_backward_text, sizeof attention_backward_text},
     {"attention_cached.cl", attention_cached_text, sizeof attention_cached_text},

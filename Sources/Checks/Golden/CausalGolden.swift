@@ -121,24 +121,8 @@ enum CausalGolden {
     private static func sample(
         _ model: CausalModel, _ run: GoldenGraph, _ scope: ParameterScope, _ comparison: GoldenComparison
     ) throws {
-        let (graph, golden, head) = (run.graph, run.golden, model.head)
         try comparison.check("out", "times", model.schedule.times.map { Float($0) })
-        guard let table = try head.table(scope) else { throw GraphError("\(golden.id): the head has no table of its steps") }
-        let cfg = try golden.guidance(in: run)
-        let embedded = try head.embed(z: run.input("c", rank: 2), entropy: nil, cfg: cfg, scope)
-        let noises = try graph.split(run.input("noise_steps", rank: 3), axis: 0)
-        var x = try run.input("noise_init", rank: 2)
-        var states: [(name: String, tensor: Tensor)] = []
-        for index in 0..<head.steps {
-            let row = try graph.reshape(graph.slice(table, axis: 0, index..<(index + 1)), [table.type.columns])
-            let noise = try graph.reshape(noises[min(index, noises.count - 1)], x.shape)
-            x = try head.step(TokenStep(x: x, embedded: embedded, row: row, noise: noise, cfg: cfg), scope)
-            if golden.has("out", "x_after_\(index + 1)") { states.append(("x_after_\(index + 1)", x)) }
-        }
-        states.append(("sample", x))
-        states.forEach { graph.output($0.tensor) }
-        try run.run()
-        for state in states { try comparison.check("out", state.name, run.read(state.tensor)) }
+        try run.checkSteps(model.head, z: "c", scope, comparison)
     }
 
     /// Whole images by the loop of the product. The rows in front are classes of their own.
@@ -178,13 +162,7 @@ enum CausalGolden {
         try comparison.check("out", "cfg_iter", stage.drawing.strengths(cfg, tokens: count))
         let drawn = try loop.draw(Array(0..<batch), images: 0..<1, cfg: cfg, seed: 0, given: given)
         try comparison.check("out", "tokens", drawn)
-        let shape = try golden.about("out", "latents", rank: 4).shape
-        let latents = try run.graph.unpatchify(
-            run.input("drawn", NamedTensor(shape: [batch, count, width], floats: drawn)), channels: shape[1], height: shape[2],
-            width: shape[3], patch: golden.integer("patch_size"))
-        run.graph.output(latents)
-        try run.run()
-        try comparison.check("out", "latents", run.read(latents))
+        try run.checkLatents(drawn, patch: golden.integer("patch_size"), comparison)
     }
 }
 

@@ -17,7 +17,7 @@ enum DiffusionHeadGolden {
             steps: golden.has("steps") ? try golden.integer("steps") : DiffusionSchedule.trainingSteps)
         let run = GoldenGraph(golden, device)
         let scope = try run.parameters(head.declarations, prefix: prefix + ".")
-        if golden.has("out", "sample") { return try sample(head, run, scope, comparison) }
+        if golden.has("out", "sample") { return try run.checkSteps(head, z: "z", temperature: Float(golden.number("temperature")), scope, comparison) }
         let net = scope.scope(prefix)
         if golden.has("out", "mse") { return try loss(head, run, net, comparison) }
         let (x, z) = (try run.input("x", rank: 2), try run.input("z", rank: 2))
@@ -41,31 +41,6 @@ enum DiffusionHeadGolden {
             ("x_t", parts.noisy), ("mse", parts.mse), ("vb", parts.bound), ("row_loss", rows), ("loss", loss),
         ] { try comparison.check("out", name, run.read(tensor)) }
         try run.check(gradients, with: comparison)
-    }
-
-    /// All steps of a drawing, as a loop takes them: rows of the head's table, and what the steps have in common.
-    private static func sample(
-        _ head: DiffusionHead, _ run: GoldenGraph, _ scope: ParameterScope, _ comparison: GoldenComparison
-    ) throws {
-        let (graph, golden) = (run.graph, run.golden)
-        guard let table = try head.table(scope) else { throw GraphError("\(golden.id): the head has no table of its steps") }
-        let cfg = try golden.guidance(in: run)
-        let temperature = Float(try golden.number("temperature"))
-        let embedded = try head.embed(z: run.input("z", rank: 2), entropy: nil, cfg: cfg, scope)
-        let noises = try graph.split(run.input("noise_steps", rank: 3), axis: 0)
-        var x = try run.input("noise_init", rank: 2)
-        var states: [(name: String, tensor: Tensor)] = []
-        for (index, row) in try graph.split(table, axis: 0).enumerated() {
-            // The last step adds nothing random; what it is given must not matter.
-            let noise = noises[min(index, noises.count - 1)]
-            x = try head.step(
-                TokenStep(x: x, embedded: embedded, row: row, noise: noise, cfg: cfg, temperature: temperature), scope)
-            if golden.has("out", "x_after_\(index + 1)") { states.append(("x_after_\(index + 1)", x)) }
-        }
-        states.append(("sample", x))
-        states.forEach { graph.output($0.tensor) }
-        try run.run()
-        for state in states { try comparison.check("out", state.name, run.read(state.tensor)) }
     }
 
     private static func sinusoid(_ golden: GoldenCase, _ comparison: GoldenComparison, _ device: Device) throws {

@@ -68,14 +68,7 @@ enum MARGolden {
         let model = try MARModel(golden)
         let first = GoldenGraph(golden, device)
         _ = try first.parameters(model.layout, in: ["parameters", "ema"])
-        var settings = AdamW()
-        let betas = try golden.numbers("betas")
-        guard betas.count == 2 else { throw GraphError("\(golden.id): betas \(betas)") }
-        (settings.beta1, settings.beta2) = (betas[0], betas[1])
-        settings.epsilon = try golden.number("eps")
-        settings.weightDecay = try golden.number("wd")
-        settings.maxNorm = try golden.number("clip")
-        settings.averageDecay = try golden.number("ema")
+        let settings = try golden.adamW()
         let steps = golden.tensors.compactMap { Int($0.role.dropFirst("step".count)) }.max() ?? 0
         for step in 1...max(steps, 1) {
             // Another number of hidden tokens is another graph on the same memory.
@@ -151,13 +144,7 @@ enum MARGolden {
             drawn = try loop.draw(labels, images: 0..<1, cfg: cfg, seed: 0, given: given, rounds: round)
             try comparison.check("out", "tokens_\(round)", drawn)
         }
-        let shape = try golden.about("out", "latents", rank: 4).shape
-        let latents = try run.graph.unpatchify(
-            run.input("drawn", NamedTensor(shape: [labels.count, tokens, width], floats: drawn)), channels: shape[1],
-            height: shape[2], width: shape[3], patch: model.patch)
-        run.graph.output(latents)
-        try run.run()
-        try comparison.check("out", "latents", run.read(latents))
+        try run.checkLatents(drawn, patch: model.patch, comparison)
     }
 
     /// Tokens and strength of guidance of each round, for numbers of tokens and rounds.

@@ -31,14 +31,7 @@ enum OptimizerGolden {
 
     /// Parameters p_decay and p_plain take the gradients g_decay and g_plain, unclipped.
     private static func compareAdamW(_ golden: GoldenCase, _ device: Device, _ comparison: GoldenComparison) throws {
-        var settings = AdamW()
-        let betas = try golden.numbers("betas")
-        guard betas.count == 2 else { throw GraphError("\(golden.id): betas \(betas)") }
-        (settings.beta1, settings.beta2) = (betas[0], betas[1])
-        settings.epsilon = try golden.number("eps")
-        settings.weightDecay = try golden.number("wd")
-        settings.averageDecay = try golden.number("ema")
-        settings.maxNorm = 0
+        let settings = try golden.adamW()
         let kinds = golden.tensors.filter { $0.role == "in" && $0.name.hasPrefix("p_") }.map { $0.name.dropFirst(2) }
         // The layout's rule gives decay to what has two dimensions and is no bias.
         func parameter(_ kind: Substring) -> String { kind == "decay" ? "decay" : "\(kind).bias" }
@@ -103,5 +96,18 @@ private struct OptimizerRun {
     func step() throws -> [Float] {
         try executor.run()
         return try executor.read(norm)
+    }
+}
+
+extension GoldenCase {
+    /// The optimiser of a case, without clipping where it names none.
+    func adamW() throws -> AdamW {
+        var settings = AdamW()
+        let betas = try numbers("betas")
+        guard betas.count == 2 else { throw GraphError("\(id): betas \(betas)") }
+        (settings.beta1, settings.beta2, settings.epsilon) = (betas[0], betas[1], try number("eps"))
+        (settings.weightDecay, settings.averageDecay) = (try number("wd"), try number("ema"))
+        settings.maxNorm = has("clip") ? try number("clip") : 0
+        return settings
     }
 }

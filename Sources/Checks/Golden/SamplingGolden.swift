@@ -24,16 +24,6 @@ enum SamplingGolden {
 
     /// Compares image tokens [B, R, C] with the latents the case expects.
     static func compare(_ tokens: [Float], of run: GoldenGraph, _ comparison: GoldenComparison) throws {
-        let golden = run.golden
-        let images = try golden.about("out", "latents", rank: 4).shape
-        let patch = try golden.integer("patch_size")
-        let model = try golden.generator().generator
-        let input = try run.input(
-            "tokens", NamedTensor(shape: [images[0], model.tokens, model.tokenWidth], floats: tokens))
-        let latents = try run.graph.unpatchify(
-            input, channels: images[1], height: images[2], width: images[3], patch: patch)
-        run.graph.output(latents)
-        try run.run()
-        try comparison.check("out", "latents", run.read(latents))
+        try run.checkLatents(tokens, patch: run.golden.integer("patch_size"), comparison)
     }
 }

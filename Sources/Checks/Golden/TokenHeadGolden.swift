@@ -28,6 +28,41 @@ extension GoldenGraph {
         try comparison.check("out", "loss", [Float(zip(values, weights).reduce(0.0) { $0 + Double($1.0) * Double($1.1) })])
         try check(gradients, with: comparison)
     }
+
+    /// Compares all steps of a token head's drawing, as a loop takes them: rows of the head's table, and what the steps have in common. `z`: the
+    /// name of the condition among the inputs.
+    func checkSteps(
+        _ head: some TokenHead, z name: String, temperature: Float = 1, _ scope: ParameterScope, _ comparison: GoldenComparison
+    ) throws {
+        guard let table = try head.table(scope) else { throw GraphError("\(golden.id): the head has no table of its steps") }
+        let cfg = try golden.guidance(in: self)
+        let embedded = try head.embed(z: input(name, rank: 2), entropy: nil, cfg: cfg, scope)
+        let noises = try graph.split(input("noise_steps", rank: 3), axis: 0)
+        var x = try input("noise_init", rank: 2)
+        var states: [(name: String, tensor: Tensor)] = []
+        for (index, row) in try graph.split(table, axis: 0).enumerated() {
+            // A last step may add nothing random; what it is given must not matter.
+            let noise = noises[min(index, noises.count - 1)]
+            x = try head.step(
+                TokenStep(x: x, embedded: embedded, row: row, noise: noise, cfg: cfg, temperature: temperature), scope)
+            if golden.has("out", "x_after_\(index + 1)") { states.append(("x_after_\(index + 1)", x)) }
+        }
+        states.append(("sample", x))
+        states.forEach { graph.output($0.tensor) }
+        try run()
+        for state in states { try comparison.check("out", state.name, read(state.tensor)) }
+    }
+
+    /// Compares image tokens [B, R, C] with the latents that the case expects.
+    func checkLatents(_ tokens: [Float], patch: Int, _ comparison: GoldenComparison) throws {
+        let shape = try golden.about("out", "latents", rank: 4).shape
+        let width = shape[1] * patch * patch
+        let drawn = try input("drawn", NamedTensor(shape: [shape[0], tokens.count / (shape[0] * width), width], floats: tokens))
+        let latents = try graph.unpatchify(drawn, channels: shape[1], height: shape[2], width: shape[3], patch: patch)
+        graph.output(latents)
+        try run()
+        try comparison.check("out", "latents", read(latents))
+    }
 }
 
 extension GoldenCase {

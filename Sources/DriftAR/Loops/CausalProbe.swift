@@ -1,3 +1,4 @@
+import DriftData
 import DriftGPU
 
 /// Passes of a causal model over whole images: what it says of each token from the real ones before it, and what its draft says.
@@ -43,8 +44,7 @@ package final class CausalProbe {
         let executor = pass.executor
         try executor.write(labels.map(Int32.init), to: pass.classes)
         try executor.write(real, to: pass.tokens)
-        try executor.write(
-            [UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32), UInt32(truncatingIfNeeded: draw), 0], to: pass.clock)
+        try executor.write(Philox.clock(seed: seed, number: draw), to: pass.clock)
         try executor.run()
         func read(_ tensor: Tensor?) throws -> [Float] { try tensor.map { try executor.read($0) } ?? [] }
         return try Look(

@@ -42,11 +42,7 @@ public struct ClassifierTraining: Sendable {
             }
             try executor.write(changes(images, of: training, random, step: number), to: step.images)
             try executor.write(images.map { training.labels[$0] }, to: step.labels)
-            try executor.write(
-                [
-                    UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32),
-                    UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
-                ], to: step.clock)
+            try executor.write(Philox.clock(seed: seed, number: number), to: step.clock)
             try executor.write([Float(rate(Double(number + 1)))], to: step.learningRate)
             try executor.run()
             // Reading waits for the device.
@@ -98,10 +94,7 @@ struct ClassifierStep {
         let dropout = settings.dropout > 0 ? Dropout(probability: settings.dropout, clock: clock) : nil
         loss = try graph.crossEntropy(classifier(images, scope, dropout: dropout).logits, labels: labels)
         graph.output(loss)
-        let gradients = try graph.gradients(of: loss, withRespectTo: layout.entries.map { try scope.parameter($0.name) })
-        for (entry, gradient) in zip(layout.entries, gradients) {
-            if let gradient { try graph.place(gradient, in: layout.storage("gradients"), at: entry.offset) }
-        }
+        try UpdateGraph.placeGradients(of: loss, layout.entries, layout, scope)
         func flat(_ name: String) throws -> Tensor { try graph.stored([layout.count], in: layout.storage(name)) }
         let flags = layout.flags { _ in true }
         var optimizer = AdamW()

@@ -37,14 +37,7 @@ extension Configuration {
     }
 
     private func trainingGraphs(form: ImageForm) throws -> [Graph] {
-        let model = try makeGenerator()
-        let share = try StepShare(self)
-        return try [false, true].flatMap { isSecond in
-            let part = try PartGraph(
-                model, self, imageCount: data.classes, form: form, isSecondPhase: isSecond, parts: share.parts)
-            let update = try UpdateGraph(model, self, part: part, share, isSecondPhase: isSecond)
-            return try [part.graph] + PartSums.graphs(update.summed, parts: share.parts).map(\.graph) + [update.graph]
-        }
+        try [false, true].flatMap { try Trainer.plannedGraphs(self, form: form, isSecondPhase: $0) }
     }
 
     private func samplingGraphs() throws -> [Graph] {

@@ -64,12 +64,7 @@ public struct ToyRun {
             graph.concat(points, axis: 0), targets: DriftTargets(positive: positive),
             affinity: .drifting(temperatures: settings.temperatures.map { $0 / Float(2).squareRoot() })
         ).loss
-        let gradients = try graph.gradients(
-            of: loss, withRespectTo: layout.entries.map { try scope.parameter($0.name) })
-        let flat = layout.storage("gradients")
-        for (entry, gradient) in zip(layout.entries, gradients) {
-            if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
-        }
+        try UpdateGraph.placeGradients(of: loss, layout.entries, layout, scope)
         var optimizer = AdamW()
         (optimizer.weightDecay, optimizer.maxNorm, optimizer.beta2) = (0, 0, 0.99)
         optimizer.averageDecay = 0.98
@@ -141,11 +136,7 @@ public struct ToyRun {
             let real = settings.distribution.points(settings.points, seed: settings.seed &+ 1, step: step)
             try training.write([[Float]](repeating: real, count: Self.starts.count).flatMap { $0 }, to: inputs.positive)
             try training.write([Float(rate(Double(step + 1)))], to: inputs.learningRate)
-            try training.write(
-                [
-                    UInt32(truncatingIfNeeded: settings.seed), UInt32(truncatingIfNeeded: settings.seed >> 32),
-                    UInt32(truncatingIfNeeded: step), 0,
-                ], to: inputs.clock)
+            try training.write(Philox.clock(seed: settings.seed, number: step), to: inputs.clock)
             try training.run()
             if wanted.contains(step + 1) {
                 moments.append(try look(step: step + 1))

@@ -66,13 +66,8 @@ public struct PartGraph {
         lossSums = UpdateGraph.lossSums(count: losses.reduce(0) { $0 + $1.value.count }, isSecondPhase: isSecondPhase)
 
         let trained = model.trained(isSecondPhase: isSecondPhase)
-        let gradients = try graph.gradients(
-            of: total, withRespectTo: trained.map { try scope.parameter($0.name) },
-            recomputing: configuration.run.gradCheckpointing)
+        try UpdateGraph.placeGradients(of: total, trained, model.layout, scope, recomputing: configuration.run.gradCheckpointing)
         let flat = model.layout.storage("gradients")
-        for (entry, gradient) in zip(trained, gradients) {
-            if let gradient { try graph.place(gradient, in: flat, at: entry.offset) }
-        }
         restart = parts > 1 ? try graph.input([1], block: StepInputs.block) : nil
         inputs = graph.inputBlock(StepInputs.block)
         let logged = try graph.concat(losses.map(\.value), axis: 0)

@@ -118,6 +118,14 @@ public final class Trainer {
         _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false,
         processes: Int = 1, traits: DeviceTraits, gemm: any GEMMProvider
     ) throws -> [Schedule] {
+        try plannedGraphs(configuration, imageCount: imageCount, form: form, isSecondPhase: isSecondPhase, processes: processes)
+            .map { try Schedule($0, traits: traits, gemm: gemm) }
+    }
+
+    /// The graphs of these schedules.
+    static func plannedGraphs(
+        _ configuration: Configuration, imageCount: Int? = nil, form: ImageForm = .pixels, isSecondPhase: Bool = false, processes: Int = 1
+    ) throws -> [Graph] {
         let model = try configuration.makeGenerator()
         let share = try StepShare(configuration, processes: processes)
         let counts = model.needs.masking.map { Set([$0.counts.lowerBound, $0.counts.upperBound]).sorted() } ?? []
@@ -128,7 +136,7 @@ public final class Trainer {
         }
         let update = try UpdateGraph(model, configuration, part: parts[0], share, isSecondPhase: isSecondPhase)
         let sums = try PartSums.graphs(update.summed, parts: share.parts).map(\.graph)
-        return try (parts.map(\.graph) + sums + [update.graph]).map { try Schedule($0, traits: traits, gemm: gemm) }
+        return parts.map(\.graph) + sums + [update.graph]
     }
 
     /// The part of the present phase that hides so many tokens.
@@ -279,11 +287,7 @@ public final class Trainer {
             case .ints(let values): try inputs.set(values, input.tensor)
             }
         }
-        try inputs.set(
-            [
-                UInt32(truncatingIfNeeded: configuration.run.seed), UInt32(truncatingIfNeeded: configuration.run.seed >> 32),
-                UInt32(truncatingIfNeeded: number), UInt32(truncatingIfNeeded: number >> 32),
-            ], training.clock)
+        try inputs.set(Philox.clock(seed: configuration.run.seed, number: number), training.clock)
         try inputs.write(to: memory)
         try run(part)
         flops += part.flops

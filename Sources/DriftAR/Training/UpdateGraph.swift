@@ -23,6 +23,18 @@ public struct UpdateGraph {
     static let gradientSumName = "gradient_mean"
     static func gradientSum(_ layout: ParameterLayout) -> Storage { layout.storage(gradientSumName) }
 
+    /// Leaves the gradients of `loss` by these parameters in the flat buffer `gradients`.
+    static func placeGradients(
+        of loss: Tensor, _ entries: [ParameterLayout.Entry], _ layout: ParameterLayout, _ scope: ParameterScope, recomputing: Bool = false
+    ) throws {
+        let graph = scope.graph
+        let gradients = try graph.gradients(
+            of: loss, withRespectTo: entries.map { try scope.parameter($0.name) }, recomputing: recomputing)
+        for (entry, gradient) in zip(entries, gradients) {
+            if let gradient { try graph.place(gradient, in: layout.storage("gradients"), at: entry.offset) }
+        }
+    }
+
     /// What is logged, summed, and after the update its mean; the total loss comes first. The second phase logs less.
     static func lossSums(count: Int, isSecondPhase: Bool) -> Storage {
         Storage(isSecondPhase ? "loss_mean_phase2" : "loss_mean_phase1", count: count, lifetime: .run)

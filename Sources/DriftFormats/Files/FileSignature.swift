@@ -76,8 +76,7 @@ package struct FileSignature {
 extension FileSignature {
     /// The error for a file that was given for weights and is none; nil where its beginning tells nothing.
     static func weightsError(_ file: InputFile) throws -> DataError? {
-        var head = [UInt8](repeating: 0, count: min(file.byteCount, headCount))
-        try head.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+        let head = try file.beginning(headCount)
         if head.isEmpty { return DataError("an empty file", at: file.path, fix: "copy or download it again") }
         guard let signature = FileSignature(head) else { return nil }
         switch signature.kind {

@@ -56,10 +56,7 @@ package enum Files {
     /// All bytes of a regular file.
     package static func read(_ path: String) throws -> [UInt8] {
         let file = try InputFile(path)
-        return try [UInt8](unsafeUninitializedCapacity: file.byteCount) { buffer, count in
-            try file.read(at: 0, into: UnsafeMutableRawBufferPointer(buffer))
-            count = file.byteCount
-        }
+        return try file.bytes(0..<file.byteCount)
     }
 
     /// Creates the folder and those above it; one that exists is fine.
@@ -183,6 +180,17 @@ package final class InputFile: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Some of its bytes.
+    package func bytes(_ range: Range<Int>) throws -> [UInt8] {
+        try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+            try read(at: range.lowerBound, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<range.count]))
+            count = range.count
+        }
+    }
+
+    /// Its first bytes, as many as there are up to `count`.
+    package func beginning(_ count: Int) throws -> [UInt8] { try bytes(0..<min(count, byteCount)) }
 
     /// Fills the buffer from the offset, or throws.
     package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {

@@ -41,7 +41,7 @@ package final class ZipArchive: Sendable {
         self.file = file
         let directory = try Self.findDirectory(file)
         directoryStart = directory.lowerBound
-        var cursor = ByteCursor(try Self.read(file, directory))
+        var cursor = ByteCursor(try file.bytes(directory))
         var entries: [String: Entry] = [:]
         while cursor.remaining > 0 {
             guard let entry = Self.entry(&cursor, fileSize: file.byteCount) else {
@@ -61,7 +61,7 @@ package final class ZipArchive: Sendable {
             throw DataError("entry '\(name)' of \(entry.byteCount) bytes: this program reads \(limit) at most", at: path,
                             fix: "check that the file is what it should be")
         }
-        let bytes = try Self.read(file, data(of: entry))
+        let bytes = try file.bytes(data(of: entry))
         guard entry.checksum == nil || CRC32.of(bytes) == entry.checksum else {
             throw Self.damaged(file, "entry '\(name)' does not have its checksum")
         }
@@ -86,7 +86,7 @@ package final class ZipArchive: Sendable {
         guard entry.headerOffset <= directoryStart - fixed else {
             throw Self.damaged(file, "entry '\(entry.name)' starts behind the entries")
         }
-        var cursor = ByteCursor(try Self.read(file, entry.headerOffset..<(entry.headerOffset + fixed)))
+        var cursor = ByteCursor(try file.bytes(entry.headerOffset..<(entry.headerOffset + fixed)))
         let signature = cursor.integer(UInt32.self)
         _ = cursor.take(22)
         guard signature == Self.headerSignature, let name = cursor.integer(UInt16.self), let extra = cursor.integer(UInt16.self)
@@ -104,13 +104,6 @@ package final class ZipArchive: Sendable {
         DataError("\(what): the zip file is damaged", at: file.path, fix: "take another copy")
     }
 
-    private static func read(_ file: InputFile, _ range: Range<Int>) throws -> [UInt8] {
-        try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-            try file.read(at: range.lowerBound, into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<range.count]))
-            count = range.count
-        }
-    }
-
     /// The directory's bytes, by the record at the end of the file or, in large files, the zip64 one in front of it.
     private static func findDirectory(_ file: InputFile) throws -> Range<Int> {
         let fixed = 22
@@ -118,7 +111,7 @@ package final class ZipArchive: Sendable {
                                fix: "take another copy")
         guard file.byteCount >= fixed else { throw cutOff }
         let tailStart = max(0, file.byteCount - fixed - Int(UInt16.max))
-        let tail = try read(file, tailStart..<file.byteCount)
+        let tail = try file.bytes(tailStart..<file.byteCount)
         var position = tail.count - fixed
         // The record ends with a comment of a length it states: one that ends with the file is the right one.
         while position >= 0 {
@@ -143,7 +136,7 @@ package final class ZipArchive: Sendable {
     private static func wideDirectory(_ file: InputFile, before end: Int) throws -> (bytes: UInt64, start: UInt64, end: Int)? {
         let (locatorSize, recordSize) = (20, 56)
         guard end >= locatorSize + recordSize else { return nil }
-        var locator = ByteCursor(try read(file, (end - locatorSize)..<end))
+        var locator = ByteCursor(try file.bytes((end - locatorSize)..<end))
         guard locator.integer(UInt32.self) == wideLocatorSignature, locator.integer(UInt32.self) != nil,
               let offset = locator.integer(UInt64.self)
         else { return nil }
@@ -151,7 +144,7 @@ package final class ZipArchive: Sendable {
             throw damaged(file, "its zip64 record lies outside")
         }
         let start = Int(offset)
-        var record = ByteCursor(try read(file, start..<(start + recordSize)))
+        var record = ByteCursor(try file.bytes(start..<(start + recordSize)))
         guard record.integer(UInt32.self) == wideEndSignature, record.take(36) != nil,
               let bytes = record.integer(UInt64.self), let first = record.integer(UInt64.self)
         else { throw damaged(file, "its zip64 record is no such record") }

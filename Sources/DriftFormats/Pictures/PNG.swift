@@ -15,21 +15,13 @@ public enum PNG {
 
     /// Writes the picture atomically; `synced` as of `AtomicFile`.
     public static func write(_ picture: Picture, text: [Text] = [], to path: String, synced: Bool = true) throws {
-        do {
-            try AtomicFile.write(encode(picture, text: text), to: path, synced: synced)
-        } catch let error as DataError where error.place == place {
-            throw DataError(error.what, at: path, fix: error.remedy)
-        }
+        try Picture.naming(path) { try AtomicFile.write(encode(picture, text: text), to: path, synced: synced) }
     }
 
     /// The picture of a PNG file of any kind, as gray or RGB; transparency is shown on white.
     public static func read(_ path: String) throws -> (picture: Picture, text: [Text]) {
         let bytes = try Files.read(path)
-        do {
-            return (try decode(bytes), text(in: bytes))
-        } catch let error as DataError where error.place == place {
-            throw DataError(error.what, at: path, fix: error.remedy)
-        }
+        return try Picture.naming(path) { (try decode(bytes), text(in: bytes)) }
     }
 
     public static func encode(_ picture: Picture, text: [Text] = []) throws -> [UInt8] {

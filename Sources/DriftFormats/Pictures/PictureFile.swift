@@ -2,8 +2,13 @@ extension Picture {
     /// The picture of a file of any `PictureFormat`, as gray or RGB; transparency is shown on white.
     public static func read(_ path: String) throws -> Picture {
         let bytes = try Files.read(path)
+        return try naming(path) { try decode(bytes) }
+    }
+
+    /// What `body` gives; its errors at `place` become errors of the file at `path`.
+    static func naming<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
         do {
-            return try decode(bytes)
+            return try body()
         } catch let error as DataError where error.place == place {
             throw DataError(error.what, at: path, fix: error.remedy)
         }

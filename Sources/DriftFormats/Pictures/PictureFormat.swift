@@ -42,18 +42,12 @@ package enum PictureFormat: CaseIterable, Sendable {
     /// Channels of the picture that a file holds, 1 or 3, by its header alone. Throws where that is damaged.
     package static func channels(of path: String) throws -> Int {
         let file = try InputFile(path)
-        func beginning(_ count: Int) throws -> [UInt8] {
-            try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-                try file.read(at: 0, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
-                filled = count
-            }
-        }
         let short = min(file.byteCount, 1 << 16)
-        let bytes = try beginning(short)
+        let bytes = try file.beginning(short)
         switch PictureFormat(bytes) {
         case .png: return try PNG.channels(bytes)
         // Profiles and previews may stand before what says how many channels there are.
-        case .jpeg: return try (try? JPEG.channels(bytes)) ?? JPEG.channels(beginning(file.byteCount))
+        case .jpeg: return try (try? JPEG.channels(bytes)) ?? JPEG.channels(file.beginning(file.byteCount))
         case .webP: return 3
         case .bmp: return try BMP.channels(bytes)
         case nil: throw Picture.unknown(bytes, at: path)

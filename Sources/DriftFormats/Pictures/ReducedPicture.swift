@@ -18,11 +18,9 @@ package struct ReducedPicture: Sendable {
     /// The picture of a file, halved as often as `halvings` says of its size where its format can be decoded so, and else as it is.
     package static func read(_ path: String, _ halvings: Halvings) throws -> ReducedPicture {
         let bytes = try Files.read(path)
-        do {
+        return try Picture.naming(path) {
             guard let format = PictureFormat(bytes) else { throw Picture.unknown(bytes, at: Picture.place) }
             return format == .jpeg ? try JPEG.decode(bytes, halvings) : ReducedPicture(try format.decode(bytes))
-        } catch let error as DataError where error.place == Picture.place {
-            throw DataError(error.what, at: path, fix: error.remedy)
         }
     }
 }

@@ -18,11 +18,7 @@ enum LegacyPyTorchArchive {
     private static let version = 1001
 
     static func read(_ file: InputFile) throws -> (pickle: Pickle, records: [PyTorchFile.Record]) {
-        let length = min(file.byteCount, PyTorchFile.pickleLimit)
-        let head = try [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-            try file.read(at: 0, into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]))
-            count = length
-        }
+        let head = try file.beginning(PyTorchFile.pickleLimit)
         guard var offset = magicLength(head.prefix(magicLimit)) else { throw PyTorchFile.damaged(file, "it has no magic number") }
         func next() throws -> Pickle {
             var machine = PickleMachine(head, at: offset)

@@ -89,17 +89,11 @@ public final class PyTorchFile: TensorSource {
 
     /// Whether the file begins as `torch.save` writes it.
     package static func isPyTorch(_ file: InputFile) throws -> Bool {
-        try head(of: file, ZipArchive.magic.count) == ZipArchive.magic || isLegacy(file)
+        try file.beginning(ZipArchive.magic.count) == ZipArchive.magic || isLegacy(file)
     }
 
     private static func isLegacy(_ file: InputFile) throws -> Bool {
-        try LegacyPyTorchArchive.magicLength(head(of: file, LegacyPyTorchArchive.magicLimit)) != nil
-    }
-
-    private static func head(of file: InputFile, _ count: Int) throws -> [UInt8] {
-        var head = [UInt8](repeating: 0, count: min(file.byteCount, count))
-        try head.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
-        return head
+        try LegacyPyTorchArchive.magicLength(file.beginning(LegacyPyTorchArchive.magicLimit)) != nil
     }
 
     static func damaged(_ file: InputFile, _ what: String) -> DataError {

@@ -62,10 +62,7 @@ public final class SafeTensorsFile: TensorSource {
             throw DataError("header of \(length) bytes in a file of \(file.byteCount)", at: path, fix: remedy)
         }
         let headerLength = Int(length)
-        let header = try [UInt8](unsafeUninitializedCapacity: headerLength) { buffer, count in
-            try file.read(at: 8, into: .init(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<headerLength]))
-            count = headerLength
-        }
+        let header = try file.bytes(8..<(8 + headerLength))
         guard header[0] == UInt8(ascii: "{") else {
             throw DataError("the header is no JSON object", at: path, fix: remedy)
         }

@@ -85,9 +85,9 @@ final class ProbeMemory {
     let byteCount: Int
     private let device: Device
 
-    init(_ device: Device, byteCount: Int, flags: Int32 = CL_MEM_READ_WRITE) throws {
+    init(_ device: Device, byteCount: Int) throws {
         var status: cl_int = 0
-        guard let handle = clCreateBuffer(device.context, cl_mem_flags(flags), byteCount, nil, &status) else {
+        guard let handle = clCreateBuffer(device.context, cl_mem_flags(CL_MEM_READ_WRITE), byteCount, nil, &status) else {
             throw OpenCLError(code: status, subject: "a buffer of \(byteCount) bytes")
         }
         (self.handle, self.byteCount, self.device) = (handle, byteCount, device)

@@ -51,29 +51,12 @@ public struct TransferProbe: Codable, Sendable {
         }
         pageable = try pair("memory", memory, bytes)
         word = try pair("memory", memory, 4)
-        pinned = try Self.withPinned(device, bytes) { try pair("pinned memory", $0, bytes) }
+        pinned = try PinnedBlock(device.context, device.queue, byteCount: bytes).map { block in
+            memset(block.bytes, 1, bytes)
+            return try withExtendedLifetime(block) { try pair("pinned memory", block.bytes, bytes) }
+        }
         deviceCopy = try fastest("copying") {
             clEnqueueCopyBuffer(device.queue, buffer.handle, other.handle, 0, 0, bytes, 0, nil, nil)
         }
-    }
-
-    /// Memory that the driver allocated for the host, while `body` uses it.
-    private static func withPinned<Result>(
-        _ device: Device, _ bytes: Int, _ body: (UnsafeMutableRawPointer) throws -> Result
-    ) throws -> Result? {
-        let pinned = CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR
-        guard let host = try? ProbeMemory(device, byteCount: bytes, flags: pinned) else { return nil }
-        var status: cl_int = 0
-        let flags = cl_map_flags(CL_MAP_READ | CL_MAP_WRITE)
-        guard
-            let pointer = clEnqueueMapBuffer(
-                device.queue, host.handle, cl_bool(CL_TRUE), flags, 0, bytes, 0, nil, nil, &status)
-        else { return nil }
-        defer {
-            clEnqueueUnmapMemObject(device.queue, host.handle, pointer, 0, nil, nil)
-            clFinish(device.queue)
-        }
-        memset(pointer, 1, bytes)
-        return try body(pointer)
     }
 }

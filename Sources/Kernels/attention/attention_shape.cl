@@ -17,6 +17,7 @@
 #define ATTENTION_SHAPE_CL
 #include "team.cl"
 #include "math.cl"
+#include "transpose_lanes.cl"
 #ifdef HEAD_DIM
 #if DROPOUT
 #include "philox.cl"

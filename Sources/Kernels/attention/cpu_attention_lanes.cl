@@ -35,23 +35,6 @@ INLINE floatL exp2_lanes(floatL x) {
   return x < -126.0f ? (floatL)(0.0f) : y;
 }
 
-// Transposes LANES x LANES floats held in LANES vectors: log2(LANES) perfect shuffles.
-INLINE void transpose_lanes(floatL *a) {
-  floatL b[LANES];
-#pragma unroll
-  for (int stage = 1; stage < LANES; stage *= 2) {
-#pragma unroll
-    for (int i = 0; i < LANES / 2; ++i) {
-      b[2 * i].even = a[i].lo;
-      b[2 * i].odd = a[i + LANES / 2].lo;
-      b[2 * i + 1].even = a[i].hi;
-      b[2 * i + 1].odd = a[i + LANES / 2].hi;
-    }
-#pragma unroll
-    for (int i = 0; i < LANES; ++i) a[i] = b[i];
-  }
-}
-
 // Chunk c of a row of HEAD_DIM floats. Loops over chunks and vectors around a transposition stay loops: unrolled they are
 // most of the program and take seconds to compile.
 INLINE floatL chunk_load(__global const float *row, int c) {

@@ -1,5 +1,6 @@
 // layout: kernels that move elements and change none: concat, slice, repeat, permute, transpose.
 #include "flat.cl"
+#include "transpose_lanes.cl"
 
 // Rows of `count` elements, each cut into `pieces` of whole vectors, dealt to the teams: where there are few long rows the
 // pieces keep all teams busy. In the statement `row` is the row, and this team has `left` of its elements from `first` on.
@@ -131,19 +132,6 @@ TEAM_KERNEL void permute_forward(IN(float, x), OUT(float, y), int outer, int m, 
 #define TRANSPOSE_TILE 32
 #else
 #define TRANSPOSE_TILE LANES
-// LANES x LANES floats in registers, transposed by log2(LANES) perfect shuffles.
-static inline void transpose_lanes(floatL *v) {
-  for (int stage = 1; stage < LANES; stage *= 2) {
-    floatL t[LANES];
-    for (int i = 0; i < LANES / 2; ++i) {
-      t[2 * i].even = v[i].lo;
-      t[2 * i].odd = v[i + LANES / 2].lo;
-      t[2 * i + 1].even = v[i].hi;
-      t[2 * i + 1].odd = v[i + LANES / 2].hi;
-    }
-    for (int i = 0; i < LANES; ++i) v[i] = t[i];
-  }
-}
 #endif
 
 // y[b, j, i] = x[b, i, j]: x [batch, m, n] -> y [batch, n, m], a tile at a time. y must not be x.

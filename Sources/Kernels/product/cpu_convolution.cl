@@ -1,4 +1,5 @@
 // cpu_convolution: convolution.cl for CPUs.
+#include "transpose_lanes.cl"
 #include "convolution_shape.cl"
 
 #if !defined(TEAM_GPU) && !defined(CPU_CONVOLUTION_CL)
@@ -18,7 +19,7 @@ TEAM_KERNEL void convolution_pack(IN(float, weight), OUT(float, packed), const i
     const int first_output = (int)(item / blocks) * LANES, start = (int)(item % blocks) * LANES;
     __global float *panel = packed + (size_t)(first_output / CONVOLUTION_COLUMNS) * values * CONVOLUTION_COLUMNS +
                             first_output % CONVOLUTION_COLUMNS;
-    floatL x[LANES], y[LANES];
+    floatL x[LANES];
     if (transposed) {
 #pragma unroll 1
       for (int j = 0; j < LANES; ++j) {
@@ -35,19 +36,7 @@ TEAM_KERNEL void convolution_pack(IN(float, weight), OUT(float, packed), const i
       for (int l = 0; l < LANES; ++l)
         x[l] = first_output + l < outputs ? lanes_load(weight + (size_t)(first_output + l) * values, start, values)
                                           : (floatL)(0.0f);
-      // log2(LANES) perfect shuffles.
-#pragma unroll
-      for (int step = 1; step < LANES; step *= 2) {
-#pragma unroll
-        for (int l = 0; l < LANES / 2; ++l) {
-          y[2 * l].even = x[l].lo;
-          y[2 * l].odd = x[l + LANES / 2].lo;
-          y[2 * l + 1].even = x[l].hi;
-          y[2 * l + 1].odd = x[l + LANES / 2].hi;
-        }
-#pragma unroll
-        for (int l = 0; l < LANES; ++l) x[l] = y[l];
-      }
+      transpose_lanes(x);
     }
 #pragma unroll 1
     for (int j = 0; j < LANES && start + j < values; ++j) {

@@ -1,5 +1,6 @@
 // cpu_gemm: the micro-kernel of gemm.cl for CPUs. A work-item holds a tile of C in vector registers, over all of K or,
 // where A is transposed, over a part of K at a time.
+#include "transpose_lanes.cl"
 #include "gemm_epilogue.cl"
 
 #if !defined(TEAM_GPU) && !defined(CPU_GEMM_CL)
@@ -35,23 +36,12 @@ CALLED void gemm_pack_panel(__global const float *b, GEMM_SPACE float *packed, i
     for (int chunk = first_chunk; chunk < last_chunk; ++chunk) {
       const int step = chunk * LANES, rows = min(LANES, k - step);
 #ifdef TRANSPOSE_B
-      // Rows of B become lanes: log2(LANES) perfect shuffles transpose a square of vectors.
-      floatL x[LANES], y[LANES];
+      // Rows of B become lanes.
+      floatL x[LANES];
 #pragma unroll
       for (int r = 0; r < LANES; ++r)
         x[r] = column + r < n ? lanes_load(b + (size_t)(column + r) * ldb, step, k) : (floatL)(0.0f);
-#pragma unroll
-      for (int width = 1; width < LANES; width *= 2) {
-#pragma unroll
-        for (int r = 0; r < LANES / 2; ++r) {
-          y[2 * r].even = x[r].lo;
-          y[2 * r].odd = x[r + LANES / 2].lo;
-          y[2 * r + 1].even = x[r].hi;
-          y[2 * r + 1].odd = x[r + LANES / 2].hi;
-        }
-#pragma unroll
-        for (int r = 0; r < LANES; ++r) x[r] = y[r];
-      }
+      transpose_lanes(x);
       if (rows == LANES) {
 #pragma unroll
         for (int r = 0; r < LANES; ++r) GEMM_STORE(x[r], packed + (step + r) * GEMM_TILE_N + v * LANES);

@@ -129,15 +129,9 @@ extension LaunchContext {
 /// Fused attention. Inputs: qkv, or query, key, value; then the clock when weights are dropped. Outputs: [B, N, D], and the
 /// logarithm of each row's sum of exponentials [B, H, N].
 struct Attention: Operation {
-    /// Dropout on the attention weights.
-    struct Draw: Sendable, Hashable {
-        let probability: Float
-        let stream: Int
-    }
-
     let layout: AttentionLayout
     let mask: AttentionMask
-    let dropout: Draw?
+    let dropout: DropoutDraw?
 
     var name: String { "attention" }
 
@@ -289,16 +283,8 @@ extension Graph {
         _ inputs: [Tensor], layout: AttentionLayout, mask: AttentionMask, dropout: Dropout?
     ) throws -> Tensor {
         var inputs = inputs
-        var draw: Attention.Draw?
-        if let dropout {
-            try dropout.check("attention")
-            // The stream is taken either way: the numbers other nodes draw do not depend on the probability.
-            let stream = nextStream()
-            if dropout.probability > 0 {
-                draw = Attention.Draw(probability: dropout.probability, stream: stream)
-                inputs.append(dropout.clock)
-            }
-        }
+        let draw = try dropoutDraw(dropout, "attention")
+        if let dropout, draw != nil { inputs.append(dropout.clock) }
         return try apply(Attention(layout: layout, mask: mask, dropout: draw), inputs)[0]
     }
 

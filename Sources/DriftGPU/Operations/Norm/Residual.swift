@@ -2,14 +2,9 @@
 struct Residual: Operation {
     /// Rows of the gate; nil without a gate.
     let map: RowMap?
-    let dropout: Draw?
+    let dropout: DropoutDraw?
 
     /// A dropout mask: drawn again for the gradient, not stored.
-    struct Draw: Sendable, Hashable {
-        let probability: Float
-        let stream: Int
-        var arguments: [Argument] { [.int(stream), .float(probability)] }
-    }
 
     var name: String { "residual" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0), (1, 0)] }
@@ -53,7 +48,7 @@ struct Residual: Operation {
 /// dh and dgate. Inputs: dy, h, gate, then the clock with dropout; without a map only dh, from dy and the clock.
 struct ResidualGradient: Operation {
     let map: RowMap?
-    let dropout: Residual.Draw?
+    let dropout: DropoutDraw?
 
     var name: String { "residual_backward" }
     var inPlace: [(input: Int, output: Int)] { map == nil ? [(0, 0)] : [(0, 0), (1, 0)] }
@@ -107,16 +102,8 @@ extension Graph {
         guard gate == nil || map != nil else { throw GraphError("residual: a gate needs a row map") }
         var inputs = [x, h]
         if let gate { inputs.append(gate) }
-        var draw: Residual.Draw?
-        if let dropout {
-            try dropout.check("residual")
-            // The stream is taken either way: the numbers other nodes draw do not depend on the probability.
-            let stream = nextStream()
-            if dropout.probability > 0 {
-                draw = Residual.Draw(probability: dropout.probability, stream: stream)
-                inputs.append(dropout.clock)
-            }
-        }
+        let draw = try dropoutDraw(dropout, "residual")
+        if let dropout, draw != nil { inputs.append(dropout.clock) }
         return try apply(Residual(map: gate == nil ? nil : map, dropout: draw), inputs)[0]
     }
 }

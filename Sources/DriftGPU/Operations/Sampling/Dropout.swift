@@ -18,11 +18,16 @@ public struct Dropout: Sendable, Hashable {
     }
 }
 
-/// y = x m, m = 0 with the given probability, else 1 / (1 - probability). Inputs: x, clock. The mask is drawn again for the
-/// gradient, not stored.
-struct DropoutMask: Operation {
+/// A dropout mask as an operation holds it: drawn again for the gradient, not stored.
+struct DropoutDraw: Sendable, Hashable {
     let probability: Float
     let stream: Int
+    var arguments: [Argument] { [.int(stream), .float(probability)] }
+}
+
+/// y = x m, m = 0 with the given probability, else 1 / (1 - probability). Inputs: x, clock.
+struct DropoutMask: Operation {
+    let draw: DropoutDraw
 
     var name: String { "dropout" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0)] }
@@ -36,7 +41,7 @@ struct DropoutMask: Operation {
         return [
             context.elementLaunch(
                 "dropout_forward", family: "random", count: count,
-                arguments: [.input(0), .input(1), .output(0), .int(stream), .int(count), .float(probability)],
+                arguments: [.input(0), .input(1), .output(0), .int(draw.stream), .int(count), .float(draw.probability)],
                 traffic: Traffic(bytes: 8 * count, flops: count))
         ]
     }
@@ -45,10 +50,16 @@ struct DropoutMask: Operation {
 extension Graph {
     /// `x` with dropped elements. Probability 0 gives `x` itself.
     public func dropout(_ x: Tensor, _ dropout: Dropout) throws -> Tensor {
-        try dropout.check("dropout")
+        guard let draw = try dropoutDraw(dropout, "dropout") else { return x }
+        return try apply(DropoutMask(draw: draw), x, dropout.clock)[0]
+    }
+
+    /// The draw of `dropout`; nil where nothing is dropped. `name`: the operation that draws, for errors.
+    func dropoutDraw(_ dropout: Dropout?, _ name: String) throws -> DropoutDraw? {
+        guard let dropout else { return nil }
+        try dropout.check(name)
         // The stream is taken either way: the numbers other nodes draw do not depend on the probability.
         let stream = nextStream()
-        if dropout.probability == 0 { return x }
-        return try apply(DropoutMask(probability: dropout.probability, stream: stream), x, dropout.clock)[0]
+        return dropout.probability > 0 ? DropoutDraw(probability: dropout.probability, stream: stream) : nil
     }
 }
