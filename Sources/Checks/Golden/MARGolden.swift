@@ -68,7 +68,7 @@ enum MARGolden {
         let model = try MARModel(golden)
         let first = GoldenGraph(golden, device)
         _ = try first.parameters(model.layout, in: ["parameters", "ema"])
-        let settings = try golden.adamW()
+        let settings = try golden.adamW(clips: true)
         let steps = golden.tensors.compactMap { Int($0.role.dropFirst("step".count)) }.max() ?? 0
         for step in 1...max(steps, 1) {
             // Another number of hidden tokens is another graph on the same memory.

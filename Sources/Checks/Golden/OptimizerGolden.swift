@@ -100,14 +100,14 @@ private struct OptimizerRun {
 }
 
 extension GoldenCase {
-    /// The optimiser of a case, without clipping where it names none.
-    func adamW() throws -> AdamW {
+    /// The optimiser of a case; with `clips`, gradients are clipped to the norm that it names.
+    func adamW(clips: Bool = false) throws -> AdamW {
         var settings = AdamW()
         let betas = try numbers("betas")
         guard betas.count == 2 else { throw GraphError("\(id): betas \(betas)") }
         (settings.beta1, settings.beta2, settings.epsilon) = (betas[0], betas[1], try number("eps"))
         (settings.weightDecay, settings.averageDecay) = (try number("wd"), try number("ema"))
-        settings.maxNorm = has("clip") ? try number("clip") : 0
+        settings.maxNorm = clips ? try number("clip") : 0
         return settings
     }
 }

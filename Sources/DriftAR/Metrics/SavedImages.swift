@@ -1,6 +1,8 @@
 import DriftData
 import DriftFormats
 import DriftReport
+import Foundation
+import Synchronization
 
 /// Images with labels that were saved to be judged: by `driftgpu sample`, by ADM, DiT and others in an .npz archive, as arrays of
 /// NumPy, or as pictures named after their label.
@@ -173,31 +175,46 @@ public struct SavedImages: Sendable {
         try Files.names(in: folder).filter { SampleManifest.isPicture($0) && $0 != SampleManifest.grid }
     }
 
+    /// The pictures of these files, read on all cores. Throws for the first that cannot be read.
+    private static func read(_ paths: [String]) throws -> [Picture] {
+        let failure = FirstInOrder<any Error>()
+        let found = Mutex<[Int: Picture]>([:])
+        DispatchQueue.concurrentPerform(iterations: paths.count) { index in
+            guard failure.isOpen(at: index) else { return }
+            do {
+                let picture = try Picture.read(paths[index])
+                found.withLock { $0[index] = picture }
+            } catch {
+                failure.offer(error, at: index)
+            }
+        }
+        if let error = failure.value { throw error }
+        let pictures = found.withLock { $0 }
+        return paths.indices.compactMap { pictures[$0] }
+    }
+
     /// Pictures of one size whose names begin with their label. Where some are gray and others in colour, all are in colour.
     private init(pictures names: [String], in folder: String, of drawn: String, range: ValueRange?, notes: [String] = []) throws {
         guard range == nil else {
             throw DataError("pictures, whose values have one range", at: folder, fix: "leave out --range, which is for arrays")
         }
-        var pictures: [Picture] = []
-        var labels: [Int32] = []
-        for name in names {
-            let path = Files.join(folder, name)
+        let labels = try names.map { name in
             guard let label = name.split(separator: "-").first.flatMap({ Int32($0) }) else {
                 throw DataError(
-                    "its name does not begin with a label", at: path, fix: "name pictures LABEL-NUMBER.png, as driftgpu sample does")
+                    "its name does not begin with a label", at: Files.join(folder, name),
+                    fix: "name pictures LABEL-NUMBER.png, as driftgpu sample does")
             }
-            let picture = try Picture.read(path)
-            if let first = pictures.first, (first.width, first.height) != (picture.width, picture.height) {
-                throw DataError(
-                    "\(picture.width)x\(picture.height) among pictures of \(first.width)x\(first.height)", at: path,
-                    fix: "give pictures of one size")
-            }
-            pictures.append(picture)
-            labels.append(label)
+            return label
         }
+        let pictures = try Self.read(names.map { Files.join(folder, $0) })
         guard let first = pictures.first else {
             throw DataError(
                 "neither samples.npy nor LABEL-NUMBER.png", at: folder, fix: "name a folder that driftgpu sample wrote, or an .npz file")
+        }
+        for (name, picture) in zip(names, pictures) where (first.width, first.height) != (picture.width, picture.height) {
+            throw DataError(
+                "\(picture.width)x\(picture.height) among pictures of \(first.width)x\(first.height)", at: Files.join(folder, name),
+                fix: "give pictures of one size")
         }
         let channels = pictures.map(\.channels).max() ?? 1
         let gray = pictures.count { $0.channels != channels }
