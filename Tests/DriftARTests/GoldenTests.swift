@@ -27,8 +27,6 @@ import Testing
     @Test(arguments: comparisons, TestDevice.teams)
     func agreesWithReference(_ comparison: Comparison, _ shape: TeamShape) throws {
         let report = try TestDevice.with(shape) { try comparison.family.check(comparison.golden, on: $0) }
-        // The case of the whole model has names, shapes and counts, and no numbers.
-        #expect(report.comparisons > 0 || comparison.family.name == "model", "\(comparison.golden.id): nothing was compared")
         for failure in report.failures { Issue.record("\(comparison.golden.id), \(shape): \(failure)") }
     }
 }

@@ -50,7 +50,11 @@ public struct GoldenFamily: Sendable {
     public func check(_ golden: GoldenCase, on device: Device) throws -> CheckReport {
         let comparison = GoldenComparison(golden)
         try compare(golden, comparison, device)
-        if isComplete { comparison.expectNothingLeft() }
+        if isComplete {
+            comparison.expectNothingLeft()
+        } else {
+            comparison.expect(comparison.report.comparisons > 0, "nothing was compared")
+        }
         return comparison.report
     }
 }
