@@ -20,7 +20,12 @@ enum Usage {
 
     /// One line: what is wrong, what is allowed, and where more is said.
     static func line(_ message: String, _ arguments: [String], of commands: [any ParsableCommand.Type]) -> String {
-        var text = message.split(whereSeparator: \.isNewline).map { $0.drop { $0 == " " } }.joined(separator: " ")
+        var text = ""
+        for line in message.split(whereSeparator: \.isNewline).map({ $0.drop { $0 == " " } }) {
+            // Many values come as a list, a line each.
+            let isItem = line.hasPrefix("- ")
+            text += (text.isEmpty ? "" : isItem && !text.hasSuffix(":") ? ", " : " ") + (isItem ? line.dropFirst(2) : line)
+        }
         if text.hasPrefix("The value"), text.hasSuffix(">'"), let open = text.lastIndex(of: "<"),
             let allowed = allowed[String(text[text.index(after: open)...].dropLast(2))]
         {

@@ -210,6 +210,7 @@ import Testing
         let seed = "a whole number from 0 to 18446744073709551615"
         for (line, part) in [
             ("train --seed -1", "'-1' is invalid for '--seed <seed>': take \(seed); see driftgpu help train"),
+            ("import x -o y --kind foo", "of the following: auto, drift-ar, "),
             ("sample --checkpoint x --order size", "'size' is invalid for '--order <order>'"),
             ("sample --checkpoint x --seed -1", seed), ("train --embed 1e9", "'1e9' is invalid for '--embed <n>': take a whole number"),
             ("train --lr fast", "'fast' is invalid for '--lr <x>': take a number"), ("eval --checkpoint x --per-label 2.5", "take a whole number"),
