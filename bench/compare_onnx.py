@@ -24,13 +24,14 @@ except ImportError as error:
 import compare_causal
 import compare_mar
 import compare_transdiff
+from arguments import names, positive
 from driftgpu import Driftgpu, DriftgpuError, Work
 from exported import OPSETS, Exported
 from recipe import Recipe
 from report import Report, Variant
 from rounds import CFG, CPU, Sample
 from stopwatch import OtherLoad, Stopwatch, alternating
-from workloads import MODES, Sampling
+from workloads import Sampling
 
 # Of an output's largest value. Both sides compute in single precision, in other orders.
 TOLERANCE = 1e-4
@@ -155,24 +156,12 @@ def parse() -> argparse.Namespace:
     def batches(text: str) -> list[Batch]:
         return [Batch.parse(part) for part in text.split(",")]
 
-    def modes(text: str) -> list[str]:
-        known = (*OPSETS, *(mode for mode in MODES if mode in ("eager", "compiled")))
-        for name in text.split(","):
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name}: unknown; there is {', '.join(known)}")
-        return text.split(",")
-
-    def positive(text: str) -> int:
-        if not text.isdecimal() or int(text) == 0:
-            raise argparse.ArgumentTypeError(f"{text}: take a whole number above 0")
-        return int(text)
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driftgpu", type=Path, default=Path(".build/release/driftgpu"), metavar="PATH")
     parser.add_argument(
         "--size", type=batches, default=SIZES, help="sizes of driftgpu bench, each with labels x images of each: %(default)s"
     )
-    parser.add_argument("--mode", type=modes, default="onnx,onnx-attention,eager", help="also compiled; default: %(default)s")
+    parser.add_argument("--mode", type=names((*OPSETS, "eager", "compiled")), default="onnx,onnx-attention,eager", help="also compiled; default: %(default)s")
     parser.add_argument("--threads", type=positive, default=2, help="of both programs")
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--repetitions", type=positive, default=3, help="measurements of each work in a round")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from arguments import names, positive
 from driftgpu import Driftgpu, DriftgpuError, Work
 from golden import check
 from recipe import Recipe
@@ -171,24 +172,10 @@ def progress(text: str) -> None:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    def names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
-        def parse_names(text: str) -> list[str]:
-            for name in text.split(","):
-                if known and name not in known:
-                    raise argparse.ArgumentTypeError(f"{name}: unknown; there is {', '.join(known)}")
-            return text.split(",")
-
-        return parse_names
-
-    def positive(text: str) -> int:
-        if not text.isdecimal() or int(text) == 0:
-            raise argparse.ArgumentTypeError(f"{text}: take a whole number above 0")
-        return int(text)
-
     is_cuda = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driftgpu", type=Path, default=Path(".build/release/driftgpu"), metavar="PATH")
-    parser.add_argument("--size", type=names(()), default=["digits"], help="sizes of driftgpu bench, with commas")
+    parser.add_argument("--size", type=names(), default=["digits"], help="sizes of driftgpu bench, with commas")
     parser.add_argument("--work", type=names(("step", "sample")), default=["step", "sample"])
     parser.add_argument(
         "--mode", type=names(tuple(MODES)), help="default: eager,compiled, on CUDA cudagraphs as well; also autotuned"

@@ -37,6 +37,8 @@ class Shape:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Shape":
         data, network, stage = config["data"], config["network"], config["stage"]
+        if network["dropout"] != 0 or stage["guidance"] != "linear" or stage["order"] != "random":
+            raise ValueError("dropout, other guidance than linear and orders by entropy are not compared")
         return cls(
             tokens=(data["height"] // data["patch"]) * (data["width"] // data["patch"]),
             embed=network["embed"],

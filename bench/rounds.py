@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from arguments import names, positive
 from driftgpu import Driftgpu, DriftgpuError, Timing
 from stopwatch import OtherLoad, Stopwatch
-from workloads import Optimizer, compiled
+from workloads import MODES, Optimizer, compiled
 
 CPU = torch.device("cpu")
 # Strength of guidance.
@@ -68,14 +69,14 @@ class Step:
 def parsed(about: str | None, sizes: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driftgpu", type=Path, default=Path(".build/release/driftgpu"), help="the program")
-    parser.add_argument("--size", type=lambda text: text.split(","), default=sizes, help="sizes, by their names in driftgpu bench")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--labels", type=int, default=10)
-    parser.add_argument("--per-label", type=int, default=16)
+    parser.add_argument("--size", type=names(), default=sizes, help="sizes, by their names in driftgpu bench")
+    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--repetitions", type=positive, default=3)
+    parser.add_argument("--labels", type=positive, default=10)
+    parser.add_argument("--per-label", type=positive, default=16)
     parser.add_argument("--one", action="store_true", help="also draw a single image")
-    parser.add_argument("--mode", type=lambda text: text.split(","), default=["eager"], help="eager, compiled or both: eager,compiled")
+    parser.add_argument("--mode", type=names(MODES), default=["eager"], help="eager, compiled or both: eager,compiled")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="only compare the model with recorded results of the references")
     return parser.parse_args()
@@ -136,5 +137,5 @@ def run(
         if options.check:
             sys.exit(0 if all([check(options.check, CPU, mode) for mode in options.mode]) else 1)
         compare(options, works_of)
-    except (DriftgpuError, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    except (DriftgpuError, OSError, ValueError, KeyError) as error:
+        sys.exit(f"error: setting {error} is missing" if isinstance(error, KeyError) else f"error: {error}")
