@@ -8,7 +8,7 @@ import Foundation
 
 struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "From a folder of pictures to new ones: an autoencoder of them and their latents (small pictures need none), a model, samples and figures.",
+        abstract: "From a folder of pictures to new ones: an autoencoder of them and their latents (small gray pictures need none), a model, samples and figures.",
         discussion: "Says what it will do and about how long that takes, then does it by commands of its own, which it prints. Stopped, the same command goes on where it was. Ends with samples/grid.png in the output folder, and with figures: a classifier of the pictures judges samples and held-out pictures (figures.json), and nearest.png has the samples that come nearest to training pictures beside those.")
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
@@ -16,7 +16,7 @@ struct Create: ParsableCommand {
     @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
     @Option(help: ArgumentHelp("Side of the pictures. Default: as IDX files and CIFAR's batches have it, 64 for folders of pictures.", valueName: "n")) var size: Int?
     @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters. Default: but for IDX files.") var flip: Bool?
-    @Flag(inversion: .prefixedNo, help: ArgumentHelp("Whether the model draws an autoencoder's latents, or pixels. Default: latents from a side of more than \(CreationPlan.pixelSide)."))
+    @Flag(inversion: .prefixedNo, help: ArgumentHelp("Whether the model draws an autoencoder's latents, or pixels. Default: pixels of gray pictures up to \(CreationPlan.pixelSide) on a side."))
     var autoencoder: Bool?
     @Option(help: ArgumentHelp("About how long the training may take; sets the steps of all parts.", valueName: "h")) var hours: Double?
     @Option(help: ArgumentHelp("Steps of the autoencoder.", valueName: "n")) var autoencoderSteps: Int?

@@ -55,7 +55,8 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     /// Presets of models, the first unless one is named.
     public static let models = ["photos-transdiff", "photos-drift", "photos-mar"]
 
-    /// Pictures up to this side are few enough numbers to be drawn as they are.
+    /// Gray pictures up to this side are drawn as they are. Of colour pictures of 32x32 a classifier read 16 % of what was drawn so after 1200
+    /// steps, where of MNIST it read 97 % after 2000.
     public static let pixelSide = 32
     /// The side of pictures that have none of their own.
     public static let ownSize = 64
@@ -74,7 +75,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - flip: whether mirrored pictures are pictures, too; nil: but for IDX files, which are of letters and digits more often than not.
-    ///   - autoencoder: whether the model draws an autoencoder's latents; nil: from a side of more than `pixelSide`.
+    ///   - autoencoder: whether the model draws an autoencoder's latents; nil: but for gray pictures up to `pixelSide`.
     public init(
         _ source: DataSource, path: String, preset: String = models[0], flip: Bool? = nil, autoencoder: Bool? = nil
     ) throws {
@@ -93,7 +94,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         }
         (data, self.preset, size, channels) = (path, preset, pictures.width, pictures.channels)
         self.flip = flip ?? (source.form != .idx)
-        let hasAutoencoder = autoencoder ?? (size > Self.pixelSide)
+        let hasAutoencoder = autoencoder ?? (size > Self.pixelSide || channels > 1)
         guard !hasAutoencoder || size <= 1024 && size.isMultiple(of: 8) else {
             throw ConfigurationError("size \(size): for an autoencoder take a multiple of 8, up to 1024")
         }
