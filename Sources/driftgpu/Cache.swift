@@ -35,11 +35,12 @@ struct Cache: ParsableCommand {
             // MPI's threads must have the signals blocked, too; a process that starts others takes them by itself.
             let interrupt = rankOptions.startsOthers ? nil : Interrupt()
             let ranks = try rankOptions.start(folder: nil)
-            if let interrupt { try ranks.together { try encode(ranks, interrupt) } }
+            if let interrupt, try !ranks.together({ try encode(ranks, interrupt) }) { throw ExitCode.stopped }
         }
     }
 
-    private func encode(_ ranks: any RankGroup, _ interrupt: Interrupt) throws {
+    /// False where a signal ends it first.
+    private func encode(_ ranks: any RankGroup, _ interrupt: Interrupt) throws -> Bool {
         let weights = try vaeOptions.required(seed: seed)
         var options = DataSource.Options()
         (options.height, options.width, options.channels) = (size, size, weights.vae.shape.imageChannels)
@@ -60,15 +61,16 @@ struct Cache: ParsableCommand {
         if cache.done == cache.total {
             _ = try cache.writeShards()
             remark(ranks, "\(output): complete already, \(cache.total) images")
-            return
+            return true
         }
         if cache.done > 0 { remark(ranks, "\(output): going on after \(cache.done) of \(cache.total) images") }
-        try write(&cache, ranks, interrupt)
+        return try write(&cache, ranks, interrupt)
     }
 
     private func remark(_ ranks: any RankGroup, _ text: String) { if ranks.isFirst { Output.line(text) } }
 
-    private func write(_ cache: inout LatentCache, _ ranks: any RankGroup, _ interrupt: Interrupt) throws {
+    /// False where a signal ends it first.
+    private func write(_ cache: inout LatentCache, _ ranks: any RankGroup, _ interrupt: Interrupt) throws -> Bool {
         let progress = ProgressLine(
             from: cache.done, total: cache.total, output: ranks.isFirst ? .standardError : .custom(columns: nil, { _ in }))
         interrupt.begin()
@@ -81,7 +83,7 @@ struct Cache: ParsableCommand {
             if try ranks.allgather(interrupt.isRequested).contains(true) {
                 progress.finish()
                 remark(ranks, "stopped after \(cache.done) of \(cache.total) images; the same command goes on")
-                throw ExitCode.stopped
+                return false
             }
         }
         cache.takeReasons().forEach(progress.message)
@@ -89,5 +91,6 @@ struct Cache: ParsableCommand {
         progress.finish()
         let broken = cache.brokenCount > 0 ? "; \(cache.brokenCount) could not be read, others stand in their places" : ""
         remark(ranks, "\(cache.total) images in \(output)\(broken); next: driftgpu train --latents \(output.shellQuoted)")
+        return true
     }
 }
