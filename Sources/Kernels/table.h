@@ -245,8 +245,14 @@ static const char gemm_epilogue_text[] = {
 static const char gpu_convolution_text[] = {
 #embed "product/gpu_convolution.cl"
 };
+static const char gpu_convolution_mma_text[] = {
+#embed "product/gpu_convolution_mma.cl"
+};
 static const char gpu_convolution_weight_text[] = {
 #embed "product/gpu_convolution_weight.cl"
+};
+static const char gpu_convolution_weight_mma_text[] = {
+#embed "product/gpu_convolution_weight_mma.cl"
 };
 static const char gpu_gemm_text[] = {
 #embed "product/gpu_gemm.cl"
@@ -256,6 +262,9 @@ static const char gpu_gemm_mma_text[] = {
 };
 static const char gpu_mma_text[] = {
 #embed "product/gpu_mma.cl"
+};
+static const char gpu_mma_tile_text[] = {
+#embed "product/gpu_mma_tile.cl"
 };
 static const char multiply_add_text[] = {
 #embed "product/multiply_add.cl"
@@ -382,10 +391,13 @@ static const struct driftgpu_kernel_source sources[] = {
     {"gemm.cl", gemm_text, sizeof gemm_text},
     {"gemm_epilogue.cl", gemm_epilogue_text, sizeof gemm_epilogue_text},
     {"gpu_convolution.cl", gpu_convolution_text, sizeof gpu_convolution_text},
+    {"gpu_convolution_mma.cl", gpu_convolution_mma_text, sizeof gpu_convolution_mma_text},
     {"gpu_convolution_weight.cl", gpu_convolution_weight_text, sizeof gpu_convolution_weight_text},
+    {"gpu_convolution_weight_mma.cl", gpu_convolution_weight_mma_text, sizeof gpu_convolution_weight_mma_text},
     {"gpu_gemm.cl", gpu_gemm_text, sizeof gpu_gemm_text},
     {"gpu_gemm_mma.cl", gpu_gemm_mma_text, sizeof gpu_gemm_mma_text},
     {"gpu_mma.cl", gpu_mma_text, sizeof gpu_mma_text},
+    {"gpu_mma_tile.cl", gpu_mma_tile_text, sizeof gpu_mma_tile_text},
     {"multiply_add.cl", multiply_add_text, sizeof multiply_add_text},
     {"accept_tokens.cl", accept_tokens_text, sizeof accept_tokens_text},
     {"causal_pass.cl", causal_pass_text, sizeof causal_pass_text},

@@ -98,6 +98,9 @@ enum ConvolutionCases: OperationCases {
         Layer(height: 3, width: 24, channels: 9, outputs: 32),
         Layer(height: 2, width: 13, channels: 20, outputs: 17, hasResidual: true),
         Layer(batch: 2, height: 3, width: 4, channels: 6, outputs: 5, upsample: 2),
+        Layer(
+            batch: 2, height: 6, width: 7, channels: 18, outputs: 17, stride: 2,
+            padding: Padding(top: 0, left: 0, bottom: 1, right: 1)),
     ].map { $0.operationCase() } + fused
 
     /// Without gradients, which keep a convolution from taking up its neighbours; with more channels than are taken at once,

@@ -1,7 +1,7 @@
 import COpenCL
 
 /// Matrix products of rounded inputs by the kernel of gpu_gemm_mma.cl, which runs on tensor cores. Those too small for it are
-/// left to another provider.
+/// left to another provider. Attention and convolutions ask whether they find it.
 struct TensorCoreGEMM: LibraryGEMM {
     let precision: Precision
     let cores: TensorCores
@@ -28,11 +28,9 @@ struct TensorCoreGEMM: LibraryGEMM {
             b.batchStride = tiling.splitK * (gemm.transposeB ? 1 : b.leadingDimension)
             c = GEMMOperand(scratch, leadingDimension: gemm.n, batchStride: gemm.m * gemm.n)
         }
-        var defines = cores.defines(precision).merging(isSplit ? [:] : gemm.epilogueDefines) { $1 }
+        var defines = defines(tiling.tile).merging(isSplit ? [:] : gemm.epilogueDefines) { $1 }
         if gemm.transposeA { defines["TRANSPOSE_A"] = "1" }
         if gemm.transposeB { defines["TRANSPOSE_B"] = "1" }
-        defines["MMA_TILE_M"] = "\(tiling.tile.m)"
-        defines["MMA_TILE_N"] = "\(tiling.tile.n)"
         let product = Command.kernel(
             Launch(
                 kernel: "gemm_mma_forward", family: "gpu_gemm_mma", defines: defines,
@@ -55,6 +53,11 @@ struct TensorCoreGEMM: LibraryGEMM {
         ]
     }
 
+    /// -D values for gpu_mma_tile.cl.
+    func defines(_ tile: Tile) -> [String: String] {
+        cores.defines(precision).merging(["MMA_TILE_M": "\(tile.m)", "MMA_TILE_N": "\(tile.n)"]) { $1 }
+    }
+
     func enqueue(
         _ gemm: GEMM, on device: Device, resolve: (Argument) throws -> (buffer: cl_mem, offset: Int),
         event: UnsafeMutablePointer<cl_event?>?
@@ -71,6 +74,7 @@ struct TensorCoreGEMM: LibraryGEMM {
         let n: Int
         /// Two rows of warps of 32 columns.
         var items: Int { 2 * n }
+        static let small = Tile(m: 64, n: 64)
         /// Bytes of two slices of A and B, and of what an emulated mma exchanges.
         func localBytes(_ cores: TensorCores) -> Int { 2 * (m + n) * 20 * 4 + (cores == .emulation ? items / 32 * 768 : 0) }
     }
@@ -83,22 +87,23 @@ struct TensorCoreGEMM: LibraryGEMM {
         var splitK: Int
     }
 
-    /// The largest tile that keeps every compute unit busy and wastes little at the edges. What still has too few tiles is
-    /// split over K, each part long enough to pay for its partial sums.
-    func tiling(_ gemm: GEMM, _ traits: DeviceTraits) -> Tiling {
-        func computed(_ tile: Tile) -> Int {
-            (gemm.m + tile.m - 1) / tile.m * tile.m * ((gemm.n + tile.n - 1) / tile.n * tile.n)
-        }
-        func groups(_ tile: Tile) -> Int { computed(tile) / (tile.m * tile.n) * gemm.batch }
-        let small = Tile(m: 64, n: 64)
+    /// The largest tile for `batch` products that keeps every compute unit busy and wastes little at the edges.
+    func tile(m: Int, n: Int, batch: Int = 1, _ traits: DeviceTraits) -> Tile {
+        func computed(_ tile: Tile) -> Int { (m + tile.m - 1) / tile.m * tile.m * ((n + tile.n - 1) / tile.n * tile.n) }
         let large = [Tile(m: 128, n: 128), Tile(m: 128, n: 64)].first { tile in
-            tile.localBytes(cores) <= traits.localMemory && groups(tile) >= traits.computeUnits
-                && 8 * computed(tile) <= 9 * computed(small)
+            tile.localBytes(cores) <= traits.localMemory && computed(tile) / (tile.m * tile.n) * batch >= traits.computeUnits
+                && 8 * computed(tile) <= 9 * computed(.small)
         }
-        let tile = large ?? small
+        return large ?? .small
+    }
+
+    /// What has too few tiles even so is split over K, each part long enough to pay for its partial sums.
+    func tiling(_ gemm: GEMM, _ traits: DeviceTraits) -> Tiling {
+        let tile = tile(m: gemm.m, n: gemm.n, batch: gemm.batch, traits)
+        let groups = (gemm.m + tile.m - 1) / tile.m * ((gemm.n + tile.n - 1) / tile.n) * gemm.batch
         var tiling = Tiling(tile: tile, splitK: gemm.k)
         let wanted = 2 * traits.computeUnits
-        let count = min((wanted + groups(tile) - 1) / groups(tile), gemm.k / 256)
+        let count = min((wanted + groups - 1) / groups, gemm.k / 256)
         guard gemm.batch == 1, count > 1 else { return tiling }
         // Whole slices of 32 values.
         tiling.splitK = ((gemm.k + count - 1) / count + 31) / 32 * 32

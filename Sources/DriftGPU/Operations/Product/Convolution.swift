@@ -45,9 +45,11 @@ struct Convolution: Operation {
     struct Shape {
         let batch, height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, outputs: Int
         var taps: Int { kernelHeight * kernelWidth }
+        /// Of the output.
+        var pixels: Int { batch * outHeight * outWidth }
         /// Pixels of input or output, or taps of all channels: what the kernels count in 32 bits.
-        var indices: Int { max(batch * height * width, batch * outHeight * outWidth, channels * taps) }
-        var flops: Int { 2 * batch * outHeight * outWidth * outputs * channels * taps }
+        var indices: Int { max(batch * height * width, pixels, channels * taps) }
+        var flops: Int { 2 * pixels * outputs * channels * taps }
     }
 
     func shape(_ inputs: [TensorType]) -> Shape {
@@ -117,6 +119,9 @@ struct Convolution: Operation {
 
     func scratch(_ context: LaunchContext) -> [TensorType] {
         let shape = shape(context.inputs)
+        if let tensor = context.tensorGEMM(for: shape) {
+            return [TensorType([shape.outputs * shape.words(tensor.precision)])]
+        }
         guard !context.traits.isGPUShape else { return [TensorType([shape.outputs * shape.channels * shape.taps])] }
         let tiling = Tiling(shape, stride: stride, context.traits)
         return [TensorType([tiling.panels * tiling.columns * shape.channels * shape.taps])]
@@ -124,27 +129,22 @@ struct Convolution: Operation {
 
     func commands(_ context: LaunchContext) -> [Command] {
         let shape = shape(context.inputs)
+        if let tensor = context.tensorGEMM(for: shape) { return tensorCommands(context, shape, tensor) }
         let tiling = Tiling(shape, stride: stride, context.traits)
         let pack: [Argument] = [
             .input(1), .scratch(0), .int(shape.outputs), .int(shape.channels), .int(shape.taps), .int(tiling.depth),
             .int(isTransposed ? 1 : 0),
         ]
-        let arguments: [Argument] =
-            [.input(0), .scratch(0), .input(hasBias ? 2 : 1), .input(hasResidual ? residualIndex : 0), .output(0)]
-            + self.arguments(shape)
-            + [
-                .int(hasBias ? 1 : 0), .int(hasResidual ? 1 : 0), .int(tiling.depth), .int(tiling.stripRows),
-                .int(tiling.stripColumns), .int(tiling.panelsPerGroup),
-            ]
+        let arguments =
+            tensors + self.arguments(shape) + flags
+            + [.int(tiling.depth), .int(tiling.stripRows), .int(tiling.stripColumns), .int(tiling.panelsPerGroup)]
         let weights = shape.outputs * shape.channels * shape.taps
-        let pixels = shape.batch * shape.outHeight * shape.outWidth
         let indices = shape.indices
-        let traffic = Traffic(
-            bytes: 4 * (context.inputs[0].count + pixels * shape.outputs * (hasResidual ? 2 : 1) + weights), flops: shape.flops)
+        let traffic = traffic(context, shape)
         guard !context.traits.isGPUShape else {
             // 8 x 8 a work-item where that leaves enough squares, else 4 x 4.
             func squares(_ per: Int) -> (Int, Int) {
-                ((pixels + 16 * per - 1) / (16 * per), (shape.outputs + 16 * per - 1) / (16 * per))
+                ((shape.pixels + 16 * per - 1) / (16 * per), (shape.outputs + 16 * per - 1) / (16 * per))
             }
             let large = squares(8)
             let isLarge = shape.outputs > 64 && large.0 * large.1 >= context.traits.computeUnits
@@ -176,6 +176,19 @@ struct Convolution: Operation {
                     global: [tiling.strips, (tiling.panels + tiling.panelsPerGroup - 1) / tiling.panelsPerGroup, shape.batch],
                     local: [1, 1, 1], indices: indices, traffic: traffic)),
         ]
+    }
+
+    /// The forward kernels' tensors: one that is not there is another's.
+    var tensors: [Argument] {
+        [.input(0), .scratch(0), .input(hasBias ? 2 : 1), .input(hasResidual ? residualIndex : 0), .output(0)]
+    }
+
+    /// Whether two of them are there.
+    var flags: [Argument] { [.int(hasBias ? 1 : 0), .int(hasResidual ? 1 : 0)] }
+
+    func traffic(_ context: LaunchContext, _ shape: Shape) -> Traffic {
+        let results = shape.pixels * shape.outputs * (hasResidual ? 2 : 1)
+        return Traffic(bytes: 4 * (context.inputs[0].count + results + context.inputs[1].count), flops: shape.flops)
     }
 
     /// The kernels' arguments that describe the convolution.

@@ -41,11 +41,14 @@ struct ConvolutionWeightGradient: Operation {
     }
 
     func scratch(_ context: LaunchContext) -> [TensorType] {
-        [TensorType([Tiling(shape(context), context.traits).splits, weight.count])]
+        let shape = shape(context)
+        let splits = context.tensorGEMM(for: shape).map { TensorTiling(shape, $0, context.traits).splits }
+        return [TensorType([splits ?? Tiling(shape, context.traits).splits, weight.count])]
     }
 
     func commands(_ context: LaunchContext) -> [Command] {
         let shape = shape(context)
+        if let tensor = context.tensorGEMM(for: shape) { return tensorCommands(context, shape, tensor) }
         let tiling = Tiling(shape, context.traits)
         let isGPU = context.traits.isGPUShape
         let items = isGPU ? 256 : 1
@@ -57,12 +60,21 @@ struct ConvolutionWeightGradient: Operation {
                     kernel: "convolution_weight_backward", family: "convolution_weight", defines: defines,
                     arguments: [.input(0), .input(1), .scratch(0)] + forward.arguments(shape) + [.int(tiling.linesPerSplit)],
                     global: [tiling.tiles * items, tiling.panels, tiling.splits], local: [items, 1, 1],
-                    indices: shape.indices, traffic: Traffic(bytes: 4 * (context.inputs[0].count + context.inputs[1].count), flops: shape.flops))),
-            context.itemLaunch(
-                "convolution_weight_sum", family: "convolution_weight", items: weight.count,
-                arguments: [
-                    .scratch(0), .output(0), .int(shape.outputs), .int(shape.channels), .int(shape.taps), .int(tiling.splits),
-                ], traffic: Traffic(bytes: 4 * (tiling.splits + 1) * weight.count, flops: tiling.splits * weight.count)),
+                    indices: shape.indices, traffic: traffic(context, shape))),
+            sumLaunch(context, shape, splits: tiling.splits),
         ]
+    }
+
+    func traffic(_ context: LaunchContext, _ shape: Convolution.Shape) -> Traffic {
+        Traffic(bytes: 4 * (context.inputs[0].count + context.inputs[1].count), flops: shape.flops)
+    }
+
+    /// Adds up what the splits gave.
+    func sumLaunch(_ context: LaunchContext, _ shape: Convolution.Shape, splits: Int) -> Command {
+        context.itemLaunch(
+            "convolution_weight_sum", family: "convolution_weight", items: weight.count,
+            arguments: [
+                .scratch(0), .output(0), .int(shape.outputs), .int(shape.channels), .int(shape.taps), .int(splits),
+            ], traffic: Traffic(bytes: 4 * (splits + 1) * weight.count, flops: splits * weight.count))
     }
 }
