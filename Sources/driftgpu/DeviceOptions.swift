@@ -14,7 +14,7 @@ struct DeviceOptions: ParsableArguments {
     @Option(help: "Matrix products: clblast or native; with --precision, those that tensor cores do not take. Default: clblast on GPUs, native on CPUs.")
     var gemm: String?
 
-    @Option(help: "Inputs of matrix products: fp32, or tf32 or bf16 on tensor cores. Default: fp32; a resumed run's own.")
+    @Option(help: "Inputs of matrix products and convolutions: fp32, or tf32 or bf16 on tensor cores. Default: fp32; a resumed run's own.")
     var precision: Precision?
 
     @Flag(name: [.short, .long], help: "Log what the device layer does to standard error.") var verbose = false

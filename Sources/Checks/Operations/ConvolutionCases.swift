@@ -5,7 +5,7 @@ enum ConvolutionCases: OperationCases {
     static let families = [
         OperationFamily(
             "convolution", all,
-            untimed: "gradients: no model is trained through a convolution; enlarging alone: a convolution takes it up")
+            untimed: "gradients: no size that is timed trains a convolution; enlarging alone: a convolution takes it up")
     ]
 
     /// One convolution. Extents of the input are those before it is enlarged.

@@ -17,7 +17,7 @@ public struct RunSettings: Codable, Sendable, Equatable {
     public var accumulate = 1
     /// Computes the transformer blocks again in the backward pass instead of keeping what is inside of them.
     public var gradCheckpointing = false
-    /// What the inputs of matrix products are rounded to in training; samples may be drawn in any other precision.
+    /// What the inputs of matrix products and convolutions are rounded to in training; samples may be drawn in any other precision.
     public var precision = Precision.fp32
     public var logEvery = 10
     public var sampleEvery = 200

@@ -10,7 +10,7 @@ public enum ModelUse: String, CaseIterable, Sendable {
     case sampling
     /// The features that generated images are compared in, and the classifier with its training.
     case judging
-    /// kl16 on images of 256x256, in and out.
+    /// kl16 on images of 256x256, in and out, and the training of an autoencoder.
     case autoencoder
 }
 
@@ -22,7 +22,9 @@ extension Configuration {
         case .training: try trainingVariants.flatMap { try $0.trainingGraphs(form: data.areLatents ? .moments(scale: 1) : .pixels) }
         case .sampling: try samplingGraphs()
         case .judging: try judgingGraphs()
-        case .autoencoder: try Autoencoder.graphs(VAE(VAE.Shape()), count: 1, height: 256, width: 256)
+        case .autoencoder:
+            try Autoencoder.graphs(VAE(VAE.Shape()), count: 1, height: 256, width: 256)
+                + (Configuration.presets["autoencoder"]?.trainingGraphs(form: .pixels) ?? [])
         }
     }
 

@@ -17,7 +17,7 @@ public final class Device {
         public var gemm: String?
         /// Where `driftgpu tune` stores CLBlast's parameters; nil leaves CLBlast its own.
         public var tuning: String?
-        /// What the inputs of matrix products are rounded to; other than fp32 takes tensor cores.
+        /// What the inputs of matrix products and convolutions are rounded to; other than fp32 takes tensor cores.
         public var precision = Precision.fp32
         /// `emulate` calculates in portable code what tensor cores would; nil asks for the device's own.
         public var tensor: String?

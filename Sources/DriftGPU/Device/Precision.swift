@@ -1,5 +1,5 @@
-/// What the inputs of a matrix product are rounded to. Sums, stored tensors and everything that is not a matrix product
-/// stay in single precision.
+/// What the inputs of a matrix product or a convolution are rounded to. Sums, stored tensors and everything else stay in single
+/// precision.
 public enum Precision: String, CaseIterable, Codable, Sendable {
     /// Not rounded.
     case fp32

@@ -72,9 +72,9 @@ struct TensorCoreGEMM: LibraryGEMM {
     struct Tile: Equatable {
         let m: Int
         let n: Int
+        static let small = Tile(m: 64, n: 64)
         /// Two rows of warps of 32 columns.
         var items: Int { 2 * n }
-        static let small = Tile(m: 64, n: 64)
         /// Bytes of two slices of A and B, and of what an emulated mma exchanges.
         func localBytes(_ cores: TensorCores) -> Int { 2 * (m + n) * 20 * 4 + (cores == .emulation ? items / 32 * 768 : 0) }
     }

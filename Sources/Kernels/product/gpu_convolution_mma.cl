@@ -80,7 +80,8 @@ __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) void convolution
 
 #define CONVOLUTION_MMA_LOAD_PIXELS(LOAD)                                                                     \
   _Pragma("unroll") for (int e = 0; e < MMA_LOADS(MMA_TILE_M); ++e) {                                         \
-    const int sy = CONVOLUTION_MMA_SOURCE(py[e] + ky, height), sx = CONVOLUTION_MMA_SOURCE(px[e] + kx, width); \
+    const int sy = CONVOLUTION_MMA_SOURCE(py[e] + ky, height);                                                \
+    const int sx = CONVOLUTION_MMA_SOURCE(px[e] + kx, width);                                                 \
     const int count = sy >= 0 && sx >= 0 && ky < kernel_height ? channels - c : 0;                            \
     __global const float *from = x + (size_t)(image[e] + sy * width + sx) * channels + c;                     \
     loaded[e] = LOAD;                                                                                         \

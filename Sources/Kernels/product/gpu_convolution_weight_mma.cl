@@ -1,9 +1,9 @@
-// gpu_convolution_weight_mma: convolution_weight.cl by mma (gpu_mma_tile.cl), as a product of the taps' channels and the outputs over
-// the pixels. x, dy and partial are float in memory; x and dy are rounded to bf16 or tf32 on their way to local memory, the
-// sums are float.
+// gpu_convolution_weight_mma: convolution_weight.cl by mma (gpu_mma_tile.cl), as a product of the taps' channels and the outputs
+// over the pixels. x, dy and partial are float in memory; x and dy are rounded to bf16 or tf32 on their way to local memory,
+// the sums are float.
 //
-// A tap has `depth` rows, a multiple of 4: four neighbouring rows are always channels of one tap, so that they are one load of a
-// pixel. partial, as in convolution_weight.cl, has `channels` of them.
+// A tap has `depth` rows, a multiple of 4: four neighbouring rows are always channels of one tap, so that they are one load of
+// a pixel. partial, as in convolution_weight.cl, has `channels` of them.
 //
 // -D values: those of gpu_mma_tile.cl. GPU shape only.
 #include "convolution_shape.cl"
@@ -14,8 +14,8 @@
 // Groups of four rows that a work-item fetches of each pixel.
 #define CONVOLUTION_WEIGHT_QUADS (MMA_LOADS(MMA_TILE_M) / MMA_PACK)
 
-// Grid: (tiles of taps x depth, tiles of outputs, splits). Traffic: 4 (x + dy + splits partial) bytes at least (x is read once for
-// each tap and tile of outputs, dy for each tile of rows), 2 B OH OW outputs channels taps operations.
+// Grid: (tiles of taps x depth, tiles of outputs, splits). Traffic: 4 (x + dy + splits partial) bytes at least (x is read once
+// for each tap and tile of outputs, dy for each tile of rows), 2 B OH OW outputs channels taps operations.
 __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) void convolution_weight_mma_backward(
     IN(float, x), IN(float, dy), OUT(float, partial), CONVOLUTION_SHAPE, const int depth, const int pixels_per_split) {
   USE_IN(float, x);
@@ -54,7 +54,7 @@ __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) void convolution
 
 #define CONVOLUTION_WEIGHT_LOAD_PIXELS(slice, LOAD)                                                           \
   _Pragma("unroll") for (int p = 0; p < MMA_PACK; ++p) {                                                      \
-    _Pragma("unroll") for (int q = 0; q < CONVOLUTION_WEIGHT_QUADS; ++q) {                                       \
+    _Pragma("unroll") for (int q = 0; q < CONVOLUTION_WEIGHT_QUADS; ++q) {                                    \
       const int sy = oy * stride + ty[q], sx = ox * stride + tx[q];                                           \
       const int is_there = sy >= 0 && sy < height && sx >= 0 && sx < width;                                   \
       const int count = is_there && (slice) + MMA_ACROSS_K + p < steps ? rest[q] : 0;                         \
@@ -64,17 +64,17 @@ __kernel __attribute__((reqd_work_group_size(MMA_ITEMS, 1, 1))) void convolution
     for (ox += p + 1 < MMA_PACK ? 1 : MMA_SLICE - MMA_PACK + 1; ox >= out_width; ox -= out_width)             \
       if (++oy == out_height) oy = 0, image += height * width;                                                \
   }
-#define CONVOLUTION_WEIGHT_LOAD(slice)                                                                           \
+#define CONVOLUTION_WEIGHT_LOAD(slice)                                                                        \
   if (x_aligned) {                                                                                            \
-    CONVOLUTION_WEIGHT_LOAD_PIXELS(slice, count > 0 ? *(__global const float4 *)from : (float4)(0.0f))           \
+    CONVOLUTION_WEIGHT_LOAD_PIXELS(slice, count > 0 ? *(__global const float4 *)from : (float4)(0.0f))        \
   } else {                                                                                                    \
-    CONVOLUTION_WEIGHT_LOAD_PIXELS(slice, mma_load(from, count, 0))                                              \
+    CONVOLUTION_WEIGHT_LOAD_PIXELS(slice, mma_load(from, count, 0))                                           \
   }                                                                                                           \
   MMA_LOAD(                                                                                                   \
       gradients, MMA_LOADS(MMA_TILE_N), dy, MMA_ACROSS_OFFSET, MMA_ACROSS_COUNT, outputs, outputs - column,   \
       steps - (slice) - MMA_ACROSS_K, dy_inside && (slice) + MMA_SLICE <= steps, dy_aligned)                  \
   dy += (size_t)MMA_SLICE * outputs;
-#define CONVOLUTION_WEIGHT_KEEP(half)                                                                            \
+#define CONVOLUTION_WEIGHT_KEEP(half)                                                                         \
   MMA_ACROSS_KEEP(stage + (half), values, MMA_LOADS(MMA_TILE_M))                                              \
   MMA_ACROSS_KEEP(stage + (half) + MMA_TILE_M * MMA_ROW, gradients, MMA_LOADS(MMA_TILE_N))
 
