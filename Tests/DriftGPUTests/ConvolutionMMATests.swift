@@ -1,3 +1,4 @@
+import COpenCL
 import TestSupport
 import Testing
 
@@ -204,6 +205,23 @@ import Testing
         // Two slices of 64 rows and 64 columns take 20 KiB.
         #expect(kernels(.init(height: 4, width: 4, channels: 2, outputs: 16), local: 20479) == both(isRounded: false))
         #expect(kernels(.init(height: 4, width: 4, channels: 2, outputs: 16), local: 20480) == both(isRounded: true))
+    }
+
+    /// What the device counts is what the plan said.
+    @Test(arguments: [TensorCoreGEMM.Tile.small, .init(m: 128, n: 64)])
+    func localBytesAreThoseOfTheKernels(_ tile: TensorCoreGEMM.Tile) throws {
+        try TestDevice.with(.gpu, precision: .bf16) { device in
+            let tensor = try #require(device.gemm as? TensorCoreGEMM)
+            for name in ["convolution_mma_forward", "convolution_weight_mma_backward"] {
+                let family = "gpu_" + name.replacing(/_[a-z]*$/, with: "")
+                let handle = try device.makeKernel(name, family: family, defines: tensor.defines(tile))
+                defer { clReleaseKernel(handle) }
+                var bytes: cl_ulong = 0
+                let status = clGetKernelWorkGroupInfo(
+                    handle, device.about.id, cl_kernel_work_group_info(CL_KERNEL_LOCAL_MEM_SIZE), 8, &bytes, nil)
+                #expect(status == CL_SUCCESS && Int(bytes) == tile.localBytes(tensor.cores), "\(name): \(bytes)")
+            }
+        }
     }
 
     /// Splits are whole slices that take every pixel, and follow from the shape alone; tiles fit local memory.

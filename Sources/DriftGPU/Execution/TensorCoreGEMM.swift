@@ -1,7 +1,7 @@
 import COpenCL
 
 /// Matrix products of rounded inputs by the kernel of gpu_gemm_mma.cl, which runs on tensor cores. Those too small for it are
-/// left to another provider. Attention and convolutions ask whether they find it.
+/// left to another provider. Where it is the provider, attention and convolutions take their own kernels for tensor cores.
 struct TensorCoreGEMM: LibraryGEMM {
     let precision: Precision
     let cores: TensorCores
