@@ -53,6 +53,7 @@
 #include "embedding.cl"
 #include "layout.cl"
 #include "patchify.cl"
+#include "pixel_rows.cl"
 #include "places.cl"
 #include "pool.cl"
 #include "rows.cl"

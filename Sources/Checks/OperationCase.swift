@@ -13,6 +13,7 @@ public struct OperationCase: Sendable {
             case floats([Float])
             case integers([Int32])
             case words([UInt32])
+            case bytes([UInt8])
         }
         public let shape: [Int]
         public var values: Values = .normal(1)
@@ -34,6 +35,7 @@ public struct OperationCase: Sendable {
             case .normal, .uniform, .floats: .float32
             case .integers: .int32
             case .words: .uint32
+            case .bytes: .uint8
             }
         }
 
@@ -45,6 +47,7 @@ public struct OperationCase: Sendable {
             case .floats(let list): list.map(Double.init)
             case .integers(let list): list.map(Double.init)
             case .words(let list): list.map(Double.init)
+            case .bytes(let list): list.map(Double.init)
             }
         }
     }
@@ -98,6 +101,7 @@ public struct OperationCase: Sendable {
             switch tensor.type.element {
             case .int32: try executor.write(list.map { Int32($0) }, to: tensor)
             case .uint32: try executor.write(list.map { UInt32($0) }, to: tensor)
+            case .uint8: try executor.write(list.map { UInt8($0) }, to: tensor)
             default: try executor.write(list.map { Float($0) }, to: tensor)
             }
         }

@@ -33,6 +33,7 @@ extension OperationFamily {
         PatchStatisticsCases.self,
         PatchifyCases.self,
         PermuteCases.self,
+        PixelRowsCases.self,
         PlacesCases.self,
         PoolCases.self,
         PosteriorCases.self,

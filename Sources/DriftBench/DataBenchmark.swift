@@ -25,13 +25,12 @@ public struct DataBenchmark: Sendable {
             let failure = Mutex<(any Error)?>(nil)
             let begin = ContinuousClock.now
             DispatchQueue.concurrentPerform(iterations: threads) { _ in
-                let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: set.valueCount)
-                defer { values.deallocate() }
-                values.initialize(repeating: 0)
+                let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: set.byteCount, alignment: 16)
+                defer { stored.deallocate() }
                 while (ContinuousClock.now - begin) / .seconds(1) < limit {
                     let turn = next.add(1, ordering: .relaxed).oldValue
                     guard turn < most else { break }
-                    do { try set.read(image(turn), to: values) } catch {
+                    do { try set.readStored(image(turn), to: stored) } catch {
                         failure.withLock { $0 = error }
                         break
                     }

@@ -3,7 +3,8 @@ import DriftGPU
 extension KernelBenchmark {
     /// Times gathers and slices of many rows with their gradients, at sizes that no model's training step has: `rows` rows of
     /// `width` picked from a table of as many, the middle half of a tensor along its first axis, and half of the rows by index,
-    /// gathered, put on zeros, and put over others. And the noise of as many images, and a row that a counter picks.
+    /// gathered, put on zeros, and put over others; and half of as many images of bytes. And the noise of as many images, and a row
+    /// that a counter picks.
     ///
     /// - Parameters:
     ///   - filter: part of the names of the cases to time.
@@ -24,6 +25,7 @@ extension KernelBenchmark {
             let seed = try graph.input("seed \(index)", result.shape)
             try graph.gradients(of: [(result, seed)], withRespectTo: [table]).compactMap { $0 }.forEach(graph.output)
         }
+        graph.output(try graph.pixelRows(graph.input("bytes", [rows, width], .uint8), half))
         let key = try graph.input("key", [2], .uint32)
         let counter = try Counter(graph, name: "counter")
         let source = NoiseSource(stream: 0, key: key, labels: labels, firstImage: counter.value, round: counter.value)

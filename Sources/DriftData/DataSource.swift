@@ -221,7 +221,6 @@ public struct DataSource: Sendable {
         }
         let set = ImageSet(
             latents, shape: ImageTransform(channels: own.channels, height: own.height, width: own.width),
-            form: .moments(scale: own.scale),
             index: try LabelIndex(labels: latents.labels, classNames: own.classNames, name: path), augmentation: options.augmentation)
         // Of pictures with a part that is held out the others are all there to train on.
         return try DataSource(.latents, training: set, heldOut: nil, holdOut: own.isHeldOutApart ? 0 : options.holdOut)

@@ -55,12 +55,13 @@ struct ImageFolder: ImageReader {
     }
 
     var mayBreak: Bool { true }
+    var form: ImageForm { .bytes }
 
     func path(_ row: Int) -> String {
         Files.join(Files.join(folder, classNames[Int(labels[row])]), names[row])
     }
 
-    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         try transform.write(file: path(row), variant, to: buffer)
     }
 

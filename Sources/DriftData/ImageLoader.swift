@@ -36,7 +36,7 @@ package final class ImageLoader {
     /// Steps held at once: one on its way to the device, one that waits, and two that are read.
     package static let depth = 4
 
-    /// Waits for the images of `step` and says where in the room their values [n, valueCount] are. They stay there until the step
+    /// Waits for the images of `step` and says where in the room their bytes [n, byteCount] are. They stay there until the step
     /// is released. Steps are taken in order, each after the one before was released.
     package func take(_ step: Int) throws -> Range<Int> {
         let begin = ContinuousClock.now
@@ -51,7 +51,7 @@ package final class ImageLoader {
 
 /// Memory that a loader fills.
 package protocol ImageRoom: AnyObject, Sendable {
-    var values: UnsafeMutableBufferPointer<Float> { get }
+    var bytes: UnsafeMutableRawBufferPointer { get }
 }
 
 /// What the threads of a loader share.
@@ -79,7 +79,7 @@ private final class StepQueue: Sendable {
     private let draw: @Sendable (Int) throws -> [DrawnImage]
     private let depth: Int
     private let capacity: Int
-    /// Room for `depth` steps; step s lies at s mod depth. A value is written by the thread that has claimed its image.
+    /// Room for `depth` steps; step s lies at s mod depth. A byte is written by the thread that has claimed its image.
     private let room: any ImageRoom
     private let state: Monitor<State>
 
@@ -109,7 +109,7 @@ private final class StepQueue: Sendable {
         try state.wait { state in
             if let failure = state.failure, failure.step <= step { throw failure.error }
             if let slot = state.slots.first, slot.step == step, slot.isComplete {
-                let count = (slot.images?.count ?? 0) * set.valueCount
+                let count = (slot.images?.count ?? 0) * set.byteCount
                 let start = start(of: step)
                 return start..<(start + count)
             }
@@ -137,10 +137,10 @@ private final class StepQueue: Sendable {
                     }
                     finish(step) { $0.images = images }
                 case .read(let first, let images):
-                    let size = set.valueCount
+                    let size = set.byteCount
                     for (i, image) in images.enumerated() {
                         let start = start(of: step) + (first + i) * size
-                        try set.read(image, to: UnsafeMutableBufferPointer(rebasing: room.values[start..<(start + size)]))
+                        try set.readStored(image, to: UnsafeMutableRawBufferPointer(rebasing: room.bytes[start..<(start + size)]))
                     }
                     finish(step) { $0.done += images.count }
                 }
@@ -190,5 +190,5 @@ private final class StepQueue: Sendable {
         }
     }
 
-    private func start(of step: Int) -> Int { step % depth * capacity * set.valueCount }
+    private func start(of step: Int) -> Int { step % depth * capacity * set.byteCount }
 }

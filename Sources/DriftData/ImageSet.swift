@@ -1,19 +1,13 @@
 import DriftFormats
 
-/// What the values of an image are.
-public enum ImageForm: Sendable, Equatable {
-    /// Pixels [C, H, W] in [-1, 1].
-    case pixels
-    /// Mean and log-variance of a latent [2 C, H, W]: the model sees draws from that normal distribution, times `scale`.
-    case moments(scale: Float)
-}
-
 /// Where the images of a set are read from; asked by several threads at once.
 package protocol ImageReader: Sendable {
     /// Whether one image can be broken and the others fine. Where not, an error of `read` concerns them all.
     var mayBreak: Bool { get }
-    /// Writes the values of image `row` to a buffer of exactly their number.
-    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws
+    /// How it gives its images.
+    var form: ImageForm { get }
+    /// Writes image `row` to a buffer of exactly the bytes that its values take in `form`.
+    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws
     /// Size in bytes of the image's own file; 0 where images share files or lie in memory.
     func storedBytes(_ row: Int) throws -> Int
 }
@@ -38,7 +32,7 @@ public struct ImageSet: Sendable {
     public let channels: Int
     public let height: Int
     public let width: Int
-    public let form: ImageForm
+    public var form: ImageForm { reader.form }
     /// The class of each image.
     public let index: LabelIndex
     /// How images are varied when they are drawn.
@@ -59,11 +53,9 @@ public struct ImageSet: Sendable {
     }
 
     package init(
-        _ reader: any ImageReader, shape: ImageTransform, form: ImageForm = .pixels, index: LabelIndex, rows: [Int]? = nil,
-        augmentation: Augmentation
+        _ reader: any ImageReader, shape: ImageTransform, index: LabelIndex, rows: [Int]? = nil, augmentation: Augmentation
     ) {
         (channels, height, width) = (shape.channels, shape.height, shape.width)
-        self.form = form
         self.index = index
         self.augmentation = augmentation
         self.reader = reader
@@ -81,8 +73,10 @@ public struct ImageSet: Sendable {
     public var count: Int { index.count }
     public var classNames: [String] { index.classNames }
     public var classCount: Int { index.classCount }
-    /// Floats that an image takes in storage.
-    public var valueCount: Int { (form == .pixels ? 1 : 2) * channels * height * width }
+    /// Values that are stored of an image.
+    public var valueCount: Int { (form.arePixels ? 1 : 2) * channels * height * width }
+    /// Bytes that these take.
+    package var byteCount: Int { valueCount * form.bytesPerValue }
     /// Size in bytes of the image's own file; 0 where images share files or lie in memory.
     package func storedBytes(_ index: Int) throws -> Int { try reader.storedBytes(rows[index]) }
     /// Whether a broken image is passed over.
@@ -95,7 +89,7 @@ public struct ImageSet: Sendable {
 
     private func taking(_ indices: [Int], labels: [Int32], _ classNames: [String]) throws -> ImageSet {
         ImageSet(
-            reader, shape: ImageTransform(channels: channels, height: height, width: width), form: form,
+            reader, shape: ImageTransform(channels: channels, height: height, width: width),
             index: try LabelIndex(labels: labels, classNames: classNames), rows: indices.map { rows[$0] }, augmentation: augmentation)
     }
 
@@ -115,14 +109,14 @@ public struct ImageSet: Sendable {
         return try taking(indices, labels: labels, classes.map { classNames[$0] })
     }
 
-    /// Writes the values of an image to a buffer of `valueCount` floats. In the place of one that cannot be read stands the
+    /// Writes an image as it is stored to a buffer of `byteCount` bytes. In the place of one that cannot be read stands the
     /// next of its class that can, always the same. Throws where a class has none.
-    package func read(_ image: DrawnImage, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    package func readStored(_ image: DrawnImage, to buffer: UnsafeMutableRawBufferPointer) throws {
         if try !isRead(image, to: buffer) { try findStandIn(for: image) { try isRead($0, to: buffer) } }
     }
 
-    /// Writes the values of an image; false where it is broken.
-    func isRead(_ image: DrawnImage, to buffer: UnsafeMutableBufferPointer<Float>) throws -> Bool {
+    /// Writes an image as it is stored; false where it is broken.
+    func isRead(_ image: DrawnImage, to buffer: UnsafeMutableRawBufferPointer) throws -> Bool {
         if broken.contains(image.index) { return false }
         do {
             try reader.read(rows[image.index], image.variant, to: buffer)
@@ -151,8 +145,10 @@ public struct ImageSet: Sendable {
 private struct DatasetImages: ImageReader {
     let data: Dataset
     var mayBreak: Bool { false }
+    var form: ImageForm { .pixels }
 
-    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
+        let buffer = buffer.bindMemory(to: Float.self)
         try data.gather([row], into: buffer)
         guard variant.isFlipped else { return }
         for start in stride(from: 0, to: buffer.count, by: data.width) {

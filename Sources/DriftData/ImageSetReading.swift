@@ -3,35 +3,45 @@ import Foundation
 import Synchronization
 
 extension ImageSet {
-    /// Reads all images, by all cores, and hands them over in blocks: the index of the first and the values of the block
-    /// [n, valueCount]. Bounded memory, whatever the set's size. Where pictures take long to read, `notice` says how far it is.
+    /// Reads all images as they are stored, by all cores, and hands them over in blocks: the index of the first and the bytes of the
+    /// block [n, byteCount]. Bounded memory, whatever the set's size. Where pictures take long to read, `notice` says how far it is.
     package func forEachBlock(
-        flipped: Bool, notice: ReadingNotice = ReadingNotice(), _ body: (Int, UnsafeBufferPointer<Float>) throws -> Void
+        flipped: Bool, notice: ReadingNotice = ReadingNotice(), _ body: (Int, UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let size = valueCount
-        let length = max(1, min(count, (32 << 20) / (4 * size)))
-        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: length * size)
-        defer { values.deallocate() }
-        values.initialize(repeating: 0)
+        let size = byteCount
+        let length = max(1, min(count, (32 << 20) / size))
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: length * size, alignment: 16)
+        defer { bytes.deallocate() }
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
         if mayBreak { notice.begin(total: count) }
         defer { notice.end() }
         for start in stride(from: 0, to: count, by: length) {
-            let block = UnsafeMutableBufferPointer(rebasing: values[..<((min(start + length, count) - start) * size)])
+            let block = UnsafeMutableRawBufferPointer(rebasing: bytes[..<((min(start + length, count) - start) * size)])
             let images = (start..<min(start + length, count)).map {
                 DrawnImage(index: $0, variant: ImageVariant(isFlipped: flipped))
             }
-            try read(images, to: block, notice: notice)
-            try body(start, UnsafeBufferPointer(block))
+            try readStored(images, to: block, notice: notice)
+            try body(start, UnsafeRawBufferPointer(block))
         }
     }
 
-    /// Reads the images one after the other into a buffer of exactly their values, by all cores. An image that stands in the
-    /// place of several broken ones is read once.
-    package func read(_ images: [DrawnImage], to buffer: UnsafeMutableBufferPointer<Float>, notice: ReadingNotice? = nil) throws {
-        let size = valueCount
-        let target = SharedValues(buffer)
-        @Sendable func part(_ i: Int) -> UnsafeMutableBufferPointer<Float> {
-            UnsafeMutableBufferPointer(rebasing: target.buffer[(i * size)..<((i + 1) * size)])
+    /// Reads the values of the images one after the other into a buffer of exactly their number, by all cores: pixels in [-1, 1],
+    /// or moments.
+    package func read(_ images: [DrawnImage], to values: UnsafeMutableBufferPointer<Float>) throws {
+        if form.bytesPerValue == 4 { return try readStored(images, to: UnsafeMutableRawBufferPointer(values)) }
+        let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: images.count * byteCount, alignment: 16)
+        defer { stored.deallocate() }
+        try readStored(images, to: stored)
+        form.write(UnsafeRawBufferPointer(stored), to: values)
+    }
+
+    /// Reads the images as they are stored, one after the other, into a buffer of exactly their bytes, by all cores. An image that
+    /// stands in the place of several broken ones is read once.
+    private func readStored(_ images: [DrawnImage], to buffer: UnsafeMutableRawBufferPointer, notice: ReadingNotice? = nil) throws {
+        let size = byteCount
+        let target = SharedBytes(buffer)
+        @Sendable func part(_ i: Int) -> UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(rebasing: target.buffer[(i * size)..<((i + 1) * size)])
         }
         let failure = FirstInOrder<any Error>()
         let missing = Mutex<Set<Int>>([])
@@ -52,7 +62,7 @@ extension ImageSet {
         for i in places.sorted() {
             try findStandIn(for: images[i]) { other in
                 if let place = known[other] {
-                    _ = part(i).update(fromContentsOf: part(place))
+                    part(i).copyMemory(from: UnsafeRawBufferPointer(part(place)))
                     return true
                 }
                 guard try isRead(other, to: part(i)) else { return false }
@@ -67,7 +77,7 @@ extension ImageSet {
     ///
     /// - Parameter report: told of each broken image; standard error by default.
     public func dataset(perClass: Int? = nil, report: ((String) -> Void)? = nil) throws -> Dataset {
-        guard form == .pixels else {
+        guard form.arePixels else {
             throw DataError("latents are no images that can be compared", at: "data set",
                             fix: "name the images the latents were made of")
         }
@@ -78,9 +88,13 @@ extension ImageSet {
             }.sorted()
         }
         let part = try chosen.map { try subset($0) } ?? self
-        var values: [Float] = []
-        values.reserveCapacity(part.count * valueCount)
-        try part.forEachBlock(flipped: false) { _, block in values += block }
+        var values = [Float](repeating: 0, count: part.count * valueCount)
+        try values.withUnsafeMutableBufferPointer { values in
+            try part.forEachBlock(flipped: false) { first, block in
+                let range = (first * valueCount)..<(first * valueCount + block.count / form.bytesPerValue)
+                form.write(block, to: UnsafeMutableBufferPointer(rebasing: values[range]))
+            }
+        }
         var (images, labels) = (values, part.index.labels)
         if part.broken.count > 0 {
             let kept = labels.indices.filter { !part.broken.contains($0) }
@@ -92,9 +106,9 @@ extension ImageSet {
     }
 }
 
-/// Values of which each is written by one thread only.
-struct SharedValues: @unchecked Sendable {
-    let buffer: UnsafeMutableBufferPointer<Float>
+/// Bytes of which each is written by one thread only.
+private struct SharedBytes: @unchecked Sendable {
+    let buffer: UnsafeMutableRawBufferPointer
 
-    init(_ buffer: UnsafeMutableBufferPointer<Float>) { self.buffer = buffer }
+    init(_ buffer: UnsafeMutableRawBufferPointer) { self.buffer = buffer }
 }

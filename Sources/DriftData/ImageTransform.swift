@@ -24,12 +24,19 @@ public struct ImageTransform: Sendable, Equatable {
     /// Values of an image.
     public var valueCount: Int { channels * height * width }
 
-    /// The picture as [C, H, W] in [-1, 1], written to a buffer of exactly that size.
-    package func write(_ picture: Picture, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    /// The picture as values [C, H, W] in [-1, 1].
+    package func values(of picture: Picture) throws -> [Float] {
+        var bytes = [UInt8](repeating: 0, count: valueCount)
+        try bytes.withUnsafeMutableBytes { try write(picture, .plain, to: $0) }
+        return bytes.map(Picture.value)
+    }
+
+    /// The picture as bytes [C, H, W], written to a buffer of exactly that size.
+    package func write(_ picture: Picture, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         try write(ReducedPicture(picture), variant, to: buffer)
     }
 
-    private func write(_ reduced: ReducedPicture, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    private func write(_ reduced: ReducedPicture, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         let converted = ReducedPicture(try reduced.picture.converted(channels: channels), width: reduced.width, height: reduced.height)
         let picture = try cropped(converted, variant.crop)
         let plane = height * width
@@ -37,17 +44,15 @@ public struct ImageTransform: Sendable, Equatable {
             for y in 0..<height {
                 for x in 0..<width {
                     let source = (y * width + (variant.isFlipped ? width - 1 - x : x)) * channels
-                    for c in 0..<channels {
-                        buffer[c * plane + y * width + x] = Float(pixels[source + c]) / 127.5 - 1
-                    }
+                    for c in 0..<channels { buffer[c * plane + y * width + x] = pixels[source + c] }
                 }
             }
         }
     }
 
-    /// The picture of a file as [C, H, W] in [-1, 1], written to a buffer of exactly that size. Where the format can, the decoder does
+    /// The picture of a file as bytes [C, H, W], written to a buffer of exactly that size. Where the format can, the decoder does
     /// the first halvings.
-    package func write(file path: String, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    package func write(file path: String, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         let cover = cover(variant.crop)
         try write(ReducedPicture.read(path) { Self.halvings(width: $0, height: $1, to: cover) }, variant, to: buffer)
     }

@@ -34,6 +34,7 @@ package struct LatentFolder: ImageReader {
     private let files: ShardFiles
 
     package var mayBreak: Bool { false }
+    package var form: ImageForm { .moments(scale: manifest.scale) }
 
     init(_ folder: String) throws {
         self.folder = folder
@@ -109,7 +110,7 @@ package struct LatentFolder: ImageReader {
         return labels
     }
 
-    package func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    package func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         // The last shard that starts at or before the row: shards may be empty.
         var (low, high) = (0, starts.count)
         while high - low > 1 {
@@ -120,11 +121,12 @@ package struct LatentFolder: ImageReader {
         let name = variant.isFlipped ? "moments_flipped" : "moments"
         let place = row - starts[low]
         if try file.entry(name).type == .f32 {
-            try file.read(name, at: place * buffer.count * 4, into: UnsafeMutableRawBufferPointer(buffer))
+            try file.read(name, at: place * buffer.count, into: buffer)
         } else {
-            var halves = [UInt16](repeating: 0, count: buffer.count)
-            try halves.withUnsafeMutableBytes { try file.read(name, at: place * buffer.count * 2, into: $0) }
-            for i in 0..<buffer.count { buffer[i] = HalfPrecision.float(half: halves[i]) }
+            let values = buffer.bindMemory(to: Float.self)
+            var halves = [UInt16](repeating: 0, count: values.count)
+            try halves.withUnsafeMutableBytes { try file.read(name, at: place * values.count * 2, into: $0) }
+            for i in 0..<values.count { values[i] = HalfPrecision.float(half: halves[i]) }
         }
     }
 }

@@ -9,12 +9,13 @@ struct PackedImages: ImageReader {
     let transform: ImageTransform
 
     var mayBreak: Bool { false }
+    var form: ImageForm { .bytes }
 
-    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+    func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
         let plane = height * width
         let start = row * channels * plane
         if channels == transform.channels, height == transform.height, width == transform.width, variant == .plain {
-            for i in 0..<buffer.count { buffer[i] = Float(bytes[start + i]) / 127.5 - 1 }
+            bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + buffer.count)])) }
             return
         }
         var pixels = [UInt8](repeating: 0, count: channels * plane)

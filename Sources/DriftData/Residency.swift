@@ -14,7 +14,7 @@ public enum Residency: String, Codable, Sendable, CaseIterable {
 
     /// Whether `set` is to be kept on the device. With `flip`, that means both ways round. Throws where it should but cannot.
     package func keeps(_ set: ImageSet, maxAllocation: Int) throws -> Bool {
-        let bytes = Double(set.residentRows) * Double(set.valueCount) * 4
+        let bytes = Double(set.residentRows) * Double(set.byteCount)
         let fits = set.residentRows <= Int(Int32.max) && (maxAllocation == 0 || bytes <= Double(maxAllocation))
         switch self {
         case .never: return false

@@ -155,6 +155,9 @@ static const char layout_text[] = {
 static const char patchify_text[] = {
 #embed "layout/patchify.cl"
 };
+static const char pixel_rows_text[] = {
+#embed "layout/pixel_rows.cl"
+};
 static const char places_text[] = {
 #embed "layout/places.cl"
 };
@@ -361,6 +364,7 @@ static const struct driftgpu_kernel_source sources[] = {
     {"embedding.cl", embedding_text, sizeof embedding_text},
     {"layout.cl", layout_text, sizeof layout_text},
     {"patchify.cl", patchify_text, sizeof patchify_text},
+    {"pixel_rows.cl", pixel_rows_text, sizeof pixel_rows_text},
     {"places.cl", places_text, sizeof places_text},
     {"pool.cl", pool_text, sizeof pool_text},
     {"rows.cl", rows_text, sizeof rows_text},

@@ -173,10 +173,10 @@ struct Train: ParsableCommand {
         }
         if run.trainer.configuration.head.maskedAutoencoder != nil {
             // Latents are no images to judge.
-            if run.trainer.data.form != .pixels { return "train --preset photos-drift --features \(path.shellQuoted) --latents \(data.path.shellQuoted)" }
+            if !run.trainer.data.form.arePixels { return "train --preset photos-drift --features \(path.shellQuoted) --latents \(data.path.shellQuoted)" }
             return "eval --features \(path.shellQuoted) --data \(data.path.shellQuoted) --images SAMPLES"
         }
-        return (run.trainer.data.form == .pixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
+        return (run.trainer.data.form.arePixels ? "eval" : "sample") + " --checkpoint \(path.shellQuoted)"
     }
 
     /// Prints what a step does and what the run needs. Allocates nothing: a device too small for the run can still say so.

@@ -49,6 +49,69 @@ import Testing
         }
     }
 
+    /// The distance of what an encoder makes of images and of what they become: its value from the encoder's vectors, its gradient by
+    /// central differences.
+    @Test(arguments: TestDevice.teams) func comparesByAnEncoder(_ shape: TeamShape) throws {
+        var configuration = Self.configuration
+        configuration.loss.features = .encoder
+        (configuration.encoder.patch, configuration.encoder.embed, configuration.encoder.heads) = (4, 8, 2)
+        (configuration.encoder.depth, configuration.encoder.mlpRatio) = (2, 2)
+        configuration.head.autoencoder?.featureWeight = 0.5
+        try configuration.validate()
+        let model = try configuration.makeGenerator()
+        let head = try #require(model.head as? AutoencoderHead)
+        let encoder = try #require(FrozenEncoder(configuration))
+        try TestDevice.with(shape) { device in
+            let state = ModelState(model, memory: DeviceMemory(device))
+            try state.initialize(seed: 3)
+            try encoder.initialize(seed: 4, in: state.memory)
+            let graph = Graph()
+            let scope = ParameterScope(graph, model.layout)
+            let real = try graph.input("real", [2, 8, 12, 3])
+            let eps = try graph.input("eps", [2, 2, 4, 6])
+            let losses = try head.loss(of: real, eps: eps, scope).losses
+            let term = try #require(losses.first(where: { $0.names == ["feature"] })).value
+            let made = try head.vae.pixels(ofLatents: graph.posterior(moments: head.vae.moments(ofPixels: real, scope), eps: eps), scope)
+            let vectors = try [made, real].map { try encoder.vectors(of: graph.reshape($0, [2, 96, 3]), in: graph) }
+            let pairs = zip(vectors[0], vectors[1]).map { ($0, $1) }
+            let name = "decoder.conv_out.weight"
+            let gradient = try #require(try graph.gradients(of: term, withRespectTo: [scope.parameter(name)])[0])
+            ([term, gradient] + pairs.flatMap { [$0.0, $0.1] }).forEach(graph.output)
+            let executor = try state.memory.executor(graph)
+            var random = TestRandom(6)
+            try executor.write((0..<real.count).map { _ in Float(random.uniform(-1, 1)) }, to: real)
+            try executor.write((0..<eps.count).map { _ in Float(random.normal()) }, to: eps)
+            func value() throws -> Double {
+                try executor.run()
+                return Double(try executor.read(term)[0] as Float)
+            }
+            let first = try value()
+            var expected = 0.0
+            for (made, wanted) in pairs {
+                let distances = try zip(executor.read(made) as [Float], executor.read(wanted) as [Float]).map { a, b in
+                    let distance = abs(Double(a) - Double(b))
+                    return distance < 1 ? distance * distance / 2 : distance - 0.5
+                }
+                expected += 0.5 * distances.reduce(0, +) / Double(distances.count) / Double(pairs.count)
+            }
+            #expect(abs(first - expected) <= 1e-5 * expected, "\(first), \(expected)")
+            #expect(pairs.count == 3 && expected > 1e-3)
+
+            let entry = try #require(model.layout.entries.first { $0.name == name })
+            let storage = model.layout.storage("parameters")
+            let weights: [Float] = try state.memory.read(Float.self, from: storage, at: entry.offset, count: entry.count)
+            let slope: [Float] = try executor.read(gradient)
+            let length = slope.map { Double($0) * Double($0) }.reduce(0, +).squareRoot()
+            let step = 0.02
+            let moved = try [step, -step].map { step in
+                let values = zip(weights, slope).map { $0 + Float(step * Double($1) / length) }
+                try state.memory.write(values, to: storage, at: entry.offset)
+                return try value()
+            }
+            #expect(abs((moved[0] - moved[1]) / (2 * step) - length) <= 0.01 * length, "\(moved), \(length)")
+        }
+    }
+
     @Test func settingsAreChecked() throws {
         func refused(_ part: String, _ change: (inout Configuration) -> Void) {
             var configuration = Self.configuration
@@ -65,6 +128,7 @@ import Testing
         refused("0 levels") { $0.head.autoencoder?.multipliers = [] }
         refused("gradientScales 0") { $0.head.autoencoder?.gradientScales = 0 }
         refused("divergenceWeight") { $0.head.autoencoder?.divergenceWeight = -1 }
+        refused("featureWeight") { $0.head.autoencoder?.featureWeight = -1 }
         refused("gradientWeight") { $0.head.autoencoder?.gradientWeight = .infinity }
     }
 

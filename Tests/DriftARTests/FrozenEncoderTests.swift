@@ -108,6 +108,8 @@ import Testing
         #expect(message { $0.encoder.windows = [0] }.contains("encoder windows"))
         #expect(message { $0.encoder.windows = [3] }.contains("take divisors of its"))
         #expect(message { $0.loss.groups = .tokens }.contains("features encoder"))
+        let mar = Configuration.presets["digits-mar"] ?? Configuration()
+        #expect(message { ($0.stage, $0.head) = (mar.stage, mar.head) }.contains("compares no images by one"))
         #expect(message { $0.encoder.layerNormEpsilon = 0 }.contains("layerNormEpsilon"))
         // Every second block, and the last.
         configuration.encoder.depth = 5

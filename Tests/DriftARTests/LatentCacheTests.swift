@@ -37,8 +37,8 @@ import Testing
                 for isFlipped in [false, true] {
                     let image = DrawnImage(index: index, variant: ImageVariant(isFlipped: isFlipped))
                     var (pixels, read) = ([Float](repeating: 0, count: 64), [Float](repeating: 0, count: 64))
-                    try pixels.withUnsafeMutableBufferPointer { try images.read(image, to: $0) }
-                    try read.withUnsafeMutableBufferPointer { try latents.read(image, to: $0) }
+                    try pixels.withUnsafeMutableBufferPointer { try images.read([image], to: $0) }
+                    try read.withUnsafeMutableBufferPointer { try latents.read([image], to: $0) }
                     let want = try autoencoder.moments(pixels, height: 8, width: 8)
                     let error = zip(read, want).map { abs($0 - $1) }.max() ?? 1
                     #expect(error <= 1e-5 * (want.map(abs).max() ?? 0), "\(index) \(isFlipped)")

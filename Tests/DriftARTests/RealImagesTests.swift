@@ -1,10 +1,10 @@
-import DriftGPU
 import TestSupport
 import Testing
 
 @testable import DriftAR
 @testable import DriftData
 @testable import DriftFormats
+@testable import DriftGPU
 
 /// Images kept on the device against images sent step by step.
 @Suite(.serialized) struct RealImagesTests {
@@ -32,6 +32,38 @@ import Testing
             #expect(isSame(snapshots[0], snapshots[1]))
             #expect(isSame(snapshots[0], snapshots[2]))
         }
+    }
+
+    @Test("images of bytes train the bits that their values do as floats, in a quarter of the memory", arguments: [false, true])
+    func bytes(flip: Bool) throws {
+        let floats = try TinyRun.data()
+        var random = TestRandom(5)
+        let augmentation = ImageSet.Augmentation(flip: flip)
+        let values = (0..<floats.images.count).map { _ in UInt8(random.next() % 256) }
+        let shape = ImageTransform(channels: 1, height: 8, width: 8)
+        let packed = PackedImages(bytes: values, channels: 1, height: 8, width: 8, transform: shape)
+        let bytes = ImageSet(packed, shape: shape, index: floats.index, augmentation: augmentation)
+        let same = ImageSet(try bytes.dataset(), augmentation: augmentation)
+        #expect(bytes.form == ImageForm.bytes && same.form == ImageForm.pixels)
+        try TestDevice.with(.cpu16) { device in
+            let cases: [(ImageSet, Residency)] = [(bytes, .always), (bytes, .never), (same, .always)]
+            let snapshots = try cases.map { set, resident in
+                var configuration = TinyRun.pixels.configuration
+                configuration.data.resident = resident
+                let trainer = try trainer(configuration, set, device)
+                for _ in 0..<3 { try trainer.advance() }
+                return try trainer.snapshot()
+            }
+            #expect(isSame(snapshots[0], snapshots[1]))
+            #expect(isSame(snapshots[0], snapshots[2]))
+        }
+        let traits = DeviceTraits(teamSize: 1, lanes: 16, computeUnits: 2)
+        let taken = try [bytes, same].map { set in
+            let memory = try TrainingMemory(
+                TinyRun.pixels.configuration, data: set, maxAllocation: 0, traits: traits, gemm: NativeGEMM())
+            return memory.bytes[.images] ?? 0
+        }
+        #expect(taken == [bytes.residentRows * 64, bytes.residentRows * 256])
     }
 
     @Test("flipping is a change, half of the images are flipped")

@@ -158,7 +158,7 @@ import Testing
                 Set(benchmark.cases.map { String($0.name.prefix { $0 != " " }) })
                     == [
                         "embedding", "embedding_backward", "slice", "pad", "gather_rows", "scatter_rows", "clear_rows",
-                        "random_noise", "select_row",
+                        "random_noise", "select_row", "pixel_rows",
                     ])
             #expect(benchmark.cases.allSatisfy { $0.timing.median > 0 && $0.bytes > 0 })
         }

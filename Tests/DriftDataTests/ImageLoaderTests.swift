@@ -20,11 +20,13 @@ import Testing
 
         var readCount: Int { lock.withLock { reads } }
 
-        func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+        var form: ImageForm { .pixels }
+
+        func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
             lock.withLock { reads += 1 }
             if delay > 0 { Thread.sleep(forTimeInterval: delay * Double(1 + row % 3)) }
             if row == failing { throw DataError("unreadable", at: "image \(row)", fix: "none") }
-            buffer.update(repeating: Float(row))
+            buffer.bindMemory(to: Float.self).update(repeating: Float(row))
         }
 
         func set(_ count: Int) throws -> ImageSet {
@@ -43,18 +45,18 @@ import Testing
         _ reader: Numbers, first: Int = 0, depth: Int = 3, threads: Int = 4, room: PlainRoom? = nil
     ) throws -> ImageLoader {
         ImageLoader(
-            try reader.set(50), capacity: 10, first: first, depth: depth, threads: threads, room: room ?? PlainRoom(depth * 20)
+            try reader.set(50), capacity: 10, first: first, depth: depth, threads: threads, room: room ?? PlainRoom(depth * 80)
         ) { Self.images($0) }
     }
 
     @Test(arguments: [(1, 1), (1, 5), (4, 1), (3, 8)]) func givesEachStepItsImagesInOrder(_ depth: Int, _ threads: Int) throws {
-        let room = PlainRoom(depth * 20)
+        let room = PlainRoom(depth * 80)
         let loader = try loader(Numbers(delay: 0.0002), first: 5, depth: depth, threads: threads, room: room)
         for step in 5..<60 {
             let range = try loader.take(step)
             // Not released yet: nobody may write there.
             if step % 10 == 0 { Thread.sleep(forTimeInterval: 0.005) }
-            #expect(Array(room.values[range]) == Self.images(step).flatMap { [Float($0.index), Float($0.index)] })
+            #expect(room.floats(range) == Self.images(step).flatMap { [Float($0.index), Float($0.index)] })
             loader.release(step)
         }
     }
@@ -81,11 +83,11 @@ import Testing
 
     @Test func aDrawThatFailsOrIsTooLargeIsAnError() throws {
         let set = try Numbers().set(50)
-        let failing = ImageLoader(set, capacity: 4, first: 0, threads: 2, room: PlainRoom(32)) { step in
+        let failing = ImageLoader(set, capacity: 4, first: 0, threads: 2, room: PlainRoom(128)) { step in
             throw DataError("no draw", at: "step \(step)", fix: "none")
         }
         #expect(errorText { try failing.skip(0) }?.contains("no draw") == true)
-        let large = ImageLoader(set, capacity: 4, first: 0, threads: 2, room: PlainRoom(32)) { Self.images($0) }
+        let large = ImageLoader(set, capacity: 4, first: 0, threads: 2, room: PlainRoom(128)) { Self.images($0) }
         #expect(errorText { try large.skip(0) }?.contains("7 images where 4 have room") == true)
         let ordered = try loader(Numbers())
         #expect(errorText { try ordered.skip(3) }?.contains("out of order") == true)
@@ -117,23 +119,28 @@ import Testing
 
     @Test func brokenImagesAreReplacedNotFatal() throws {
         let reader = Numbers(failing: 3, mayBreak: true)
-        let room = PlainRoom(60)
+        let room = PlainRoom(240)
         let loader = try loader(reader, room: room)
-        let values = try Array(room.values[loader.take(0)])
+        let values = try room.floats(loader.take(0))
         #expect(values == [0, 1, 2, 4, 4, 5, 6].flatMap { [Float($0), Float($0)] })
     }
 }
 
 /// Memory for a loader without a device.
 private final class PlainRoom: ImageRoom, @unchecked Sendable {
-    let values: UnsafeMutableBufferPointer<Float>
+    let bytes: UnsafeMutableRawBufferPointer
 
-    init(_ count: Int) {
-        values = .allocate(capacity: count)
-        values.initialize(repeating: 0)
+    init(_ byteCount: Int) {
+        bytes = .allocate(byteCount: byteCount, alignment: 16)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
-    deinit { values.deallocate() }
+    deinit { bytes.deallocate() }
+
+    /// The bytes of a range, as floats.
+    func floats(_ range: Range<Int>) -> [Float] {
+        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[range]).bindMemory(to: Float.self).map { $0 }
+    }
 }
 
 extension ImageLoader {

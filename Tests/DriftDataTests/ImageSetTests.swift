@@ -20,11 +20,13 @@ import Testing
 
         func count(_ row: Int) -> Int { reads.withLock { $0[row] ?? 0 } }
 
-        func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableBufferPointer<Float>) throws {
+        var form: ImageForm { .pixels }
+
+        func read(_ row: Int, _ variant: ImageVariant, to buffer: UnsafeMutableRawBufferPointer) throws {
             reads.withLock { $0[row, default: 0] += 1 }
             if delay > 0 { Thread.sleep(forTimeInterval: delay) }
             if broken.contains(row) { throw DataError("unreadable", at: "image \(row)", fix: "none") }
-            buffer.update(repeating: Float(row))
+            buffer.bindMemory(to: Float.self).update(repeating: Float(row))
         }
 
         /// Two classes of half the images each.
@@ -38,7 +40,7 @@ import Testing
 
     private func values(_ set: ImageSet, notice: ReadingNotice = ReadingNotice()) throws -> [Float] {
         var values: [Float] = []
-        try set.forEachBlock(flipped: false, notice: notice) { _, block in values += block }
+        try set.forEachBlock(flipped: false, notice: notice) { _, block in values += block.bindMemory(to: Float.self) }
         return stride(from: 0, to: values.count, by: 2).map { values[$0] }
     }
 

@@ -122,9 +122,9 @@ import Testing
         let picture = try Picture(width: 2, height: 1, channels: 3, pixels: [0, 51, 255, 102, 204, 153])
         let transform = ImageTransform(channels: 3, height: 1, width: 2)
         func values(_ variant: ImageVariant) throws -> [Float] {
-            var values = [Float](repeating: 0, count: 6)
-            try values.withUnsafeMutableBufferPointer { try transform.write(picture, variant, to: $0) }
-            return values
+            var bytes = [UInt8](repeating: 0, count: 6)
+            try bytes.withUnsafeMutableBytes { try transform.write(picture, variant, to: $0) }
+            return bytes.map(Picture.value)
         }
         let expected: [Float] = [-1, 102 / 127.5 - 1, 51 / 127.5 - 1, 204 / 127.5 - 1, 1, 153 / 127.5 - 1]
         #expect(try values(.plain) == expected)

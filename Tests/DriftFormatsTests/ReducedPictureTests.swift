@@ -116,9 +116,9 @@ import Testing
     private func values(
         _ transform: ImageTransform, _ name: String, _ variant: ImageVariant
     ) throws -> (file: [Float], whole: [Float]) {
-        var (file, whole) = ([Float](repeating: 0, count: transform.valueCount), [Float](repeating: 0, count: transform.valueCount))
-        try file.withUnsafeMutableBufferPointer { try transform.write(file: ImageFixtures.path(name), variant, to: $0) }
-        try whole.withUnsafeMutableBufferPointer { try transform.write(ImageFixtures.picture(name), variant, to: $0) }
-        return (file, whole)
+        var (file, whole) = ([UInt8](repeating: 0, count: transform.valueCount), [UInt8](repeating: 0, count: transform.valueCount))
+        try file.withUnsafeMutableBytes { try transform.write(file: ImageFixtures.path(name), variant, to: $0) }
+        try whole.withUnsafeMutableBytes { try transform.write(ImageFixtures.picture(name), variant, to: $0) }
+        return (file.map(Picture.value), whole.map(Picture.value))
     }
 }

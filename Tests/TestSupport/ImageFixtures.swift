@@ -50,7 +50,7 @@ package enum ImageFixtures {
 
     package static func values(_ set: ImageSet, _ index: Int, _ variant: ImageVariant = .plain) throws -> [Float] {
         var values = [Float](repeating: .nan, count: set.valueCount)
-        try values.withUnsafeMutableBufferPointer { try set.read(DrawnImage(index: index, variant: variant), to: $0) }
+        try values.withUnsafeMutableBufferPointer { try set.read([DrawnImage(index: index, variant: variant)], to: $0) }
         return values
     }
 }

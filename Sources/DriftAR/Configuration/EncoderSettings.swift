@@ -1,6 +1,6 @@
 import DriftFormats
 
-/// The feature encoder that the drift loss compares images by (`LossSettings.Features.encoder`): what `driftgpu features train` made, frozen.
+/// The feature encoder that a loss compares images by (`LossSettings.Features.encoder`): what `driftgpu features train` made, frozen.
 /// Its sizes are those of its own run, from which `take` copies them.
 public struct EncoderSettings: Codable, Sendable, Equatable {
     /// The run whose weights a new run takes. It keeps them in its own folder.

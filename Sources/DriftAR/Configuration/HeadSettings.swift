@@ -48,8 +48,14 @@ extension TokenHeadKind {
 package protocol HeadKind: SettingGroup {
     /// The kinds of stage whose conditions it can draw from.
     static var stages: [String] { get }
+    /// Whether its loss can compare images by a feature encoder (`LossSettings.Features.encoder`).
+    static var takesEncoder: Bool { get }
     /// Blocks.
     var depth: Int { get set }
     /// The head of these settings, beside what the other groups say.
     func makeHead(_ configuration: Configuration) -> any Head
+}
+
+extension HeadKind {
+    package static var takesEncoder: Bool { false }
 }

@@ -4,6 +4,7 @@ import DriftGPU
 public struct AutoencoderHeadSettings: HeadKind {
     package static let kind = "autoencoder"
     package static let stages = ["none"]
+    package static let takesEncoder = true
 
     /// Residual blocks of a level of the encoder; the decoder has one more.
     public var depth = 1
@@ -19,6 +20,8 @@ public struct AutoencoderHeadSettings: HeadKind {
     public var gradientWeight: Float = 1
     /// Scales at which gradients are compared, each half as fine as the one before.
     public var gradientScales = 3
+    /// Weight of the distance of what a feature encoder makes of the images, where there is one.
+    public var featureWeight: Float = 1
 
     public init() {}
 
@@ -46,6 +49,7 @@ public struct AutoencoderHeadSettings: HeadKind {
             "head latentChannels \(latentChannels): more numbers than the images have; take at most \(data.channels * shape.factor * shape.factor)")
         try require(divergenceWeight >= 0 && divergenceWeight.isFinite, "head divergenceWeight \(divergenceWeight): must be 0 or more")
         try require(gradientWeight >= 0 && gradientWeight.isFinite, "head gradientWeight \(gradientWeight): must be 0 or more")
+        try require(featureWeight >= 0 && featureWeight.isFinite, "head featureWeight \(featureWeight): must be 0 or more")
         try require((1...8).contains(gradientScales), "head gradientScales \(gradientScales): take 1 to 8")
     }
 }
@@ -61,12 +65,13 @@ extension HeadSettings {
 /// A KL autoencoder as a head: it is trained to give back the images of a step, and draws by decoding latents from the standard normal.
 /// Parameters have the names of latent diffusion's checkpoints.
 ///
-/// The loss is the L1 distance of pixels and of their gradients at several scales (a perceptual term that needs no other network) and the
-/// posterior's divergence from the standard normal (arXiv 1312.6114).
+/// The loss is the L1 distance of pixels and of their gradients at several scales (a perceptual term that needs no other network), the
+/// distance in the features of an encoder where there is one, and the posterior's divergence from the standard normal (arXiv 1312.6114).
 package struct AutoencoderHead: Head {
     package let vae: VAE
     package let settings: AutoencoderHeadSettings
     package let declarations: [ParameterDeclaration]
+    private let encoder: FrozenEncoder?
     private let height: Int
     private let width: Int
     /// Images of a label in a step.
@@ -77,6 +82,7 @@ package struct AutoencoderHead: Head {
         let data = configuration.data
         vae = VAE(checked: settings.shape(channels: data.channels))
         self.settings = settings
+        encoder = FrozenEncoder(configuration)
         (height, width) = (data.height, data.width)
         imagesPerLabel = configuration.run.samplesPerLabel
         declarations = vae.encoderDeclarations + vae.decoderDeclarations
@@ -114,6 +120,12 @@ package struct AutoencoderHead: Head {
         if settings.gradientWeight > 0 {
             losses.append(LossTerm("gradient", try graph.scale(gradientDistance(difference, graph), by: settings.gradientWeight)))
         }
+        if let encoder, settings.featureWeight > 0 {
+            let (vectors, wanted) = try (encoder.vectors(of: tokens(made, graph), in: graph), encoder.vectors(of: tokens(real, graph), in: graph))
+            let distances = try zip(vectors, wanted).map { try graph.smoothL1($0, $1) }
+            let mean = try graph.scale(Self.total(distances, graph), by: 1 / Float(distances.count))
+            losses.append(LossTerm("feature", try graph.scale(mean, by: settings.featureWeight)))
+        }
         if settings.divergenceWeight > 0 { losses.append(LossTerm("kl", try graph.scale(nats, by: settings.divergenceWeight))) }
         return HeadStep(losses: losses, watched: [LossTerm("nats", nats)])
     }
@@ -131,8 +143,12 @@ package struct AutoencoderHead: Head {
             let factor = 1 / (Float(x.count) * Float(area))
             distances.append(try graph.sum(graph.totalVariation(x, absolute: 0, variation: 1), factor: factor))
         }
-        let total = try distances.dropFirst().reduce(distances[0]) { try graph.add($0, $1) }
-        return try graph.scale(total, by: 1 / Float(distances.count))
+        return try graph.scale(Self.total(distances, graph), by: 1 / Float(distances.count))
+    }
+
+    /// The sum of one or more tensors of one shape.
+    private static func total(_ terms: [Tensor], _ graph: Graph) throws -> Tensor {
+        try terms.dropFirst().reduce(terms[0]) { try graph.add($0, $1) }
     }
 
     /// The posterior's mean decoded.

@@ -4,6 +4,7 @@ import DriftGPU
 public struct DecoderHeadSettings: HeadKind {
     package static let kind = "decoder"
     package static let stages = ["label"]
+    package static let takesEncoder = true
 
     /// Blocks.
     public var depth = 3

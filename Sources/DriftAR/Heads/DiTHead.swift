@@ -5,6 +5,7 @@ import Foundation
 public struct DiTHeadSettings: HeadKind {
     package static let kind = "dit"
     package static let stages = ["none"]
+    package static let takesEncoder = true
 
     /// Blocks.
     public var depth = 3

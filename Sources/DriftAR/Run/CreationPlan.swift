@@ -83,7 +83,7 @@ public struct CreationPlan: Codable, Sendable, Equatable {
             throw ConfigurationError("preset \(preset): create takes \(Self.models.joined(separator: ", "))")
         }
         let pictures = source.training
-        guard pictures.form == .pixels else {
+        guard pictures.form.arePixels else {
             throw ConfigurationError("\(path): holds latents; create begins with pictures")
         }
         guard pictures.height == pictures.width else {

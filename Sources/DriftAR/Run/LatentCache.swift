@@ -53,7 +53,7 @@ public struct LatentCache {
         guard settings.shard > 0, settings.shard <= 1 << 20 else {
             throw ConfigurationError("shard \(settings.shard): take 1 to \(1 << 20) images")
         }
-        guard images.form == .pixels, images.channels == shape.imageChannels else {
+        guard images.form.arePixels, images.channels == shape.imageChannels else {
             throw ConfigurationError("the autoencoder takes pictures of \(shape.imageChannels) channels; name a data set of such pictures")
         }
         try shape.check(height: images.height, width: images.width)

@@ -15,8 +15,7 @@ public struct Reconstruction {
         let shape = autoencoder.vae.shape
         try shape.check(height: height, width: width)
         let transform = ImageTransform(channels: shape.imageChannels, height: height, width: width)
-        var values = [Float](repeating: 0, count: transform.valueCount)
-        try values.withUnsafeMutableBufferPointer { try transform.write(picture, .plain, to: $0) }
+        let values = try transform.values(of: picture)
         let moments = try autoencoder.moments(values, height: height, width: width)
         let decoded = try autoencoder.images(
             Array(moments[..<(moments.count / 2)]), height: height / shape.factor, width: width / shape.factor)

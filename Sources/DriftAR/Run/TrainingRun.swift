@@ -67,7 +67,7 @@ public struct TrainingRun {
         try memory.check(known)
         // What the driver refuses is better said with what would help than by the buffer, in the middle of it.
         if limits == nil, !device.gives(memory.largest.bytes) { try memory.check(TrainingMemory.Limits(device)) }
-        guard configuration.run.onlineEval == 0 || data.form == .pixels else {
+        guard configuration.run.onlineEval == 0 || data.form.arePixels else {
             throw ConfigurationError(
                 "online-eval \(configuration.run.onlineEval): latents cannot be compared as images; leave it out, and judge samples with driftgpu eval --images")
         }

@@ -30,7 +30,9 @@ public struct PartGraph {
     let lossSums: Storage
 
     /// Storage of the images [count, values] the run trains on.
-    public static func imageStorage(count: Int, values: Int) -> Storage { Storage("images", count: count * values) }
+    public static func imageStorage(count: Int, values: Int, form: ImageForm = .pixels) -> Storage {
+        Storage("images", count: count * values, element: form == .bytes ? .uint8 : .float32)
+    }
 
     /// - Parameters:
     ///   - imageCount: rows of the image storage, of which a step's indices choose.
@@ -86,10 +88,14 @@ public struct PartGraph {
         _ graph: Graph, _ configuration: Configuration, imageCount: Int, form: ImageForm, indices: Tensor, clock: Tensor
     ) throws -> Tensor {
         let shape = [indices.count, configuration.data.channels, configuration.data.height, configuration.data.width]
-        let values = configuration.data.channels * configuration.data.height * configuration.data.width * (form == .pixels ? 1 : 2)
-        let images = try graph.stored([imageCount, values], in: imageStorage(count: imageCount, values: values))
-        let chosen = try graph.embedding(images, labels: indices)
-        guard case .moments(let scale) = form else { return try graph.reshape(chosen, shape) }
-        return try graph.posterior(moments: chosen, eps: graph.randomNormal(shape, clock: clock), factor: scale)
+        let values = configuration.data.channels * configuration.data.height * configuration.data.width * (form.arePixels ? 1 : 2)
+        let images = try graph.stored([imageCount, values], in: imageStorage(count: imageCount, values: values, form: form))
+        switch form {
+        case .bytes: return try graph.reshape(graph.pixelRows(images, indices), shape)
+        case .pixels: return try graph.reshape(graph.gatherRows(images, indices), shape)
+        case .moments(let scale):
+            let moments = try graph.gatherRows(images, indices)
+            return try graph.posterior(moments: moments, eps: graph.randomNormal(shape, clock: clock), factor: scale)
+        }
     }
 }

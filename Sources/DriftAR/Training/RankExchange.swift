@@ -92,7 +92,7 @@ package final class RankExchange: GradientExchange {
         let shard = (largest + processes - 1) / processes
         if let transfers, transfers.memory === memory, transfers.messages.shard >= shard { return transfers }
         let made = Transfers(
-            memory: memory, stream: try TransferStream(memory), rooms: (0..<2).map { _ in memory.room(shard * processes) },
+            memory: memory, stream: try TransferStream(memory), rooms: (0..<2).map { _ in memory.room(byteCount: shard * processes * MemoryLayout<Float>.stride) },
             messages: RankMessages(ranks, wire: wire, shard: shard))
         transfers = made
         return made

@@ -25,12 +25,11 @@ final class RealImages {
         let maxAllocation = memory.device.allocationLimit
         isResident = try configuration.data.resident.keeps(data, maxAllocation: maxAllocation)
         storedCount = try Self.storedCount(data, configuration, needs, maxAllocation: maxAllocation)
-        let values = storedCount * data.valueCount
-        room = isResident ? nil : memory.room(ImageLoader.depth * values)
+        room = isResident ? nil : memory.room(byteCount: ImageLoader.depth * storedCount * data.byteCount)
         if isResident { try send() }
     }
 
-    /// Rows of the image storage of a run, each of `data.valueCount` floats, on a device of that largest buffer.
+    /// Rows of the image storage of a run, each of `data.valueCount` values, on a device of that largest buffer.
     static func storedCount(
         _ data: ImageSet, _ configuration: Configuration, _ needs: StepNeeds, maxAllocation: Int
     ) throws -> Int {
@@ -38,13 +37,13 @@ final class RealImages {
             ? data.residentRows : StepPlan.imageCount(needs, labels: configuration.labelsInStep)
     }
 
-    private var storage: Storage { PartGraph.imageStorage(count: storedCount, values: data.valueCount) }
+    private var storage: Storage { PartGraph.imageStorage(count: storedCount, values: data.valueCount, form: data.form) }
 
     private func send() throws {
         for isFlipped in data.augmentation.flip ? [false, true] : [false] {
             try data.forEachBlock(flipped: isFlipped) { first, block in
                 let row = first + (isFlipped ? data.count : 0)
-                try memory.write(block, to: storage, at: row * data.valueCount)
+                try memory.write(bytes: block, to: storage, at: row * data.valueCount)
             }
         }
     }

@@ -78,13 +78,16 @@ public struct Picture: Sendable, Equatable {
         var image = [Float](repeating: 0, count: pixels.count)
         let plane = width * height
         for i in 0..<plane {
-            for c in 0..<channels { image[c * plane + i] = Float(pixels[i * channels + c]) / 127.5 - 1 }
+            for c in 0..<channels { image[c * plane + i] = Self.value(pixels[i * channels + c]) }
         }
         return image
     }
 
     /// Between white digits on black and photographs, a dark gray shows where an image ends.
     private static let background: UInt8 = 64
+
+    /// 0...255 to [-1, 1].
+    package static func value(_ byte: UInt8) -> Float { Float(byte) / 127.5 - 1 }
 
     /// [-1, 1] to 0...255, rounded; what is not a number shows as black.
     package static func byte(_ value: Float) -> UInt8 {

@@ -71,6 +71,15 @@ public final class DeviceMemory {
         try device.write(UnsafeRawBufferPointer(values), to: buffer, at: guardBytes + offset * storage.element.byteCount)
     }
 
+    /// Writes elements of whatever type as they are, from element `offset` on; they are copied before this returns.
+    public func write(bytes: UnsafeRawBufferPointer, to storage: Storage, at offset: Int = 0) throws {
+        let size = storage.element.byteCount
+        guard bytes.count % size == 0, offset >= 0, bytes.count / size <= storage.count - offset else {
+            throw GraphError("storage \(storage.name): \(bytes.count) bytes at \(offset) do not fit \(storage.count) of \(storage.element.rawValue)")
+        }
+        try device.write(bytes, to: buffer(storage), at: guardBytes + offset * size)
+    }
+
     /// Reads `count` elements from `offset` on, after the work issued so far.
     public func read<T: BitwiseCopyable>(_ type: T.Type, from storage: Storage, at offset: Int = 0, count: Int? = nil) throws -> [T] {
         let count = count ?? storage.count - offset

@@ -1,13 +1,14 @@
 /// The storage type of one element. Arithmetic is float32 on every device; the narrower types are there so that a
 /// tensor's type says how it is stored from the start.
 public enum ElementType: String, Sendable, Hashable, Codable {
-    case float32, int32, uint32, float16, bfloat16
+    case float32, int32, uint32, float16, bfloat16, uint8
 
     /// Bytes of one element.
     public var byteCount: Int {
         switch self {
         case .float32, .int32, .uint32: 4
         case .float16, .bfloat16: 2
+        case .uint8: 1
         }
     }
 }

@@ -6,7 +6,7 @@ struct Embedding: Operation {
 
     var name: String { "embedding" }
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
-        guard inputs[0].rank == 2, inputs[1].element == .int32 else {
+        guard inputs[0].rank == 2, inputs[0].element == .float32, inputs[1].element == .int32 else {
             throw GraphError("embedding: table \(inputs[0]) with labels \(inputs[1]); a table [classes, width] and int32 labels are needed")
         }
         if drops, inputs[2].count != inputs[0].columns || inputs[3].count != inputs[1].count {
