@@ -2,11 +2,7 @@ import DriftGPU
 
 /// Convolutions: strides, uneven padding, ragged edges of every kind, what fuses into them, and their gradients.
 enum ConvolutionCases: OperationCases {
-    static let families = [
-        OperationFamily(
-            "convolution", all,
-            untimed: "gradients: no size that is timed trains a convolution; enlarging alone: a convolution takes it up")
-    ]
+    static let families = [OperationFamily("convolution", all)]
 
     /// One convolution. Extents of the input are those before it is enlarged.
     struct Layer: Sendable {

@@ -3,7 +3,7 @@ import Foundation
 
 /// KL divergences from the standard normal, log-variances beyond their clamp among them.
 enum GaussianDivergenceCases: OperationCases {
-    static let families = [OperationFamily("gaussian_divergence", all, untimed: "an autoencoder's training, which no size of the benchmark has")]
+    static let families = [OperationFamily("gaussian_divergence", all)]
 
     /// Every case.
     static let all: [OperationCase] = [(1, 1, 1.0), (2, 5, 2), (3, 64, 1), (2, 1037, 0.5), (2, 19, 12)].map { batch, count, deviation in

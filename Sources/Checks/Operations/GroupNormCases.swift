@@ -3,7 +3,7 @@ import Foundation
 
 /// GroupNorm, alone and with the SiLU that fuses into it.
 enum GroupNormCases: OperationCases {
-    static let families = [OperationFamily("group_norm", all, untimed: "gradients: no model is trained through an autoencoder")]
+    static let families = [OperationFamily("group_norm", all)]
 
     static let epsilon: Float = 1e-6
 

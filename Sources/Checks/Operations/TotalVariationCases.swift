@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Absolute values and differences of neighbours, images of one row, one column and one pixel among them.
 enum TotalVariationCases: OperationCases {
-    static let families = [OperationFamily("total_variation", all, untimed: "an autoencoder's training, which no size of the benchmark has")]
+    static let families = [OperationFamily("total_variation", all)]
 
     /// Every case.
     static let all: [OperationCase] = [

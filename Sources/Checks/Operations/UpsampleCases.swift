@@ -2,9 +2,7 @@ import DriftGPU
 
 /// Nearest upsampling.
 enum UpsampleCases: OperationCases {
-    static let families = [
-        OperationFamily("upsample", all + sums, untimed: "a convolution takes it up; an autoencoder's training, which no size of the benchmark has")
-    ]
+    static let families = [OperationFamily("upsample", all + sums)]
 
     /// Every case.
     static let all: [OperationCase] = [(2, 3, 4, 5, 2), (1, 2, 1, 33, 3), (1, 2, 3, 16, 1)].map {

@@ -157,7 +157,7 @@ extension Configuration {
     }
 
     /// An autoencoder of one's own pictures: 64x64 pixels to 16x16 latents of 4 channels.
-    private static var autoencoder: Configuration {
+    package static var autoencoder: Configuration {
         var vae = Configuration()
         vae.preset = "autoencoder"
         (vae.stage, vae.head) = (StageSettings(UnconditionedStageSettings()), HeadSettings(AutoencoderHeadSettings()))

@@ -56,4 +56,19 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void convolution_weigh
     lanes_store(partial + ((size_t)get_group_id(2) * rows + first_row + row + r) * outputs, j, outputs, sum[r]);
 }
 
+// dweight [outputs, channels, taps] from partial [splits, taps, channels, outputs], the splits added in their order.
+// Traffic: 4 (splits + 1) outputs channels taps bytes, scattered where they are written.
+TEAM_KERNEL void convolution_weight_sum(IN(float, partial), OUT(float, dweight), const int outputs, const int channels,
+                                        const int taps, const int splits) {
+  USE_IN(float, partial);
+  USE_OUT(float, dweight);
+  const size_t count = (size_t)outputs * channels * taps;
+  ITEM_FOR(item, count) {
+    const int k = (int)(item / outputs), o = (int)(item - (size_t)k * outputs), tap = k / channels, c = k - tap * channels;
+    float sum = 0.0f;
+    for (int s = 0; s < splits; ++s) sum += partial[s * count + item];
+    dweight[((size_t)o * channels + c) * taps + tap] = sum;
+  }
+}
+
 #endif

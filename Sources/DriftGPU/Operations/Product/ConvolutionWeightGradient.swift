@@ -11,6 +11,8 @@ struct ConvolutionWeightGradient: Operation {
     /// How the product of taps and outputs is cut; the splits follow from the shapes and the team shape alone, so two devices
     /// of one shape add in the same order.
     private struct Tiling {
+        /// Taps of a tile, its channels of each, and its outputs in vectors.
+        let taps: Int
         let rows: Int
         let vectors: Int
         /// Groups in each direction of the grid.
@@ -21,21 +23,32 @@ struct ConvolutionWeightGradient: Operation {
 
         init(_ shape: Convolution.Shape, _ traits: DeviceTraits) {
             if traits.isGPUShape {
-                (rows, vectors) = (64, 64 / traits.lanes)
+                (taps, rows, vectors) = (1, 64, 64 / traits.lanes)
                 tiles = (shape.taps * shape.channels + 63) / 64
                 panels = (shape.outputs + 63) / 64
             } else {
-                rows = [8, 4].first { $0 <= shape.channels } ?? 1
                 let needed = (shape.outputs + traits.lanes - 1) / traits.lanes
-                vectors = needed == 1 || needed == 3 ? 1 : 2
-                tiles = shape.taps * ((shape.channels + rows - 1) / rows)
+                let (across, along) = (shape.kernelWidth == 3 ? 3 : 1, needed == 1 || needed == 3 ? 1 : 2)
+                // Sums that the registers hold beside what is multiplied: AVX-512 has 32, others 16.
+                let sums = traits.lanes == 16 ? 24 : 12
+                (taps, vectors) = (across, along)
+                rows = [8, 4, 2].first { $0 <= shape.channels && across * $0 * along <= sums } ?? 1
+                tiles = shape.taps / taps * ((shape.channels + rows - 1) / rows)
                 panels = (needed + vectors - 1) / vectors
             }
             // Enough groups for a device of any size; partial sums are as large as the weight, so not many more.
             let lines = shape.batch * shape.outHeight
             let wanted = traits.isGPUShape ? 1024 : 64
             let count = max(1, min(lines, (wanted + tiles * panels - 1) / (tiles * panels)))
-            linesPerSplit = (lines + count - 1) / count
+            var most = (lines + count - 1) / count
+            if !traits.isGPUShape {
+                // What a panel's tiles read again and again stays in the second-level cache, but a split is long enough that its sums
+                // cost little.
+                let bytes = 4 * shape.outWidth * (shape.channels * shape.width / shape.outWidth + vectors * traits.lanes)
+                let fitting = max((512 << 10) / bytes, (1024 + shape.outWidth - 1) / shape.outWidth)
+                most = min(most, fitting)
+            }
+            linesPerSplit = most
             splits = (lines + linesPerSplit - 1) / linesPerSplit
         }
     }
@@ -52,8 +65,12 @@ struct ConvolutionWeightGradient: Operation {
         let tiling = Tiling(shape, context.traits)
         let isGPU = context.traits.isGPUShape
         let items = isGPU ? 256 : 1
-        let defines = isGPU || (tiling.rows == 8 && tiling.vectors == 2)
-            ? [:] : ["CONVOLUTION_ROWS": "\(tiling.rows)", "CONVOLUTION_VECTORS": "\(tiling.vectors)"]
+        // What the kernel takes without them: a CPU then needs no program beside kernels.cl.
+        let defines = isGPU || (tiling.taps == 3 && tiling.rows == 4 && tiling.vectors == 2)
+            ? [:] : [
+                "CONVOLUTION_WEIGHT_TAPS": "\(tiling.taps)", "CONVOLUTION_WEIGHT_ROWS": "\(tiling.rows)",
+                "CONVOLUTION_VECTORS": "\(tiling.vectors)",
+            ]
         return [
             .kernel(
                 Launch(
@@ -71,8 +88,11 @@ struct ConvolutionWeightGradient: Operation {
 
     /// Adds up what the splits gave.
     func sumLaunch(_ context: LaunchContext, _ shape: Convolution.Shape, splits: Int) -> Command {
-        context.itemLaunch(
-            "convolution_weight_sum", family: "convolution_weight", items: weight.count,
+        // A CPU's items are squares of vectors.
+        let lanes = context.traits.isGPUShape ? 1 : context.traits.lanes
+        let squares = (shape.outputs + lanes - 1) / lanes * ((shape.channels * shape.taps + lanes - 1) / lanes)
+        return context.itemLaunch(
+            "convolution_weight_sum", family: "convolution_weight", items: squares, size: lanes * lanes,
             arguments: [
                 .scratch(0), .output(0), .int(shape.outputs), .int(shape.channels), .int(shape.taps), .int(splits),
             ], traffic: Traffic(bytes: 4 * (splits + 1) * weight.count, flops: splits * weight.count))
