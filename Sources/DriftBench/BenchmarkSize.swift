@@ -19,7 +19,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
     /// The model of photos-drift, whose images a feature encoder compares.
     case photosDrift = "photos-drift"
     /// The autoencoder of photographs that `vae train` trains.
-    case autoencoder
+    case photosAutoencoder = "photos-autoencoder"
     /// Published sizes on latents of 256x256 images: MAR with its diffusion head and with the drift head, TransDiff with its flow (`base` and
     /// `large` have the drift decoder in its place), and causal models as large as MAR's, with the flow head and with the drift head.
     case marBase = "mar-base"
@@ -69,7 +69,7 @@ public enum BenchmarkSize: String, CaseIterable, Sendable {
         case .photosDrift:
             size = .photosDrift
             size.run.labelsPerStep = 2
-        case .autoencoder:
+        case .photosAutoencoder:
             size = .autoencoder
             (size.run.labelsPerStep, size.run.samplesPerLabel) = (10, 1)
         case .marBase: size = Self.tokenModel(of: .marBase, .mar)
