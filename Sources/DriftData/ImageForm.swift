@@ -4,7 +4,7 @@ import DriftFormats
 public enum ImageForm: Sendable, Equatable {
     /// Pixels [C, H, W] in [-1, 1].
     case pixels
-    /// Pixels [C, H, W] as bytes, of which v stands for v / 127.5 - 1.
+    /// Pixels [C, H, W] as bytes: a byte v is the value v / 127.5 - 1.
     case bytes
     /// Mean and log-variance of a latent [2 C, H, W]: the model sees draws from that normal distribution, times `scale`.
     case moments(scale: Float)

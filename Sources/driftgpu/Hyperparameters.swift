@@ -36,7 +36,7 @@ struct Hyperparameters: ParsableArguments {
     @Option(help: ArgumentHelp("Temperature of entropy to deviation.", valueName: "x")) var sigmaTau: Float?
     @Option(help: ArgumentHelp("Deviation of the last layer's first weights; 0 is the reference's.", valueName: "x")) var lastLayerDeviation: Float?
     @Option(help: "Groups of the drift loss: samples of a label, or tokens of an image (the reference).") var driftGroups: LossSettings.Groups?
-    @Option(help: ArgumentHelp("What samples groups are compared by: pixels, phi, both, or pixels and a run of driftgpu features train.", valueName: "pixels|phi|both|run")) var features: String?
+    @Option(help: ArgumentHelp("What images are compared by: pixels, phi, both, or pixels and a run of driftgpu features train (vae train: such a run alone).", valueName: "pixels|phi|both|run")) var features: String?
     @Option(help: ArgumentHelp("Radii of the drift field, separated by commas.", valueName: "r,...")) var radii: String?
     @Option(help: ArgumentHelp("Labels in a step; 0: all.", valueName: "n")) var labelsPerStep: Int?
     @Option(help: ArgumentHelp("Generated images of each label in a step.", valueName: "n")) var samplesPerLabel: Int?

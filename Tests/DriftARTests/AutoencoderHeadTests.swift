@@ -128,6 +128,7 @@ import Testing
         refused("0 levels") { $0.head.autoencoder?.multipliers = [] }
         refused("gradientScales 0") { $0.head.autoencoder?.gradientScales = 0 }
         refused("divergenceWeight") { $0.head.autoencoder?.divergenceWeight = -1 }
+        refused("features phi") { $0.loss.features = .phi }
         refused("featureWeight") { $0.head.autoencoder?.featureWeight = -1 }
         refused("gradientWeight") { $0.head.autoencoder?.gradientWeight = .infinity }
     }

@@ -90,6 +90,20 @@ import Testing
         }
     }
 
+    @Test("a run whose head compares no images says so, and a model that was trained so can be opened")
+    func headsWithoutIt() throws {
+        try TestDevice.with(.cpu16) { device in
+            let folder = try TestFolder()
+            var configuration = Configuration.presets["digits-mar"] ?? Configuration()
+            (configuration.loss.features, configuration.encoder.path, configuration.encoder.patch) = (.encoder, "somewhere", 4)
+            try configuration.validate()
+            let text = errorText {
+                _ = try TrainingRun(configuration, data: ImageSet(TinyRun.data()), path: folder.file("run"), existing: .refuse, device: device)
+            }
+            #expect(text?.hasPrefix("features: the head") == true && text?.contains("--features pixels") == true, "\(text ?? "")")
+        }
+    }
+
     @Test("a settings file without the encoder is what it was, and one with it is checked")
     func settings() throws {
         var configuration = Configuration()
@@ -108,8 +122,6 @@ import Testing
         #expect(message { $0.encoder.windows = [0] }.contains("encoder windows"))
         #expect(message { $0.encoder.windows = [3] }.contains("take divisors of its"))
         #expect(message { $0.loss.groups = .tokens }.contains("features encoder"))
-        let mar = Configuration.presets["digits-mar"] ?? Configuration()
-        #expect(message { ($0.stage, $0.head) = (mar.stage, mar.head) }.contains("compares no images by one"))
         #expect(message { $0.encoder.layerNormEpsilon = 0 }.contains("layerNormEpsilon"))
         // Every second block, and the last.
         configuration.encoder.depth = 5

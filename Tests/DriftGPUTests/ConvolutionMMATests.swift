@@ -45,27 +45,9 @@ import Testing
     private static func reference(
         _ layer: ConvolutionCases.Layer, _ x: [Double], _ weight: [Double], _ bias: [Double], _ dy: [Double]
     ) -> [Result: [Double]] {
-        var (dx, dweight) = ([Double](repeating: 0, count: x.count), [Double](repeating: 0, count: weight.count))
-        let taps = layer.kernel.height * layer.kernel.width
-        for pixel in 0..<layer.batch * layer.outHeight * layer.outWidth where layer.upsample == 1 {
-            let (line, ox) = (pixel / layer.outWidth, pixel % layer.outWidth)
-            let (b, oy) = (line / layer.outHeight, line % layer.outHeight)
-            for tap in 0..<taps {
-                let iy = oy * layer.stride + tap / layer.kernel.width - layer.padding.top
-                let ix = ox * layer.stride + tap % layer.kernel.width - layer.padding.left
-                guard iy >= 0, ix >= 0, iy < layer.height, ix < layer.width else { continue }
-                let first = ((b * layer.height + iy) * layer.width + ix) * layer.channels
-                for o in 0..<layer.outputs {
-                    let gradient = dy[pixel * layer.outputs + o]
-                    for c in 0..<layer.channels {
-                        let place = (o * layer.channels + c) * taps + tap
-                        dx[first + c] += gradient * weight[place]
-                        dweight[place] += gradient * x[first + c]
-                    }
-                }
-            }
-        }
-        return [.forward: layer(x, weight, bias), .input: dx, .weight: dweight]
+        guard layer.upsample == 1 else { return [.forward: layer(x, weight, bias)] }
+        let gradients = layer.gradients(x, weight, dy)
+        return [.forward: layer(x, weight, bias), .input: gradients.x, .weight: gradients.weight]
     }
 
     /// Results are those of the rounded inputs up to single precision's roundings of the sums, element by element; those that

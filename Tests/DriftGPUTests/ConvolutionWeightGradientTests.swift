@@ -11,36 +11,12 @@ import Testing
         ConvolutionCases.Layer(
             batch: 3, height: 7, width: 6, channels: 10, outputs: 35, stride: 2,
             padding: Padding(top: 0, left: 0, bottom: 1, right: 1)),
-        ConvolutionCases.Layer(height: 1, width: 17, channels: 70, outputs: 66, kernel: (1, 1), padding: Padding(0)),
+        // A stride: without one a single tap is a linear layer.
+        ConvolutionCases.Layer(height: 1, width: 33, channels: 70, outputs: 66, kernel: (1, 1), stride: 2, padding: Padding(0)),
+        // Images of a pixel, and padding that is wider than the taps: no column has all of them.
+        ConvolutionCases.Layer(batch: 17, height: 1, width: 1, channels: 16, outputs: 18),
+        ConvolutionCases.Layer(height: 4, width: 2, channels: 17, outputs: 17, padding: Padding(3)),
     ]
-
-    /// dW[o, c, ky, kx] = sum of dy[b, oy, ox, o] x[b, oy stride + ky - top, ox stride + kx - left, c], in double precision,
-    /// and the sum of the terms' sizes.
-    private func reference(_ layer: ConvolutionCases.Layer, _ x: [Float], _ dy: [Float]) -> [(sum: Double, size: Double)] {
-        let taps = layer.kernel.height * layer.kernel.width
-        var result = [(sum: Double, size: Double)](repeating: (0, 0), count: layer.outputs * layer.channels * taps)
-        for b in 0..<layer.batch {
-            for oy in 0..<layer.outHeight {
-                for ox in 0..<layer.outWidth {
-                    for tap in 0..<taps {
-                        let iy = oy * layer.stride + tap / layer.kernel.width - layer.padding.top
-                        let ix = ox * layer.stride + tap % layer.kernel.width - layer.padding.left
-                        guard iy >= 0, ix >= 0, iy < layer.height, ix < layer.width else { continue }
-                        for o in 0..<layer.outputs {
-                            let gradient = Double(dy[((b * layer.outHeight + oy) * layer.outWidth + ox) * layer.outputs + o])
-                            for c in 0..<layer.channels {
-                                let term = gradient * Double(x[((b * layer.height + iy) * layer.width + ix) * layer.channels + c])
-                                let place = (o * layer.channels + c) * taps + tap
-                                result[place].sum += term
-                                result[place].size += abs(term)
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        return result
-    }
 
     @Test(arguments: layers.indices, TestDevice.shapes)
     func agreesWithReference(_ index: Int, _ shape: TeamShape) throws {
@@ -69,9 +45,12 @@ import Testing
             }
             #expect(runs[0].map(\.bitPattern) == runs[1].map(\.bitPattern), "two runs differ")
             #expect(try executor.damage() == [])
-            let want = reference(layer, values[0], values[1])
+            let (inputs, seeds) = (values[0].map(Double.init), values[1].map(Double.init))
+            let weights = [Double](repeating: 0, count: weight.count)
+            let want = layer.gradients(inputs, weights, seeds).weight
+            let sizes = layer.gradients(inputs.map(abs), weights, seeds.map(abs)).weight
             #expect(runs[0].count == want.count)
-            let worst = zip(runs[0], want).map { abs(Double($0) - $1.sum) / max($1.size, 1e-30) }.max() ?? .infinity
+            let worst = want.indices.map { abs(Double(runs[0][$0]) - want[$0]) / max(sizes[$0], 1e-30) }.max() ?? .infinity
             #expect(worst < 1e-6, "\(worst) of the terms' sizes")
         }
     }

@@ -2,7 +2,7 @@ import DriftGPU
 
 /// Images of bytes taken by index: in any order, more than once, out of range.
 enum PixelRowsCases: OperationCases {
-    static let families = [OperationFamily("pixel_rows", all, untimed: "the steps that are timed draw from images of floats; bench kernels --rows times it")]
+    static let families = [OperationFamily("pixel_rows", all)]
 
     /// Every case. The width 256 has every byte in each image.
     static let all: [OperationCase] =

@@ -10,6 +10,8 @@ public final class Autoencoder {
     private var decoder: Stage?
 
     public var vae: VAE { weights.vae }
+    /// What it rounds the inputs of products and convolutions to.
+    package var precision: Precision { memory.device.precision }
 
     /// One of the two halves: its parameters and the graphs made for it so far, by the shape of their input.
     private struct Stage {

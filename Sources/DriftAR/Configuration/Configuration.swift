@@ -30,10 +30,7 @@ public struct Configuration: Codable, Sendable, Equatable {
         try data.validate()
         try network.validate()
         try loss.validate()
-        if loss.features == .encoder {
-            try require(type(of: head.own).takesEncoder, "features encoder: the head \(head.kind) compares no images by one; leave --features out")
-            try encoder.validate(data)
-        }
+        if loss.features == .encoder { try encoder.validate(data) }
         try optimizer.validate()
         try run.validate(classes: data.classes)
         try Generator.requirePair(stage.kind, head.kind)

@@ -4,6 +4,10 @@ extension Configuration {
     /// Most elements of a tensor. No device holds more, and the products and sums of sizes below it stay inside 64 bits.
     static let largestTensor = 17_179_869_184.0
 
+    /// Tokens that a feature encoder makes of an image, and the elements of its largest tensor.
+    private var encodedRows: Double { Double(data.height / encoder.patch) * Double(data.width / encoder.patch) }
+    private var encodedValues: Double { encodedRows * Double(encoder.embed) * Double(max(encoder.mlpRatio, 3)) }
+
     /// Elements of the largest tensors these settings ask for, where each is in range. Floating point: nothing here may overflow.
     func tensorSizes() -> [(name: String, elements: Double)] {
         let tokens = Double(data.height / data.patch) * Double(data.width / data.patch)
@@ -43,6 +47,7 @@ extension Configuration {
         }
         if stage.mar != nil || stage.causal != nil || head.flowDecoder != nil || head.autoencoder != nil || head.maskedAutoencoder != nil {
             sizes.append(("real images of a step", images * tokens * tokenWidth))
+            if head.autoencoder != nil, loss.features == .encoder { sizes.append(("features of a step", images * encodedValues)) }
         } else if loss.groups == .samples {
             let unconditional = Double(head.own.makeHead(self).needs.unconditionalImages)
             let real = Double(labelsInStep) * (Double(loss.positives) + unconditional)
@@ -50,9 +55,8 @@ extension Configuration {
             sizes.append(("real images of a step", real * tokens * max(tokenWidth, loss.features == .pixels ? 1 : hidden)))
             sizes.append(("distances of a step", images * group * (loss.features == .pixels ? 1 : tokens)))
             if loss.features == .encoder {
-                let rows = Double(data.height / encoder.patch) * Double(data.width / encoder.patch)
-                sizes.append(("features of a step", max(images, real) * rows * Double(encoder.embed) * Double(max(encoder.mlpRatio, 3))))
-                sizes.append(("distances of a step", images * group * rows))
+                sizes.append(("features of a step", max(images, real) * encodedValues))
+                sizes.append(("distances of a step", images * group * encodedRows))
             }
         } else {
             let compared = Double(loss.positives) + Double(loss.negatives) + 1

@@ -3,7 +3,7 @@ public struct LossSettings: Codable, Sendable, Equatable {
     /// What a group of the drift loss is: `samples` of one label, or the `tokens` of one image as in the reference.
     public enum Groups: String, Codable, Sendable, CaseIterable { case samples, tokens }
     /// What is compared in `samples` groups: whole images, phi of each location, or both losses added; or what a feature encoder makes of
-    /// images, beside whole images (`EncoderSettings`).
+    /// images, beside whole images (`EncoderSettings`). An autoencoder's loss takes `encoder` alone.
     public enum Features: String, Codable, Sendable, CaseIterable {
         case pixels, phi, both, encoder
 

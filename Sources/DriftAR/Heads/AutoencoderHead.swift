@@ -49,6 +49,9 @@ public struct AutoencoderHeadSettings: HeadKind {
             "head latentChannels \(latentChannels): more numbers than the images have; take at most \(data.channels * shape.factor * shape.factor)")
         try require(divergenceWeight >= 0 && divergenceWeight.isFinite, "head divergenceWeight \(divergenceWeight): must be 0 or more")
         try require(gradientWeight >= 0 && gradientWeight.isFinite, "head gradientWeight \(gradientWeight): must be 0 or more")
+        try require(
+            !configuration.loss.features.havePhi,
+            "features \(configuration.loss.features.rawValue): the head autoencoder has no phi; take pixels or a feature encoder")
         try require(featureWeight >= 0 && featureWeight.isFinite, "head featureWeight \(featureWeight): must be 0 or more")
         try require((1...8).contains(gradientScales), "head gradientScales \(gradientScales): take 1 to 8")
     }

@@ -1,14 +1,14 @@
 import DriftFormats
 import DriftGPU
 
-/// A feature encoder that is trained no more, and the vectors it makes of an image, by which the drift loss compares images beside their
+/// A feature encoder that is trained no more, and the vectors it makes of an image, by which a loss compares images beside their
 /// values (arXiv 2602.04770, A.5). Its parameters are in a buffer of their own: nothing trains, averages or saves them with the model's.
 package struct FrozenEncoder: Sendable {
     private let settings: EncoderSettings
     private let data: DataSettings
     private let encoder: PatchEncoder
 
-    /// Nil where the drift loss takes none.
+    /// Nil where the settings name none.
     package init?(_ configuration: Configuration) {
         guard configuration.loss.features == .encoder else { return nil }
         (settings, data) = (configuration.encoder, configuration.data)

@@ -1,5 +1,6 @@
 import DriftData
 import DriftFormats
+import DriftGPU
 import DriftMPI
 import Foundation
 
@@ -70,7 +71,7 @@ public struct LatentCache {
             JSON.Member("total", .integer(images.count)), JSON.Member("shard", .integer(settings.shard)),
             JSON.Member("image_height", .integer(images.height)), JSON.Member("image_width", .integer(images.width)),
             JSON.Member("encoder_checksum", .string(String(try autoencoder.encoderChecksum(), radix: 16))),
-        ]
+        ] + (autoencoder.precision == .fp32 ? [] : [JSON.Member("precision", .string(autoencoder.precision.rawValue))])
         try Files.makeFolder(folder)
         for path in [path, partialPath] where Files.exists(path) {
             try resume(path)
@@ -87,6 +88,12 @@ public struct LatentCache {
             json = try JSON.parse(Files.read(path))
         } catch let error as JSON.ParseError {
             throw DataError("no JSON: \(error)", at: path, fix: "choose another folder, or empty this one")
+        }
+        // Older folders, and those of single precision, do not say it.
+        let precision = json["precision"]?.string ?? Precision.fp32.rawValue
+        guard precision == autoencoder.precision.rawValue else {
+            throw DataError("holds latents made in \(precision), now \(autoencoder.precision.rawValue)", at: folder,
+                            fix: "give --precision \(precision), or choose another folder")
         }
         for member in head where json[member.key]?.text != member.value.text {
             let (there, here) = (json[member.key]?.text ?? "missing", member.value.text)

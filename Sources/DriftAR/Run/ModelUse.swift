@@ -24,7 +24,7 @@ extension Configuration {
         case .judging: try judgingGraphs()
         case .autoencoder:
             try Autoencoder.graphs(VAE(VAE.Shape()), count: 1, height: 256, width: 256)
-                + (Configuration.presets["autoencoder"]?.trainingGraphs(form: .pixels) ?? [])
+                + Configuration.autoencoder.trainingGraphs(form: .bytes)
         }
     }
 

@@ -58,6 +58,9 @@ public struct TrainingRun {
         reconstructions = ranks.isFirst ? HeldOutReconstructions(state, configuration, rendering, heldOut: heldOut, training: data) : nil
         let found = ranks.isFirst ? try folder.checkpoints.latest() : nil
         if ranks.isFirst { try folder.check(existing) }
+        guard configuration.loss.features != .encoder || type(of: configuration.head.own).takesEncoder else {
+            throw ConfigurationError("features: the head \(configuration.head.kind) compares no images by a feature encoder; take --features pixels")
+        }
         guard configuration.loss.features != .encoder || !configuration.encoder.path.isEmpty else {
             throw ConfigurationError("features: images are compared by a feature encoder; name its run (driftgpu features train) with --features RUN")
         }

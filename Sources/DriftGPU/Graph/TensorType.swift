@@ -1,5 +1,5 @@
-/// The storage type of one element. Arithmetic is float32 on every device; the narrower types are there so that a
-/// tensor's type says how it is stored from the start.
+/// The storage type of one element. Arithmetic is float32 on every device; uint8 is images in storage, of which `pixelRows` makes
+/// floats. No operation takes float16 and bfloat16 yet.
 public enum ElementType: String, Sendable, Hashable, Codable {
     case float32, int32, uint32, float16, bfloat16, uint8
 

@@ -4,6 +4,8 @@
 // v / 127.5 - 1 for whole v of 0 to 255, with the bits that correct rounding gives on every device: a device's own division may
 // be off in the last place. The rest of the first quotient is exact, since 127.5 is 128 less a half, and corrects it.
 static inline floatL pixel_rows_value(floatL v) {
+  // The quotient must be rounded before it is corrected.
+#pragma OPENCL FP_CONTRACT OFF
   const floatL quotient = v * (1.0f / 127.5f);
   const floatL rest = (v - quotient * 128.0f) + quotient * 0.5f;
   return (quotient + rest * (1.0f / 127.5f)) - 1.0f;

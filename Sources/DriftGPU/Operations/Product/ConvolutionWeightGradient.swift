@@ -43,10 +43,10 @@ struct ConvolutionWeightGradient: Operation {
             var most = (lines + count - 1) / count
             if !traits.isGPUShape {
                 // What a panel's tiles read again and again stays in the second-level cache, but a split is long enough that its sums
-                // cost little.
+                // cost little, and that all partial sums together take no more than dy.
                 let bytes = 4 * shape.outWidth * (shape.channels * shape.width / shape.outWidth + vectors * traits.lanes)
-                let fitting = max((512 << 10) / bytes, (1024 + shape.outWidth - 1) / shape.outWidth)
-                most = min(most, fitting)
+                let pixels = max(1024, shape.channels * shape.taps)
+                most = min(most, max((512 << 10) / bytes, (pixels + shape.outWidth - 1) / shape.outWidth))
             }
             linesPerSplit = most
             splits = (lines + linesPerSplit - 1) / linesPerSplit
