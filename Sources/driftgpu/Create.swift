@@ -13,7 +13,7 @@ struct Create: ParsableCommand {
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
-    @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
+    @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token; mnist-drift draws pixels in one pass. Default: photos-transdiff, of pixels mnist-drift.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
     @Option(help: ArgumentHelp("Side of the pictures. Default: as IDX files and CIFAR's batches have it, 64 for folders of pictures.", valueName: "n")) var size: Int?
     @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters. Default: but for IDX files.") var flip: Bool?
     @Flag(inversion: .prefixedNo, help: ArgumentHelp("Whether the model draws an autoencoder's latents, or pixels. Default: pixels of gray pictures up to \(CreationPlan.pixelSide) on a side."))
@@ -65,7 +65,7 @@ struct Create: ParsableCommand {
         let source = try DataSource.open(path, options)
         source.announce()
         var chosen = try CreationPlan(
-            source, path: path, preset: preset ?? begun?.preset ?? CreationPlan.models[0], flip: flip ?? begun?.flip,
+            source, path: path, preset: preset ?? begun?.preset, flip: flip ?? begun?.flip,
             autoencoder: autoencoder ?? begun.map { $0.autoencoderSteps != nil })
         let device = try deviceOptions.open()
         let peak = try Peaks.multiplyAdd(device)

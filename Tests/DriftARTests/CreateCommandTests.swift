@@ -87,7 +87,7 @@ import Testing
             ("--data data --size 16 --autoencoder-steps 5", 1, "--autoencoder has it draw latents"),
             ("--data data --size 16 --hours 0.00001", 1, "too few"), ("--data data --hours 1 --steps 3", 64, "exclude each other"),
             ("--data data --per-label 1", 64, "take 2 to"), ("--data data --per-label 9000000000000000000", 64, "take 2 to"), ("--data data --cfg nan", 64, "finite"), ("--data data --preset mnist", 1, "create takes photos-transdiff"),
-            ("--data data --encoder-steps 5", 1, "has no feature encoder"), ("--data data --size 8 --autoencoder --preset photos-drift", 1, "take 16 or more"),
+            ("--data data --encoder-steps 5", 1, "has no feature encoder"), ("--data data --preset mnist-drift", 1, "take photos-drift, or --no-autoencoder"), ("--data data --size 8 --autoencoder --preset photos-drift", 1, "take 16 or more"),
         ] {
             let result = try folder.run("create --output made " + line)
             #expect(result.code == Int32(code) && result.errors.contains(part), "\(line): \(result)")
@@ -130,11 +130,12 @@ import Testing
         }
     }
 
-    @Test("small pictures are drawn as pixels, in the size and with the colours of their files", arguments: ["photos-transdiff", "photos-drift"])
+    @Test("small pictures are drawn as pixels, in the size and with the colours of their files", arguments: ["mnist-drift", "photos-transdiff", "photos-drift"])
     func pixels(preset: String) throws {
         let folder = try TestFolder()
         try Self.idx(24, in: folder)
-        let create = "create --data idx --preset \(preset) --steps 2 --per-label 2 --output made" + (preset == "photos-drift" ? " --encoder-steps 2" : "")
+        let named = preset == "mnist-drift" ? "" : " --preset \(preset)"
+        let create = "create --data idx\(named) --steps 2 --per-label 2 --output made" + (preset == "photos-drift" ? " --encoder-steps 2" : "")
         let first = try folder.run(create)
         #expect(first.code == 0 && first.output.contains("at 12x12 pixels") && first.output.contains("done: made/samples/grid.png"), "\(first)")
         #expect(!first.output.contains("vae") && !Files.exists(folder.file("made/latents")))
@@ -147,7 +148,7 @@ import Testing
         #expect(figures["generated"]?["accuracy"]?.double != nil)
         let second = try folder.run("create --data idx --output made --per-label 2")
         #expect(second.code == 0 && second.output.contains("finished at step 2 already"), "\(second)")
-        let other = try folder.run("create --data idx --output made --autoencoder --size 16")
+        let other = try folder.run("create --data idx --output made --autoencoder --size 16" + (preset == "mnist-drift" ? " --preset photos-mar" : ""))
         #expect(other.code == 1 && other.errors.contains("--no-flip, --no-autoencoder, --preset \(preset)"), "\(other)")
     }
 

@@ -52,10 +52,11 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         modelSteps = try values.decode(Int.self, forKey: .modelSteps)
     }
 
-    /// Presets of models, the first unless one is named.
-    public static let models = ["photos-transdiff", "photos-drift", "photos-mar"]
+    /// Presets of models, unless one is named the first, or the last where pixels are drawn, which it alone wants.
+    public static let models = ["photos-transdiff", "photos-drift", "photos-mar", pixelModel]
+    private static let pixelModel = "mnist-drift"
 
-    /// Gray pictures up to this side are drawn as they are. Of colour pictures of 32x32 a classifier read 16 % of what was drawn so after 1200
+    /// Gray pictures up to this side are drawn as they are. Of colour pictures of 32x32 a classifier read 16 % of what a flow drew so after 1200
     /// steps, where of MNIST it read 97 % after 2000.
     public static let pixelSide = 32
     /// The side of pictures that have none of their own.
@@ -74,12 +75,13 @@ public struct CreationPlan: Codable, Sendable, Equatable {
     /// cannot be taken.
     ///
     /// - Parameters:
+    ///   - preset: the model's; nil: `mnist-drift` of pixels, `photos-transdiff` of latents.
     ///   - flip: whether mirrored pictures are pictures, too; nil: but for IDX files, which are of letters and digits more often than not.
     ///   - autoencoder: whether the model draws an autoencoder's latents; nil: but for gray pictures up to `pixelSide`.
     public init(
-        _ source: DataSource, path: String, preset: String = models[0], flip: Bool? = nil, autoencoder: Bool? = nil
+        _ source: DataSource, path: String, preset: String? = nil, flip: Bool? = nil, autoencoder: Bool? = nil
     ) throws {
-        guard Self.models.contains(preset) else {
+        if let preset, !Self.models.contains(preset) {
             throw ConfigurationError("preset \(preset): create takes \(Self.models.joined(separator: ", "))")
         }
         let pictures = source.training
@@ -92,9 +94,13 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         guard pictures.count >= 16 else {
             throw ConfigurationError("\(path): \(counted(pictures.count, "picture")) to train on; a model needs some hundreds at least")
         }
-        (data, self.preset, size, channels) = (path, preset, pictures.width, pictures.channels)
+        (data, size, channels) = (path, pictures.width, pictures.channels)
         self.flip = flip ?? (source.form != .idx)
         let hasAutoencoder = autoencoder ?? (size > Self.pixelSide || channels > 1)
+        self.preset = preset ?? (hasAutoencoder ? Self.models[0] : Self.pixelModel)
+        guard !hasAutoencoder || self.preset != Self.pixelModel else {
+            throw ConfigurationError("preset \(Self.pixelModel): draws pixels, and an autoencoder's latents are to be drawn; take photos-drift, or --no-autoencoder")
+        }
         guard !hasAutoencoder || size <= 1024 && size.isMultiple(of: 8) else {
             throw ConfigurationError("size \(size): for an autoencoder take a multiple of 8, up to 1024")
         }
@@ -106,12 +112,12 @@ public struct CreationPlan: Codable, Sendable, Equatable {
         judging = Judging(
             classes: classes, classifierSteps: min(ClassifierTraining().steps, max(Self.fewestSteps, pictures.count)),
             perLabel: max(2, (min(source.heldOut.count, Self.judgedLimit) + classes - 1) / classes))
-        let model = try Configuration.preset(preset)
+        let model = try Configuration.preset(self.preset)
         autoencoderSteps = hasAutoencoder ? try Configuration.preset("autoencoder").run.steps : nil
         modelSteps = model.run.steps
         if model.loss.features == .encoder {
             guard !hasAutoencoder || size >= 16 else {
-                throw ConfigurationError("size \(size): latents of it are a single patch, too few for the feature encoder of \(preset); take 16 or more")
+                throw ConfigurationError("size \(size): latents of it are a single patch, too few for the feature encoder of \(self.preset); take 16 or more")
             }
             encoderSteps = try Configuration.preset(Self.encoderPreset(hasAutoencoder)).run.steps
         }
