@@ -100,12 +100,12 @@ import Testing
         try TestDevice.with(.cpu16) { device in
             let folder = try TestFolder()
             try Self.pictures(12, in: folder)
-            func plan(_ count: Int, size: Int = 64, autoencoder: Bool = true) throws -> (plan: CreationPlan, index: LabelIndex, seconds: [CreationPlan.Run: Double]) {
+            func plan(_ count: Int, size: Int = 64, preset: String? = nil, autoencoder: Bool = true) throws -> (plan: CreationPlan, index: LabelIndex, seconds: [CreationPlan.Run: Double]) {
                 var options = DataSource.Options()
                 (options.height, options.width) = (size, size)
                 let source = try DataSource.open(folder.file("data"), options)
                 let index = try LabelIndex(labels: (0..<(4 * count)).map { Int32($0 % count) }, classNames: (0..<count).map(String.init))
-                let plan = try CreationPlan(source, path: "/data", autoencoder: autoencoder)
+                let plan = try CreationPlan(source, path: "/data", preset: preset, autoencoder: autoencoder)
                 return (plan, index, try plan.seconds(index, peak: 1e11, traits: device.traits, gemm: device.gemm))
             }
             let ten = try plan(10)
@@ -123,7 +123,8 @@ import Testing
             let small = try (plan(10, size: 32).seconds[.autoencoder] ?? 0) / autoencoder
             #expect(small > 0.2 && small < 0.3, "\(small)")
             // Pixels of 32x32 make as many tokens as the latents of 64x64.
-            let pixels = try plan(10, size: 32, autoencoder: false)
+            let pixels = try plan(10, size: 32, preset: ten.plan.preset, autoencoder: false)
+            #expect(try ten.plan.preset == "photos-transdiff" && plan(10, size: 32, autoencoder: false).plan.preset == "mnist-drift")
             #expect(pixels.plan.pixelPatch == 4 && pixels.seconds.count == 1)
             let ratio = try #require(pixels.seconds[.model]) / model
             #expect(ratio > 0.9 && ratio < 1.3, "\(ratio)")
