@@ -10,7 +10,7 @@ struct Compare: ParsableCommand {
         abstract: "Compare trained models, and ways to draw from them: quality, time and what drawing takes, in one table.",
         discussion: """
             A row is a run's folder and how it is drawn from: out/digits-mar,rounds=4,cfg=1.5. Options are those of driftgpu sample \
-            without the dashes: rounds, order, parallel, tolerance, guess, head-steps, temperature, cfg-schedule, cfg, weights, \
+            without the dashes: rounds, order, parallel, tolerance, guess, head-steps, sampler, temperature, cfg-schedule, cfg, weights, \
             speculative and what goes with it; name=TEXT calls the row something else. Its speed is compared with that of the first row \
             of the same kind of stage, or of the one that baseline=NAME or baseline=NUMBER names.
 

@@ -13,7 +13,7 @@ struct Create: ParsableCommand {
 
     @Option(help: ArgumentHelp("Pictures, in any form that driftgpu train takes.", valueName: "path")) var data: String
     @Option(name: [.short, .long], help: "Folder to write to. Default: out/NAME, with the name of the data's folder.") var output: String?
-    @Option(help: ArgumentHelp("What model: photos-transdiff takes 100 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token; mnist-drift draws pixels in one pass. Default: photos-transdiff, of pixels mnist-drift.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
+    @Option(help: ArgumentHelp("What model: photos-transdiff takes 12 passes for a picture, photos-drift one (and trains a feature encoder first), photos-mar one for each token; mnist-drift draws pixels in one pass. Default: photos-transdiff, of pixels mnist-drift.", valueName: CreationPlan.models.joined(separator: "|"))) var preset: String?
     @Option(help: ArgumentHelp("Side of the pictures. Default: as IDX files and CIFAR's batches have it, 64 for folders of pictures.", valueName: "n")) var size: Int?
     @Flag(inversion: .prefixedNo, help: "Take mirrored pictures for pictures, too: not for letters. Default: but for IDX files.") var flip: Bool?
     @Flag(inversion: .prefixedNo, help: ArgumentHelp("Whether the model draws an autoencoder's latents, or pixels. Default: pixels of gray pictures up to \(CreationPlan.pixelSide) on a side."))
@@ -23,7 +23,7 @@ struct Create: ParsableCommand {
     @Option(help: ArgumentHelp("Steps of the feature encoder of photos-drift.", valueName: "n")) var encoderSteps: Int?
     @Option(help: ArgumentHelp("Steps of the model.", valueName: "n")) var steps: Int?
     @Option(help: "Images of each class to draw at the end.") var perLabel: Int = 10
-    @Option(help: "Strength of classifier-free guidance; 1 is none.") var cfg: Float = 2
+    @Option(help: "Strength of classifier-free guidance; 1 is none. Default: 2, of pixels 1.") var cfg: Float?
     @Flag(help: "Say what would be done, and stop.") var plan = false
     @OptionGroup var deviceOptions: DeviceOptions
 
@@ -35,7 +35,7 @@ struct Create: ParsableCommand {
         }
         if let size, size < 1 || size > 4096 { throw ValidationError("--size \(size): take 1 to 4096") }
         if !(2...100_000).contains(perLabel) { throw ValidationError("--per-label \(perLabel): take 2 to 100000") }
-        if !cfg.isFinite { throw ValidationError("--cfg \(cfg): take a finite number") }
+        if let cfg, !cfg.isFinite { throw ValidationError("--cfg \(cfg): take a finite number") }
     }
 
     func run() throws {
@@ -178,7 +178,7 @@ struct Create: ParsableCommand {
     }
 
     private func sampling(_ plan: CreationPlan, _ folder: String, perLabel: Int, to samples: String) -> [String] {
-        drawing(plan, folder) + ["--per-label", "\(perLabel)", "--cfg", "\(cfg)", "--format", "npy", "--output", samples] + device
+        drawing(plan, folder) + ["--per-label", "\(perLabel)", "--cfg", "\(cfg ?? plan.guidance)", "--format", "npy", "--output", samples] + device
     }
 
     /// Judges samples, about as many as pictures are held out: Frechet distances of sets of other sizes are no comparison.

@@ -4,6 +4,7 @@ import DriftFormats
 
 extension RoundSettings.Guidance: ExpressibleByArgument, SettingValue {}
 extension RoundSettings.Order: ExpressibleByArgument, SettingValue {}
+extension FlowSampler: ExpressibleByArgument, SettingValue {}
 extension CausalStageSettings.Guess: ExpressibleByArgument, SettingValue {}
 
 /// How a model that draws in rounds does so, in place of what its settings say.
@@ -20,6 +21,8 @@ struct DrawingOptions: ParsableArguments {
     var guess: CausalStageSettings.Guess?
     @Option(name: .customLong("head-steps"), help: ArgumentHelp("Steps of a diffusion or flow head. Default: as the model's settings say.", valueName: "n"))
     var headSteps: Int?
+    @Option(help: "How the steps of a flow go: sde (with noise, as the papers have them) or ode (without, which needs fewer). Default: as the model's settings say.")
+    var sampler: FlowSampler?
     @Option(help: ArgumentHelp("Factor of what is random in a token beside the noise it starts from. Default: as the model's settings say.", valueName: "x"))
     var temperature: Float?
     @Option(help: "How guidance goes over rounds or tokens: linear (rising), falling or constant. Default: as the model's settings say.")
@@ -31,7 +34,7 @@ struct DrawingOptions: ParsableArguments {
             ("rounds", "stage", "rounds", rounds.settingText), ("order", "stage", "order", order.settingText),
             ("parallel", "stage", "parallel", parallel.settingText), ("tolerance", "stage", "tolerance", tolerance.settingText),
             ("guess", "stage", "guess", guess.settingText),
-            ("head-steps", "head", "steps", headSteps.settingText),
+            ("head-steps", "head", "steps", headSteps.settingText), ("sampler", "head", "sampler", sampler.settingText),
             ("temperature", "stage", "temperature", temperature.settingText),
             ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),
         ]

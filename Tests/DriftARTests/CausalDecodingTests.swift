@@ -245,13 +245,15 @@ import Testing
     }
 
     @Test(
-        "a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "diffusion", "energy", "drift"],
+        "a seed draws what its numbers draw when they are given, step by step", arguments: ["flow", "flow ode", "diffusion", "energy", "drift"],
         TestDevice.teams)
-    func numbersOfASeed(_ head: String, _ shape: TeamShape) throws {
+    func numbersOfASeed(_ words: String, _ shape: TeamShape) throws {
         try TestDevice.with(shape) { device in
+            let head = words.hasPrefix("flow") ? "flow" : words
             // Variances of a diffusion are powers of what its network says.
             let model = try Model(head, device, deviation: head == "diffusion" ? 0.05 : 0.2) {
                 $0.head.diffusion?.steps = 3
+                if words == "flow ode" { $0.head.flow?.sampler = .ode }
             }
             let (random, seed, width): (Philox, UInt64, Int) = (Philox(seed: 9), 9, model.stage.shape.tokenWidth)
             func each(_ size: Int, _ stream: UInt32, _ value: (SIMD4<UInt32>) -> Double) -> [Float] {

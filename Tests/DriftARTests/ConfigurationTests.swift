@@ -86,6 +86,11 @@ import Testing
                 expected.head.energy?.noises = 2
                 expected.run.samplesPerLabel = 10
             }
+            if name == "photos-transdiff" {
+                // It was drawn so then.
+                expected.head.flowDecoder?.sampler = .sde
+                expected.head.flowDecoder?.steps = 100
+            }
             if name.hasPrefix("mnist") { (expected.data.path, expected.data.form) = ("/data/mnist", .idx) }
             if name.hasPrefix("photos") || name == "latent-features" { (expected.data.path, expected.data.form) = ("/data/latents", .latents) }
             if name == "autoencoder" || name == "features" {

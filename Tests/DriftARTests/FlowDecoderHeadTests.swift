@@ -1,4 +1,5 @@
 import DriftGPU
+import Foundation
 import TestSupport
 import Testing
 
@@ -50,13 +51,16 @@ import Testing
         let item = [model.tokens, model.tokenWidth]
         let shape = [2 * images.count] + item
         var x = try graph.input("start", shape)
+        var velocity = try graph.fill(shape, with: 0)
         let rows = try graph.split(head.table(scope), axis: 0)
         for (step, row) in rows.enumerated() {
             let round = try graph.input("round_\(step)", [1], .uint32)
             try memory.write([UInt32(step)], to: Storage("round_\(step)", count: 1, element: .uint32))
             let numbers = try source.numbers(0x2020_0000, round: round, graph)
             let noise = try graph.reshape(graph.randomNormal(item, images: images.count, of: numbers), shape)
-            x = try head.step(x, common: common, row: row, noise: noise, cfg: strength, scope)
+            let other = head.keepsVelocity ? velocity : noise
+            let made = try head.step(x, common: common, row: row, noise: other, cfg: strength, scope)
+            (x, velocity) = (made.x, made.velocity ?? velocity)
         }
         graph.output(x)
         let executor = try memory.executor(graph)
@@ -66,10 +70,15 @@ import Testing
         return try executor.read(x)
     }
 
-    @Test("the loop draws what the head's steps give", arguments: TestDevice.teams, [Float(1), 1.5])
-    func loop(_ shape: TeamShape, cfg: Float) throws {
+    @Test(
+        "the loop draws what the head's steps give", arguments: TestDevice.teams,
+        [(FlowSampler.sde, Float(1)), (.sde, 1.5), (.ode, 1), (.ode, 1.5)])
+    func loop(_ shape: TeamShape, drawing: (sampler: FlowSampler, cfg: Float)) throws {
         try TestDevice.with(shape) { device in
-            let state = try state(device)
+            let cfg = drawing.cfg
+            var configuration = Self.configuration
+            configuration.head.flowDecoder?.sampler = drawing.sampler
+            let state = try state(device, configuration)
             let images = 2..<5
             let seed: UInt64 = 0xFEDC_BA98_0123_4567
             let sampler = Sampler(state.model, memory: state.memory)
@@ -87,6 +96,8 @@ import Testing
             #expect(drawn.count == expected.count && worst <= 1e-5 * scale, "\(worst) of \(scale)")
             let moved = zip(drawn, start).map { abs($0 - $1) }.max() ?? 0
             #expect(moved > 0.1 * scale)
+            // The velocities that are left of one drawing are not those of the next.
+            #expect(try sampler.tokens(labels: [4, 1], perLabel: images.upperBound, cfg: cfg, seed: seed) == all)
         }
     }
 
@@ -185,11 +196,31 @@ import Testing
         #expect(abs(Double(count) / 1e6 - millions) < 0.05, "\(count)")
     }
 
+    @Test("the path without noise is followed to second order, whichever way time runs")
+    func path() {
+        /// How far the steps end from where x' = cos 3 t - x ends that begins at 1: `begin` to `end`, in their time.
+        func error(_ schedule: FlowSchedule, unit: Double, from begin: Double, to end: Double) -> Double {
+            var (x, before) = (1.0, 0.0)
+            for (time, numbers) in zip(schedule.times, schedule.numbers) {
+                let velocity = cos(3 * time / unit) - x
+                (x, before) = (numbers.x * x + numbers.velocity * velocity + numbers.other * before, velocity)
+            }
+            func settled(_ t: Double) -> Double { (cos(3 * t) + 3 * sin(3 * t)) / 10 }
+            return abs(x - (settled(end) + (1 - settled(begin)) * exp(begin - end)))
+        }
+        for shift in [1.0, 2.5] {
+            let errors = [20, 40, 80].map { error(FlowSchedule(.quiet, steps: $0, shift: shift, sampler: .ode), unit: 1, from: 0, to: 1) }
+            #expect(errors[0] < 0.01 && errors[0] / errors[1] > 3.4 && errors[1] / errors[2] > 3.7, "shift \(shift): \(errors)")
+        }
+        let falling = [20, 40, 80].map { error(FlowSchedule(fromNoise: $0, levels: 1000, sampler: .ode), unit: 1000, from: 1, to: 0) }
+        #expect(falling[0] < 0.02 && falling[0] / falling[1] > 3.4 && falling[1] / falling[2] > 3.7, "\(falling)")
+    }
+
     @Test("steps of falling time: equal ones to 0.04, then that")
     func schedule() {
         let schedule = FlowSchedule(fromNoise: 4, levels: 1000)
         #expect(zip(schedule.times, [1000, 680, 360, 40]).allSatisfy { abs($0 - $1) < 1e-9 })
-        #expect(schedule.numbers.map(\.noise).last == 0 && schedule.numbers[0].noise > 0)
+        #expect(schedule.numbers.map(\.other).last == 0 && schedule.numbers[0].other > 0)
         #expect(abs(schedule.numbers[3].x - 0.96) < 1e-12 && abs(schedule.numbers[3].velocity + 1.96 * 0.04) < 1e-12)
     }
 }

@@ -69,6 +69,7 @@ import Testing
         #expect(try guided != plain && drawn("--rounds 4 --head-steps 5 --cfg 2 --cfg-schedule constant") != guided)
         try folder.expectError("sample --checkpoint model --rounds 17", says: "rounds 17: an image of 16 tokens is drawn in 1 to 16")
         try folder.expectError("sample --checkpoint model --head-steps 1", says: "head steps 1: take 2 to 1000")
+        try folder.expectError("sample --checkpoint model --sampler ode", says: "sampler: nothing that a model of")
         try folder.expectError("sample --checkpoint model --temperature -1", says: "temperature -1.0: must be 0 or more")
         try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage mar has no draft")
 
@@ -116,6 +117,10 @@ import Testing
         }
         let plain = try drawn("--head-steps 4")
         #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --temperature 0.5") != plain)
+        let straight = try drawn("--head-steps 4 --sampler ode")
+        #expect(try straight != plain && drawn("--head-steps 4 --sampler ode") == straight && drawn("--head-steps 4 --sampler sde") == plain)
+        try folder.expectError(
+            "sample --checkpoint model --sampler ode --temperature 0.5", says: "temperature 0.5: steps of the sampler ode draw nothing at random")
         try folder.expectError("sample --checkpoint model --parallel 2", says: "parallel 2: the head flow draws a token in many steps")
         try folder.expectError("sample --checkpoint model --rounds 2", says: "rounds: nothing that a model of causal x flow draws by")
         try folder.expectError("sample --checkpoint model --speculative", says: "speculative: the stage causal has no draft of features; leave it out")

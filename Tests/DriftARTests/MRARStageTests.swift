@@ -53,7 +53,7 @@ import Testing
                 try memory.write([UInt32(step)], to: Storage("step_\(step)", count: 1, element: .uint32))
                 let numbers = try source.numbers(0x2021_0000 + round << 16, round: number, graph)
                 let noise = try graph.reshape(graph.randomNormal(item, images: images.count, of: numbers), shape)
-                x = try head.step(x, common: common, row: row, noise: noise, cfg: cfg == 1 ? nil : strength, scope)
+                x = try head.step(x, common: common, row: row, noise: noise, cfg: cfg == 1 ? nil : strength, scope).x
             }
             made.append(x)
         }

@@ -4,7 +4,7 @@ import Foundation
 
 /// Tokens between noise and data, steps along the flow with and without guidance, and the loss of a velocity.
 enum FlowCases: OperationCases {
-    static let families = [OperationFamily("flow", noised + steps + losses, untimed: "the steps of a drawing; bench sample times them with the rest")]
+    static let families = [OperationFamily("flow", noised + steps + paths + losses, untimed: "the steps of a drawing; bench sample times them with the rest")]
 
     private static func plain(_ shape: [Int], _ values: OperationCase.Input.Values = .normal(1)) -> OperationCase.Input {
         .init(shape: shape, values: values, isDifferentiable: false)
@@ -57,6 +57,26 @@ enum FlowCases: OperationCases {
                         return x[3][0] * x[0][i] + x[3][1] * velocity + 0.75 * x[3][2] * x[2][i]
                     }
                 ]
+            })
+    }
+
+    private static let paths: [OperationCase] = [(1, 1, false), (5, 16, true), (3, 33, true), (70, 4, false)].map { rows, channels, isGuided in
+        OperationCase(
+            name: "flow_step \(rows) x \(channels)\(isGuided ? ", guided" : ""), the velocity kept",
+            inputs: [
+                plain([rows, channels]), plain([rows * (isGuided ? 2 : 1), channels]), plain([rows, channels]),
+                plain([FlowStepNumbers.count]), plain([1]),
+            ],
+            build: { graph, x in
+                let made = try graph.flowStep(x[0], velocity: x[1], before: x[2], step: x[3], cfg: isGuided ? x[4] : nil)
+                return [made.x, made.velocity]
+            },
+            reference: { x in
+                let velocity = x[0].indices.map { i in
+                    let other = isGuided ? x[1][x[0].count + i] : x[1][i]
+                    return other + x[4][0] * (x[1][i] - other)
+                }
+                return [x[0].indices.map { x[3][0] * x[0][$0] + x[3][1] * velocity[$0] + x[3][2] * x[2][$0] }, velocity]
             })
     }
 

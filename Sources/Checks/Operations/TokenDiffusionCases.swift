@@ -14,17 +14,20 @@ enum TokenDiffusionCases: OperationCases {
         make(places: [1, 5, 11, 9, 2], channels: 5, width: 37, steps: 3, isGuided: true, limit: 2),
         make(places: Array(0..<27), channels: 1, width: 9, steps: 2, isGuided: true, temperature: 0.5),
         make(places: [8, 4], channels: 33, width: 12, steps: 4, limit: 0.5),
-        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, isFlow: true),
-        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, isFlow: true),
+        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .flow),
+        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .flow),
+        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .path),
+        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .path),
     ]
 
     /// Three images of each of three labels, of three tokens each.
     private static func make(
         places: [Int32], channels: Int, width: Int, steps: Int, isGuided: Bool = false, temperature: Float = 1, limit: Float = 0,
-        isFlow: Bool = false
+        kind: TokenSteps = .diffusion
     ) -> OperationCase {
-        let network = TokenNetworkReference(width: width, depth: 2, outputs: (isFlow ? 1 : 2) * channels, channels: channels)
-        let flow = FlowSchedule(.quiet, steps: steps, shift: 2)
+        let network = TokenNetworkReference(width: width, depth: 2, outputs: (kind == .diffusion ? 2 : 1) * channels, channels: channels)
+        let isFlow = kind != .diffusion
+        let flow = FlowSchedule(.quiet, steps: steps, shift: 2, sampler: kind == .path ? .ode : .sde)
         let schedule = DiffusionSchedule(steps: steps)
         let (labels, first, seed, stream, tokens, perLabel): ([Int32], UInt32, UInt64, Int, Int, Int) = (
             [4, 0, 7], 11, 0x9ABC_DEF0_1234_5678, 0x2011_0000, 3, 3
@@ -44,7 +47,7 @@ enum TokenDiffusionCases: OperationCases {
             plain([labels.count], .integers(labels)), words([first]), words([0]), plain([1], .floats([Float(strength)])),
         ]
         return OperationCase(
-            name: "token_diffusion \(rows) x \(channels), width \(width), \(steps) steps\(isGuided ? ", guided" : "")\(isFlow ? ", flow" : "")\(limit > 0 ? ", limit \(limit)" : "")",
+            name: "token_diffusion \(rows) x \(channels), width \(width), \(steps) steps\(isGuided ? ", guided" : "")\(isFlow ? ", \(kind)" : "")\(limit > 0 ? ", limit \(limit)" : "")",
             inputs: fixed + network.inputs,
             build: { graph, x in
                 [
@@ -52,7 +55,7 @@ enum TokenDiffusionCases: OperationCases {
                         x[0], condition: x[1], table: graph.concat([x[2], x[3]], axis: 1),
                         weights: network.packed(graph, x.dropFirst(fixed.count)), shape: network.shape, places: x[4],
                         noise: NoiseSource(stream: stream, key: x[5], labels: x[6], firstImage: x[7], round: x[8]), tokens: tokens,
-                        imagesPerLabel: perLabel, cfg: isGuided ? x[9] : nil, temperature: temperature, limit: limit, isFlow: isFlow)
+                        imagesPerLabel: perLabel, cfg: isGuided ? x[9] : nil, temperature: temperature, limit: limit, kind: kind)
                 ]
             },
             reference: { x in
@@ -69,6 +72,7 @@ enum TokenDiffusionCases: OperationCases {
                     (0..<rows).flatMap { row in
                         let (image, token) = (Int(places[row]) / tokens, Int(places[row]) % tokens)
                         var values = Array(x[0][(row * channels)..<((row + 1) * channels)])
+                        var before = [Double](repeating: 0, count: channels)
                         for (step, index) in order.enumerated() {
                             let output = predicted(values, row, step)
                             let other = isGuided ? predicted(values, rows + row, step) : output
@@ -82,7 +86,9 @@ enum TokenDiffusionCases: OperationCases {
                                     * cos(2 * .pi * Double(words[1]) / 0x1p32)
                                 if isFlow {
                                     let numbers = flow.numbers[step]
-                                    return numbers.x * values[c] + numbers.velocity * noise + numbers.noise * normal * Double(temperature)
+                                    let other = kind == .path ? before[c] : normal * Double(temperature)
+                                    before[c] = noise
+                                    return numbers.x * values[c] + numbers.velocity * noise + numbers.other * other
                                 }
                                 var clean = (1 / alphaBar).squareRoot() * values[c] - (1 / alphaBar - 1).squareRoot() * noise
                                 if limit > 0 { clean = min(max(clean, -Double(limit)), Double(limit)) }

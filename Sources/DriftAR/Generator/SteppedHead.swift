@@ -9,11 +9,13 @@ package protocol SteppedHead: Head {
     func table(_ scope: ParameterScope) throws -> Tensor
     /// What all steps have in common of z [L, R, D].
     func common(z: Tensor, _ scope: ParameterScope) throws -> [Tensor]
+    /// Whether a step takes the velocity of the step before, in the noise's place, and gives its own: then nothing is random.
+    var keepsVelocity: Bool { get }
     /// What the steps before have made of the noise [B, R, C] -> what this one does. `row` [W]: the step's of `table`; `noise`: standard
-    /// normal [B, R, C]; `cfg`: strength of guidance [1], nil for none.
+    /// normal [B, R, C], or the velocity of the step before, in the first zeros; `cfg`: strength of guidance [1], nil for none.
     func step(
         _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
-    ) throws -> Tensor
+    ) throws -> (x: Tensor, velocity: Tensor?)
 }
 
 extension SteppedHead {

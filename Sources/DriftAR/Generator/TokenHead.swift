@@ -12,6 +12,8 @@ package protocol TokenHead: Head {
     var start: TokenNoise { get }
     /// Whether each step takes standard normal numbers [n, C] of its own.
     var drawsInSteps: Bool { get }
+    /// Whether each step takes the velocity of the step before, in the first zeros, and gives its own (`path`).
+    var keepsVelocity: Bool { get }
 
     /// What all steps have in common: z [n, D] and the entropy [n] -> what `step` takes. `cfg` [1]: strength of guidance, nil for none.
     func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor
@@ -22,6 +24,8 @@ package protocol TokenHead: Head {
     func packed(_ scope: ParameterScope) throws -> Tensor?
     /// One step.
     func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor
+    /// One step of a head that keeps velocities: the next x and this step's velocity [n, C].
+    func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor)
     /// All steps in one launch. Only where there are several, and `packed` weights.
     func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor
 }
@@ -29,6 +33,11 @@ package protocol TokenHead: Head {
 extension TokenHead {
     package var guidesByCondition: Bool { true }
     package var ofTokens: (any TokenHead)? { self }
+    package var keepsVelocity: Bool { false }
+
+    package func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor) {
+        throw GraphError("head \(kind): has no velocities; take step")
+    }
 
     package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
         throw GraphError("head \(kind): has no launch that takes all steps; take one after the other")
@@ -88,7 +97,7 @@ package struct TokenStep {
     package let row: Tensor?
     /// What `packed` gives.
     package let weights: Tensor?
-    /// Standard normal [n, C]; nil where steps draw nothing.
+    /// Standard normal [n, C], of a head that keeps velocities the one of the step before; nil where steps draw nothing.
     package let noise: Tensor?
     /// [1]; nil without guidance.
     package let cfg: Tensor?

@@ -11,7 +11,8 @@ public struct FlowDecoderHeadSettings: HeadKind {
     public var noises = 4
     /// Steps of a drawing.
     public var steps = 100
-    /// Factors of a step's movement and of its noise (TransDiff's scale_0 and scale_1); the last step has neither.
+    public var sampler = FlowSampler.sde
+    /// Factors of a step's movement and of its noise (TransDiff's scale_0 and scale_1) of the sampler `sde`; the last step has neither.
     public var driftScale: Float = 1
     public var noiseScale: Float = 1
 
@@ -52,6 +53,7 @@ extension HeadSettings {
 package struct FlowDecoderHead: SteppedHead {
     package let decoder: FlowDecoder
     package let steps: Int
+    package let keepsVelocity: Bool
     package let declarations: [ParameterDeclaration]
     private let schedule: FlowSchedule
     /// Of the numbers of the steps: what they follow from.
@@ -67,13 +69,14 @@ package struct FlowDecoderHead: SteppedHead {
     private static let prefix = "diffdecoder.net"
 
     package init(
-        _ decoder: FlowDecoder, noises: Int = 4, steps: Int = 100, driftScale: Double = 1, noiseScale: Double = 1, imagesPerLabel: Int = 1,
-        dropout: Float = 0
+        _ decoder: FlowDecoder, noises: Int = 4, steps: Int = 100, sampler: FlowSampler = .sde, driftScale: Double = 1,
+        noiseScale: Double = 1, imagesPerLabel: Int = 1, dropout: Float = 0
     ) {
         (self.decoder, self.noises, self.steps) = (decoder, noises, steps)
         (self.imagesPerLabel, self.dropout) = (imagesPerLabel, dropout)
-        schedule = FlowSchedule(fromNoise: steps, levels: Self.levels, driftScale: driftScale, noiseScale: noiseScale)
-        numbersName = "\(steps) \(driftScale) \(noiseScale)"
+        schedule = FlowSchedule(fromNoise: steps, levels: Self.levels, sampler: sampler, driftScale: driftScale, noiseScale: noiseScale)
+        numbersName = "\(sampler) \(steps) \(driftScale) \(noiseScale)"
+        keepsVelocity = sampler == .ode
         // The reference decays nothing of it.
         declarations = decoder.declarations(Self.prefix + ".").map { $0.undecayed() }
     }
@@ -86,7 +89,7 @@ package struct FlowDecoderHead: SteppedHead {
                 width: network.embed, conditionWidth: network.embed, tokenWidth: data.tokenWidth, tokens: data.tokens,
                 heads: network.heads, depth: settings.depth, hidden: Int(Float(network.embed) * network.mlpRatio),
                 epsilon: network.layerNormEpsilon, columns: data.width / data.patch),
-            noises: settings.noises, steps: settings.steps, driftScale: Double(settings.driftScale),
+            noises: settings.noises, steps: settings.steps, sampler: settings.sampler, driftScale: Double(settings.driftScale),
             noiseScale: Double(settings.noiseScale), imagesPerLabel: configuration.run.samplesPerLabel, dropout: network.dropout)
     }
 
@@ -141,7 +144,7 @@ package struct FlowDecoderHead: SteppedHead {
     /// Of each step the modulation of the blocks [6 D], the embedded time [D], then the step's numbers.
     package func table(_ scope: ParameterScope) throws -> Tensor {
         let graph = scope.graph
-        let times = try graph.constant("flow_decoder_times \(steps)", schedule.times.map { Float($0) }, [steps])
+        let times = try graph.constant("flow_decoder_times \(numbersName)", schedule.times.map { Float($0) }, [steps])
         let numbers = try graph.constant("flow_decoder_steps \(numbersName)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
         let time = try decoder.embed(times: times, scope.scope(Self.prefix))
         return try graph.concat([graph.reshape(time.modulation, [steps, 6 * decoder.width]), time.embedded, numbers], axis: 1)
@@ -154,7 +157,7 @@ package struct FlowDecoderHead: SteppedHead {
 
     package func step(
         _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
-    ) throws -> Tensor {
+    ) throws -> (x: Tensor, velocity: Tensor?) {
         let (graph, net, width) = (scope.graph, scope.scope(Self.prefix), decoder.width)
         guard common.count == 2 * decoder.depth else { throw GraphError("head \(kind): keys of \(common.count / 2) blocks of \(decoder.depth)") }
         let time = FlowDecoder.Time(
@@ -166,7 +169,11 @@ package struct FlowDecoderHead: SteppedHead {
         if cfg != nil { entered = try graph.concat([entered, entered], axis: 0) }
         let velocity = try decoder(entered, time: time, keys: keys, net)
         func rows(_ tensor: Tensor) throws -> Tensor { try graph.reshape(tensor, [tensor.type.rows, decoder.tokenWidth]) }
-        let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(noise), step: numbers, cfg: cfg)
-        return try graph.reshape(next, x.shape)
+        guard keepsVelocity else {
+            let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(noise), step: numbers, cfg: cfg)
+            return (try graph.reshape(next, x.shape), nil)
+        }
+        let next = try graph.flowStep(rows(x), velocity: rows(velocity), before: rows(noise), step: numbers, cfg: cfg)
+        return (try graph.reshape(next.x, x.shape), try graph.reshape(next.velocity, x.shape))
     }
 }

@@ -13,6 +13,7 @@ public struct FlowHeadSettings: TokenHeadKind {
     public var noises = 4
     /// Steps of a drawing.
     public var steps = 50
+    public var sampler = FlowSampler.sde
     public var ending = FlowSchedule.Ending.quiet
     /// Above 1 more of the steps lie at the noisy end.
     public var shift = 1.0
@@ -27,6 +28,7 @@ public struct FlowHeadSettings: TokenHeadKind {
         try requireTokenMLP()
         try require(noises > 0 && noises <= 256, "head noises \(noises): take 1 to 256")
         try require((2...1000).contains(steps), "head steps \(steps): take 2 to 1000")
+        try sampler.validate(configuration)
         try require(shift > 0 && shift.isFinite, "head shift \(shift): take a number above 0")
     }
 }
@@ -49,6 +51,7 @@ package struct FlowHead: TokenHead {
     package let imagesPerLabel: Int
     package let declarations: [ParameterDeclaration]
     private let net: TimedTokenMLP
+    private let sampler: FlowSampler
     private let ending: FlowSchedule.Ending
     private let shift: Double
     package let steps: Int
@@ -56,11 +59,11 @@ package struct FlowHead: TokenHead {
     private static let prefix = "image_head.net"
 
     package init(
-        _ shape: TokenHeadShape, noises: Int = 4, steps: Int = 50, ending: FlowSchedule.Ending = .quiet, shift: Double = 1,
-        imagesPerLabel: Int = 1
+        _ shape: TokenHeadShape, noises: Int = 4, steps: Int = 50, sampler: FlowSampler = .sde, ending: FlowSchedule.Ending = .quiet,
+        shift: Double = 1, imagesPerLabel: Int = 1
     ) {
         (self.shape, self.noises, self.steps, self.imagesPerLabel) = (shape, noises, steps, imagesPerLabel)
-        (self.ending, self.shift) = (ending, shift)
+        (self.sampler, self.ending, self.shift) = (sampler, ending, shift)
         net = TimedTokenMLP(shape, outputs: shape.tokenWidth)
         declarations = net.declarations(Self.prefix + ".")
     }
@@ -68,8 +71,8 @@ package struct FlowHead: TokenHead {
     /// The head of these settings, beside what the other groups say.
     init(_ settings: FlowHeadSettings, _ configuration: Configuration) {
         self.init(
-            TokenHeadShape(settings, configuration), noises: settings.noises, steps: settings.steps, ending: settings.ending,
-            shift: settings.shift, imagesPerLabel: configuration.run.samplesPerLabel)
+            TokenHeadShape(settings, configuration), noises: settings.noises, steps: settings.steps, sampler: settings.sampler,
+            ending: settings.ending, shift: settings.shift, imagesPerLabel: configuration.run.samplesPerLabel)
     }
 
     package var kind: String { FlowHeadSettings.kind }
@@ -105,7 +108,8 @@ package struct FlowHead: TokenHead {
     // MARK: Drawing
 
     package var start: TokenNoise { TokenNoise(.normal, width: shape.tokenWidth) }
-    package var drawsInSteps: Bool { true }
+    package var drawsInSteps: Bool { sampler == .sde }
+    package var keepsVelocity: Bool { sampler == .ode }
 
     /// z [n, D], with guidance [2 n, D] -> as many rows [.., w].
     package func embed(z: Tensor, entropy: Tensor?, cfg: Tensor?, _ scope: ParameterScope) throws -> Tensor {
@@ -114,8 +118,8 @@ package struct FlowHead: TokenHead {
 
     /// Of each step the embedded time [w], then the step's numbers.
     package func table(_ scope: ParameterScope) throws -> Tensor? {
-        let (graph, schedule) = (scope.graph, FlowSchedule(ending, steps: steps, shift: shift))
-        let name = "\(ending.rawValue) \(steps) \(shift)"
+        let (graph, schedule) = (scope.graph, FlowSchedule(ending, steps: steps, shift: shift, sampler: sampler))
+        let name = "\(sampler) \(ending.rawValue) \(steps) \(shift)"
         let times = try graph.constant("flow_times \(name)", schedule.times.map { Float($0) }, [steps])
         let numbers = try graph.constant(
             "flow_steps \(name)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
@@ -128,12 +132,17 @@ package struct FlowHead: TokenHead {
         try scope.graph.tokenDiffusion(
             drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: net.small(kind),
             places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
-            cfg: drawing.cfg, temperature: drawing.temperature, isFlow: true)
+            cfg: drawing.cfg, temperature: drawing.temperature, kind: sampler == .ode ? .path : .flow)
     }
 
     package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
         let (velocity, noise, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
         return try scope.graph.flowStep(
             step.x, velocity: velocity, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
+    }
+
+    package func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor) {
+        let (velocity, before, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
+        return try scope.graph.flowStep(step.x, velocity: velocity, before: before, step: numbers, cfg: step.cfg)
     }
 }

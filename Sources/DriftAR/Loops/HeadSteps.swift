@@ -64,6 +64,7 @@ struct HeadSteps {
     func counter(_ graph: Graph) throws -> Counter { try Counter(graph, name: loop + "_step") }
 
     private var x: Storage { Storage(loop + "_x", count: count * width, grows: true) }
+    private var velocity: Storage { Storage(loop + "_velocity", count: count * width, grows: true) }
     private func common(_ count: Int) -> Storage { Storage(loop + "_embedded", count: count, grows: true) }
 
     private func table(_ graph: Graph) throws -> Tensor? {
@@ -99,20 +100,22 @@ struct HeadSteps {
     func begin(start: Tensor, embedded: Tensor, _ graph: Graph) throws {
         try graph.place(embedded, in: common(embedded.count), at: 0)
         try graph.place(start, in: x, at: 0)
+        if head.keepsVelocity { try graph.place(graph.fill([count, width], with: 0), in: velocity, at: 0) }
     }
 
     /// A step. `embedded`: the shape of what `begin` left.
     func step(embedded: [Int], cfg: Tensor?, noise: Tensor?, _ scope: ParameterScope) throws {
         let graph = scope.graph
-        let made = try graph.part(Graph.head) {
-            try head.step(
-                TokenStep(
-                    x: result(graph), embedded: graph.stored(embedded, in: common(embedded.reduce(1, *))), row: row(graph), noise: noise,
-                    cfg: cfg, temperature: temperature),
-                scope)
+        let made = try graph.part(Graph.head) { () -> (x: Tensor, velocity: Tensor?) in
+            let other = head.keepsVelocity ? try graph.stored([count, width], in: velocity) : noise
+            let step = try TokenStep(
+                x: result(graph), embedded: graph.stored(embedded, in: common(embedded.reduce(1, *))), row: row(graph), noise: other,
+                cfg: cfg, temperature: temperature)
+            return head.keepsVelocity ? try head.path(step, scope) : (try head.step(step, scope), nil)
         }
         // What a step writes must not be what it still reads.
-        try graph.place(graph.copy(made), in: x, at: 0)
+        try graph.place(graph.copy(made.x), in: x, at: 0)
+        if let kept = made.velocity { try graph.place(graph.copy(kept), in: velocity, at: 0) }
         try graph.advance(counter(graph))
     }
 

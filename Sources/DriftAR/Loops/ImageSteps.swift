@@ -55,21 +55,29 @@ struct ImageSteps {
         let places = common.enumerated().map { Storage("image_common_\($0)", count: $1.count, grows: true) }
         for (tensor, place) in zip(common, places) { try opening.place(tensor, in: place, at: 0) }
         try opening.place(noise, in: x, at: 0)
+        let velocity = Storage("image_velocity", count: x.count, grows: true)
+        if head.keepsVelocity { try opening.place(opening.fill(shape, with: 0), in: velocity, at: 0) }
 
         let graph = Graph()
         step = graph
         let counter = try Counter(graph, name: "image_step")
         let strength = form.isGuided ? try graph.input("sample_cfg", [1]) : nil
         cfg = strength
-        let numbers = try source.numbers(stream, round: counter.value, graph)
-        let drawn = try graph.reshape(graph.randomNormal(Array(shape.dropFirst()), images: form.perLabel, of: numbers), shape)
+        let other: Tensor
+        if head.keepsVelocity {
+            other = try graph.stored(shape, in: velocity)
+        } else {
+            let numbers = try source.numbers(stream, round: counter.value, graph)
+            other = try graph.reshape(graph.randomNormal(Array(shape.dropFirst()), images: form.perLabel, of: numbers), shape)
+        }
         let next = try graph.part(Graph.head) {
             try head.step(
                 graph.stored(shape, in: x), common: zip(common, places).map { try graph.stored($0.shape, in: $1) },
-                row: graph.selectRow(graph.stored(made.shape, in: table), counter), noise: drawn, cfg: strength, weights.scope(graph))
+                row: graph.selectRow(graph.stored(made.shape, in: table), counter), noise: other, cfg: strength, weights.scope(graph))
         }
         // What a step writes must not be what it still reads.
-        try graph.place(graph.copy(next), in: x, at: 0)
+        try graph.place(graph.copy(next.x), in: x, at: 0)
+        if let kept = next.velocity { try graph.place(graph.copy(kept), in: velocity, at: 0) }
         try graph.advance(counter)
     }
 

@@ -9,7 +9,8 @@
 #define CONVOLUTION_WEIGHT_TAPS 3
 #endif
 #ifndef CONVOLUTION_WEIGHT_ROWS
-#define CONVOLUTION_WEIGHT_ROWS 4
+// What fits the registers beside 3 taps and 2 vectors.
+#define CONVOLUTION_WEIGHT_ROWS (LANES == 16 ? 4 : 2)
 #endif
 #define CONVOLUTION_WEIGHT_EACH_TAP _Pragma("unroll") for (int t = 0; t < CONVOLUTION_WEIGHT_TAPS; ++t)
 #define CONVOLUTION_WEIGHT_EACH_ROW _Pragma("unroll") for (int r = 0; r < CONVOLUTION_WEIGHT_ROWS; ++r)

@@ -28,15 +28,18 @@ TEAM_KERNEL void flow_noised(IN(float, x), IN(float, noise), IN(float, normal), 
 }
 
 // y = flow_forward(x) (flow_step.cl). velocity [rows, channels]; if `guided` [2 rows, channels], those of no label behind the
-// others: then v = v_u + cfg[0] (v_c - v_u). x, noise, y [rows, channels]. Traffic: 16 rows channels bytes, guided 20.
+// others: then v = v_u + cfg[0] (v_c - v_u). x, noise, y [rows, channels]; `noise` may be the velocity of the step before. With `keeps` v
+// is written to `kept` [rows, channels]. Traffic: 16 rows channels bytes, guided and with `keeps` 4 more each.
 TEAM_KERNEL void flow_step(IN(float, x), IN(float, velocity), IN(float, noise), IN(float, step), IN(float, cfg), OUT(float, y),
-                        const int rows, const int channels, const int guided, const float temperature) {
+                        OUT(float, kept), const int rows, const int channels, const int guided, const int keeps,
+                        const float temperature) {
   USE_IN(float, x);
   USE_IN(float, velocity);
   USE_IN(float, noise);
   USE_IN(float, step);
   USE_IN(float, cfg);
   USE_OUT(float, y);
+  USE_OUT(float, kept);
   const float strength = guided ? cfg[0] : 1.0f;
   ROW_RUNS(row, first, last, rows, channels, {
     const size_t at = row * channels;
@@ -48,6 +51,7 @@ TEAM_KERNEL void flow_step(IN(float, x), IN(float, velocity), IN(float, noise), 
       }
       lanes_store(y + at, c, last,
                   flow_forward(lanes_load(x + at, c, last), v, lanes_load(noise + at, c, last), step, temperature));
+      if (keeps) lanes_store(kept + at, c, last, v);
     }
   })
 }

@@ -9,7 +9,8 @@
 #define TOKEN_DIFFUSION_CL
 
 // For each step s: (e, v) = network(input(x), condition + time[s]), guided e = e_u + cfg[0] (e_c - e_u); x = diffusion_back(x).
-// With `flow` not 0 the network has no v, and e is the velocity: x = flow_forward(x).
+// With `flow` not 0 the network has no v, and e is the velocity: x = flow_forward(x); with 2 the velocity of the step before stands in the
+// noise's place, which lies in y meanwhile.
 //   x [count, channels]        what is drawn
 //   condition [count, width]   guided [2 count, width], those of no label behind the others
 //   table [steps, width + 9]   of each step the embedded time and the numbers of diffusion_step.cl; those of flow_step.cl are 3
@@ -60,15 +61,17 @@ TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, t
         token_network(packed, width, depth, (flow ? 1 : 2) * channels, residual, active, hidden, made, 1.0f TOKEN_LOCAL_ARGUMENT);
         if (unlabelled) TOKEN_FOR(at, row, column, channels) TOKEN_STORE(TOKEN_LOAD(made + at), other + at);
       }
-      const bool is_random = time[width + (flow ? 2 : 4)] * temperature != 0.0f;
+      const bool is_random = flow < 2 && time[width + (flow ? 2 : 4)] * temperature != 0.0f;
       TOKEN_FOR(at, row, column, channels) {
         floatL e = TOKEN_LOAD(made + at), noise = 0.0f;
         if (guided) e = TOKEN_LOAD(other + at) + strength * (e - TOKEN_LOAD(other + at));
         if (is_random)
           noise = noise_lanes(seed, TOKEN_ROW_LANES(elements, row) + TOKEN_COLUMN_LANES(column), TOKEN_ROW_LANES(numbers, row),
                               TOKEN_ROW_LANES(classes, row), (uint)stream + ((uint)step & 0xFFFFu), 0);
+        if (flow == 2 && step > 0) noise = token_again(y, first, row, column, count, channels);
+        if (flow == 2) token_put(e, y, first, row, column, count, channels);
         const floatL old = TOKEN_LOAD(noisy + at);
-        TOKEN_STORE(flow ? flow_forward(old, e, noise, time + width, temperature)
+        TOKEN_STORE(flow ? flow_forward(old, e, noise, time + width, flow == 2 ? 1.0f : temperature)
                          : diffusion_back(old, e, TOKEN_LOAD(made + at + TOKEN_SPAN(channels)), noise, time + width, temperature, limit),
                     noisy + at);
       }

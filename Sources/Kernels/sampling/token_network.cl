@@ -83,6 +83,19 @@ static inline void token_put(floatL value, __global float *p, int first, int row
 #endif
 }
 
+// What the same work-item has put there, 0 where there is nothing: no row of another's is read.
+static inline floatL token_again(__global const float *p, int first, int row, int column, int rows, int n) {
+#if TEAM_SIZE > 1
+  float values[LANES];
+#pragma unroll
+  for (int k = 0; k < LANES; ++k)
+    values[k] = column < n && first + row + k < rows ? p[(size_t)(first + row + k) * n + column] : 0.0f;
+  return vloadL(0, values);
+#else
+  return first + row < rows ? lanes_load(p + (size_t)(first + row) * n, column, n) : (floatL)(0.0f);
+#endif
+}
+
 // A vector of p [n] along the columns.
 static inline floatL token_along(__global const float *p, int column, int n) {
 #if TEAM_SIZE > 1

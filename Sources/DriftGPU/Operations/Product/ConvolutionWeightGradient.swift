@@ -66,7 +66,7 @@ struct ConvolutionWeightGradient: Operation {
         let isGPU = context.traits.isGPUShape
         let items = isGPU ? 256 : 1
         // What the kernel takes without them: a CPU then needs no program beside kernels.cl.
-        let defines = isGPU || (tiling.taps == 3 && tiling.rows == 4 && tiling.vectors == 2)
+        let defines = isGPU || (tiling.taps == 3 && tiling.vectors == 2 && tiling.rows == (context.traits.lanes == 16 ? 4 : 2))
             ? [:] : [
                 "CONVOLUTION_WEIGHT_TAPS": "\(tiling.taps)", "CONVOLUTION_WEIGHT_ROWS": "\(tiling.rows)",
                 "CONVOLUTION_VECTORS": "\(tiling.vectors)",

@@ -39,9 +39,11 @@ struct FlowNoised: Operation {
     }
 }
 
-/// A step along the flow. Inputs: x [n, C], velocity [n, C] (guided [2 n, C]), noise [n, C], step [3]; guided: cfg [1].
+/// A step along the flow. Inputs: x [n, C], velocity [n, C] (guided [2 n, C]), noise [n, C], step [3]; guided: cfg [1]. Outputs: the next x and,
+/// where the noise's place is that of the velocity of the step before, this step's.
 struct FlowStep: Operation {
     let temperature: Float
+    let keepsVelocity: Bool
 
     var name: String { "flow_step" }
     var inPlace: [(input: Int, output: Int)] { [(0, 0), (2, 0)] }
@@ -53,7 +55,7 @@ struct FlowStep: Operation {
             throw GraphError(
                 "flow_step: x \(x), velocity \(inputs[1]), noise \(inputs[2]), step \(inputs[3]); [n, C], [n, C] (guided [2 n, C]), [n, C], \(FlowStepNumbers.count) numbers and one for cfg are needed")
         }
-        return [x]
+        return keepsVelocity ? [x, x] : [x]
     }
     func commands(_ context: LaunchContext) -> [Command] {
         let (x, isGuided) = (context.inputs[0], context.inputs.count > 4)
@@ -61,25 +63,27 @@ struct FlowStep: Operation {
             context.runLaunch(
                 name, family: "flow", rows: x.rows, width: x.columns,
                 arguments: [
-                    .input(0), .input(1), .input(2), .input(3), .input(isGuided ? 4 : 3), .output(0), .int(x.rows), .int(x.columns),
-                    .int(isGuided ? 1 : 0), .float(temperature),
-                ], traffic: Traffic(bytes: (isGuided ? 20 : 16) * x.count, flops: 6 * x.count))
+                    .input(0), .input(1), .input(2), .input(3), .input(isGuided ? 4 : 3), .output(0), .output(keepsVelocity ? 1 : 0),
+                    .int(x.rows), .int(x.columns), .int(isGuided ? 1 : 0), .int(keepsVelocity ? 1 : 0), .float(temperature),
+                ], traffic: Traffic(bytes: (16 + (isGuided ? 4 : 0) + (keepsVelocity ? 4 : 0)) * x.count, flops: 6 * x.count))
         ]
     }
 }
 
-/// What a step along a flow takes: x becomes a x + b v + c noise.
+/// What a step along a flow takes: x becomes a x + b v + c u, u being noise, or the velocity of the step before.
 public struct FlowStepNumbers: Sendable, Hashable {
     public var x: Double
     public var velocity: Double
-    public var noise: Double
+    /// c.
+    public var other: Double
 
-    public init(x: Double, velocity: Double, noise: Double) { (self.x, self.velocity, self.noise) = (x, velocity, noise) }
+    public init(x: Double, velocity: Double, noise: Double) { (self.x, self.velocity, other) = (x, velocity, noise) }
+    public init(x: Double, velocity: Double, before: Double) { (self.x, self.velocity, other) = (x, velocity, before) }
 
     /// Numbers of a step.
     public static let count = 3
     /// As the kernels take them [count].
-    public var values: [Float] { [x, velocity, noise].map { Float($0) } }
+    public var values: [Float] { [x, velocity, other].map { Float($0) } }
 }
 
 /// Mean squared error of a velocity. Inputs: velocity [n, C], x [m, C], noise [n, C]. Output [n].
@@ -147,7 +151,16 @@ extension Graph {
     public func flowStep(
         _ x: Tensor, velocity: Tensor, noise: Tensor, step: Tensor, cfg: Tensor? = nil, temperature: Float = 1
     ) throws -> Tensor {
-        try apply(FlowStep(temperature: temperature), [x, velocity, noise, step] + (cfg.map { [$0] } ?? []))[0]
+        try apply(FlowStep(temperature: temperature, keepsVelocity: false), [x, velocity, noise, step] + (cfg.map { [$0] } ?? []))[0]
+    }
+
+    /// The same with the velocity of the step `before` [n, C] in the noise's place -> the next x and the velocity of this step, guided where
+    /// there is a `cfg`.
+    public func flowStep(
+        _ x: Tensor, velocity: Tensor, before: Tensor, step: Tensor, cfg: Tensor? = nil
+    ) throws -> (x: Tensor, velocity: Tensor) {
+        let made = try apply(FlowStep(temperature: 1, keepsVelocity: true), [x, velocity, before, step] + (cfg.map { [$0] } ?? []))
+        return (made[0], made[1])
     }
 
     /// The mean over the channels of (x - noise - velocity)^2, with time `toNoise` of (noise - x - velocity)^2, for each row [n]:

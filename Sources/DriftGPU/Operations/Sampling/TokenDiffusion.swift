@@ -1,18 +1,27 @@
+/// What the steps of a token are (`flow` of the kernel).
+public enum TokenSteps: Int, Sendable {
+    /// `diffusionStep`: the network gives noise and the number of its variance.
+    case diffusion = 0
+    /// `flowStep` with noise: it gives the velocity alone.
+    case flow = 1
+    /// `flowStep` with the velocity of the step before in the noise's place.
+    case path = 2
+}
+
 /// All steps of the diffusions, or of the flows, of tokens. Inputs: x [n, C], condition [n, w] ([2 n, w] with guidance), table [N, w + 9], packed weights,
 /// places [n] int32, then key, labels, first image as those of `Noise`; then cfg [1] with guidance. Output [n, C].
 struct TokenDiffusion: Operation {
+    let kind: TokenSteps
     let shape: TokenNetworkShape
     let tokens: Int
     let imagesPerLabel: Int
     let stream: Int
     let temperature: Float
     let limit: Float
-    /// A flow: the network gives the velocity alone, and a step takes other numbers.
-    var isFlow = false
 
     var name: String { "token_diffusion" }
-    private var numbers: Int { isFlow ? FlowStepNumbers.count : DiffusionStepNumbers.count }
-    private var outputs: Int { isFlow ? 1 : 2 }
+    private var numbers: Int { kind == .diffusion ? DiffusionStepNumbers.count : FlowStepNumbers.count }
+    private var outputs: Int { kind == .diffusion ? 2 : 1 }
     private func isGuided(_ inputs: [TensorType]) -> Bool { inputs.count > 8 }
 
     func outputTypes(_ inputs: [TensorType]) throws -> [TensorType] {
@@ -45,7 +54,7 @@ struct TokenDiffusion: Operation {
                 name, family: name, defines: tile.defines, teams: tile.count(x.rows), indices: context.inputs[1].count,
                 arguments: (0..<8).map { .input($0) } + [
                     .input(isGuided ? 8 : 2), .output(0), .int(x.rows), .int(x.columns), .int(shape.width), .int(shape.depth),
-                    .int(shape.packedCount), .int(steps), .int(isGuided ? 1 : 0), .int(isFlow ? 1 : 0), .int(tokens), .int(imagesPerLabel), .int(stream),
+                    .int(shape.packedCount), .int(steps), .int(isGuided ? 1 : 0), .int(kind.rawValue), .int(tokens), .int(imagesPerLabel), .int(stream),
                     .float(temperature), .float(limit),
                 ],
                 traffic: Traffic(
@@ -61,17 +70,17 @@ extension Graph {
     /// the step's embedded time, and takes a step back as `diffusionStep` does. `table` [N, w + 9]: of each step the embedded time and
     /// `DiffusionStepNumbers.values`. `places` [n] int32: where the tokens stand in [images, tokens]; the noise of step s is what
     /// `randomNormal([tokens, C], images:of:)` draws there in round s, whatever round `noise` names. With `cfg` [1] the condition is
-    /// [2 n, w], rows of no label behind the others. `isFlow`: the network gives a velocity, the table has `FlowStepNumbers.values`, and a
-    /// step is that of `flowStep`.
+    /// [2 n, w], rows of no label behind the others. Of a flow or its path (`kind`) the network gives a velocity, the table has
+    /// `FlowStepNumbers.values`, and a step is that of `flowStep`; of a path nothing is random and the noise names no numbers that matter.
     public func tokenDiffusion(
         _ x: Tensor, condition: Tensor, table: Tensor, weights: Tensor, shape: TokenNetworkShape, places: Tensor, noise: NoiseSource,
         tokens: Int, imagesPerLabel: Int, cfg: Tensor? = nil, temperature: Float = 1, limit: Float = 0,
-        isFlow: Bool = false
+        kind: TokenSteps = .diffusion
     ) throws -> Tensor {
         guard limit >= 0 else { throw GraphError("token_diffusion: limit \(limit); take 0 (none) or more") }
         let operation = TokenDiffusion(
-            shape: shape, tokens: tokens, imagesPerLabel: imagesPerLabel, stream: noise.stream, temperature: temperature, limit: limit,
-            isFlow: isFlow)
+            kind: kind, shape: shape, tokens: tokens, imagesPerLabel: imagesPerLabel, stream: noise.stream, temperature: temperature,
+            limit: limit)
         return try apply(
             operation,
             [x, condition, table, weights, places, noise.key, noise.labels, noise.firstImage] + (cfg.map { [$0] } ?? []))[0]
