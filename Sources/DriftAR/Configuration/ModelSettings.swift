@@ -49,7 +49,8 @@ extension Configuration {
     /// How an image is drawn: from which stage, by which head, in which loop.
     public var drawing: (stage: String, head: String, loop: String) {
         let steps = (kinds["head"]?["steps"] as? Int).map { ", " + counted($0, "step") } ?? ""
-        return (stage.kind, head.kind + steps, stage.own.loop(self))
+        let sampler = head.flow?.sampler ?? head.flowDecoder?.sampler
+        return (stage.kind, head.kind + steps + (sampler == .ode ? ", ode" : ""), stage.own.loop(self))
     }
 
     /// The weight of the stage's losses, and when it is frozen. A stage without losses has neither.
