@@ -355,6 +355,8 @@ HEADS: dict[str, tuple[str, type[TokenNet]]] = {
 
 def drawing_schedule(head: dict[str, Any], device: torch.device) -> DrawingSchedule:
     """The steps of a drawing, from the head's settings; None for a head of one step."""
+    if head.get("sampler", "sde") != "sde":
+        raise ValueError(f"head.sampler {head['sampler']}: only sde is drawn here")
     if head["kind"] == "diffusion":
         return Schedule(head["steps"], device)
     return FlowSchedule(head["ending"], head["steps"], head["shift"], device) if head["kind"] == "flow" else None

@@ -83,6 +83,8 @@ class FallingSchedule:
     @classmethod
     def of(cls, head: dict[str, Any], device: torch.device) -> "FallingSchedule":
         """From the head's settings."""
+        if head.get("sampler", "sde") != "sde":
+            raise ValueError(f"head.sampler {head['sampler']}: only sde is drawn here")
         return cls(head["steps"], head["driftScale"], head["noiseScale"], device)
 
 

@@ -23,7 +23,7 @@ struct Create: ParsableCommand {
     @Option(help: ArgumentHelp("Steps of the feature encoder of photos-drift.", valueName: "n")) var encoderSteps: Int?
     @Option(help: ArgumentHelp("Steps of the model.", valueName: "n")) var steps: Int?
     @Option(help: "Images of each class to draw at the end.") var perLabel: Int = 10
-    @Option(help: "Strength of classifier-free guidance; 1 is none. Default: 2, of pixels 1.") var cfg: Float?
+    @Option(help: "Strength of classifier-free guidance; 1 is none. Default: 2, of mnist-drift 1.") var cfg: Float?
     @Flag(help: "Say what would be done, and stop.") var plan = false
     @OptionGroup var deviceOptions: DeviceOptions
 

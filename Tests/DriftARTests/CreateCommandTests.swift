@@ -126,6 +126,7 @@ import Testing
             let pixels = try plan(10, size: 32, preset: ten.plan.preset, autoencoder: false)
             #expect(try ten.plan.preset == "photos-transdiff" && plan(10, size: 32, autoencoder: false).plan.preset == "mnist-drift")
             #expect(pixels.plan.pixelPatch == 4 && pixels.seconds.count == 1)
+            #expect(try pixels.plan.guidance == 2 && plan(10, size: 32, autoencoder: false).plan.guidance == 1)
             let ratio = try #require(pixels.seconds[.model]) / model
             #expect(ratio > 0.9 && ratio < 1.3, "\(ratio)")
         }

@@ -59,7 +59,7 @@ import Testing
             let numbers = try source.numbers(0x2020_0000, round: round, graph)
             let noise = try graph.reshape(graph.randomNormal(item, images: images.count, of: numbers), shape)
             let other = head.keepsVelocity ? velocity : noise
-            let made = try head.step(x, common: common, row: row, noise: other, cfg: strength, scope)
+            let made = try head.step(x, common: common, row: row, other: other, cfg: strength, scope)
             (x, velocity) = (made.x, made.velocity ?? velocity)
         }
         graph.output(x)
@@ -168,6 +168,16 @@ import Testing
             let (own, other) = (try EncoderIdentity(stage, context), try EncoderIdentity(LabelStage(masked), context))
             #expect(own.weights != other.weights)
         }
+    }
+
+    @Test("another head does not take over how images are drawn, another stage does")
+    func adopted() throws {
+        var mar = try Configuration.preset("photos-transdiff")
+        var sequences = mar
+        mar.adopt(.mar)
+        sequences.adopt(.transDiffMRAR)
+        #expect(mar.head.diffusion?.steps == 100)
+        #expect(sequences.head.flowDecoder?.steps == 12 && sequences.head.flowDecoder?.sampler == .ode)
     }
 
     @Test("what does not go together is refused in a line")

@@ -15,8 +15,10 @@ import Testing
         return tiny
     }
 
-    private func state(_ device: Device) throws -> ModelState {
-        let state = ModelState(try Self.configuration.makeGenerator(), memory: DeviceMemory(device))
+    private func state(_ device: Device, _ sampler: FlowSampler = .sde) throws -> ModelState {
+        var configuration = Self.configuration
+        configuration.head.flowDecoder?.sampler = sampler
+        let state = ModelState(try configuration.makeGenerator(), memory: DeviceMemory(device))
         try state.initialize(seed: 3)
         let weights = state.model.layout.storage("ema")
         var random = TestRandom(3)
@@ -48,12 +50,15 @@ import Testing
             if cfg != 1 { earlier = try made.map { try graph.concat([$0, $0], axis: 0) } }
             let common = try head.common(z: stage.place(stage.encode(embedding, after: earlier, scope), scope), scope)
             var x = first
+            var velocity = try graph.fill(shape, with: 0)
             for (step, row) in rows.enumerated() {
                 let number = try graph.input("step_\(step)", [1], .uint32)
                 try memory.write([UInt32(step)], to: Storage("step_\(step)", count: 1, element: .uint32))
                 let numbers = try source.numbers(0x2021_0000 + round << 16, round: number, graph)
                 let noise = try graph.reshape(graph.randomNormal(item, images: images.count, of: numbers), shape)
-                x = try head.step(x, common: common, row: row, noise: noise, cfg: cfg == 1 ? nil : strength, scope).x
+                let moved = try head.step(
+                    x, common: common, row: row, other: head.keepsVelocity ? velocity : noise, cfg: cfg == 1 ? nil : strength, scope)
+                (x, velocity) = (moved.x, moved.velocity ?? velocity)
             }
             made.append(x)
         }
@@ -66,10 +71,11 @@ import Testing
         return try executor.read(last)
     }
 
-    @Test("the loop makes each image from those before it and gives the last", arguments: TestDevice.teams, [Float(1), 1.5])
-    func loop(_ shape: TeamShape, cfg: Float) throws {
+    @Test("the loop makes each image from those before it and gives the last", arguments: TestDevice.teams,
+        [(FlowSampler.sde, Float(1)), (.sde, 1.5), (.ode, 1), (.ode, 1.5)])
+    func loop(_ shape: TeamShape, drawing: (sampler: FlowSampler, cfg: Float)) throws {
         try TestDevice.with(shape) { device in
-            let state = try state(device)
+            let (state, cfg) = (try state(device, drawing.sampler), drawing.cfg)
             let seed: UInt64 = 77
             let sampler = Sampler(state.model, memory: state.memory)
             let drawn = try sampler.tokens(labels: [4], perLabel: 3, cfg: cfg, seed: seed)

@@ -97,7 +97,7 @@ final class TokenHeadTrial {
         for index in 0..<head.steps {
             let noise = head.drawsInSteps ? try graph.randomNormal(x.shape, clock: now) : nil
             x = try head.step(
-                TokenStep(x: x, embedded: embedded, row: rows?[index], noise: noise, cfg: strength, temperature: temperature), scope)
+                TokenStep(x: x, embedded: embedded, row: rows?[index], other: noise, cfg: strength, temperature: temperature), scope).x
         }
         graph.output(x)
         let executor = try memory.executor(graph)

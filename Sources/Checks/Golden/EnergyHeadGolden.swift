@@ -53,7 +53,7 @@ enum EnergyHeadGolden {
         let tokens = try head.step(
             TokenStep(
                 x: run.input("noise", rank: 2), embedded: embedded, cfg: cfg,
-                temperature: Float(run.golden.number("infer_temperature"))), scope)
+                temperature: Float(run.golden.number("infer_temperature"))), scope).x
         run.graph.output(tokens)
         try run.run()
         try comparison.check("out", "sample", run.read(tokens))

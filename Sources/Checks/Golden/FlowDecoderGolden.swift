@@ -93,7 +93,7 @@ enum FlowDecoderGolden {
         for (index, row) in try graph.split(head.table(scope), axis: 0).enumerated() {
             states.append(x)
             // The last step adds nothing random; what it is given must not matter.
-            x = try head.step(x, common: common, row: row, noise: noises[min(index, noises.count - 1)], cfg: cfg, scope).x
+            x = try head.step(x, common: common, row: row, other: noises[min(index, noises.count - 1)], cfg: cfg, scope).x
         }
         (states + [x]).forEach(graph.output)
         try run.run()

@@ -134,7 +134,7 @@ enum MRARGolden {
             let own = try graph.split(noises[round], axis: 0)
             var x = start
             for (step, row) in rows.enumerated() {
-                x = try model.head.step(x, common: common, row: row, noise: own[min(step, own.count - 1)], cfg: cfg, scope).x
+                x = try model.head.step(x, common: common, row: row, other: own[min(step, own.count - 1)], cfg: cfg, scope).x
             }
             made.append(x)
         }

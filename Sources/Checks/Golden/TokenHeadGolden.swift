@@ -44,7 +44,7 @@ extension GoldenGraph {
             // A last step may add nothing random; what it is given must not matter.
             let noise = noises[min(index, noises.count - 1)]
             x = try head.step(
-                TokenStep(x: x, embedded: embedded, row: row, noise: noise, cfg: cfg, temperature: temperature), scope)
+                TokenStep(x: x, embedded: embedded, row: row, other: noise, cfg: cfg, temperature: temperature), scope).x
             if golden.has("out", "x_after_\(index + 1)") { states.append(("x_after_\(index + 1)", x)) }
         }
         states.append(("sample", x))

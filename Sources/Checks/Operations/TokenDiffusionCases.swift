@@ -14,10 +14,10 @@ enum TokenDiffusionCases: OperationCases {
         make(places: [1, 5, 11, 9, 2], channels: 5, width: 37, steps: 3, isGuided: true, limit: 2),
         make(places: Array(0..<27), channels: 1, width: 9, steps: 2, isGuided: true, temperature: 0.5),
         make(places: [8, 4], channels: 33, width: 12, steps: 4, limit: 0.5),
-        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .flow),
-        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .flow),
-        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .path),
-        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .path),
+        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .sde),
+        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .sde),
+        make(places: [3, 0, 7], channels: 17, width: 20, steps: 3, kind: .ode),
+        make(places: [1, 5, 11, 9, 2], channels: 4, width: 37, steps: 4, isGuided: true, temperature: 0.5, kind: .ode),
     ]
 
     /// Three images of each of three labels, of three tokens each.
@@ -27,7 +27,7 @@ enum TokenDiffusionCases: OperationCases {
     ) -> OperationCase {
         let network = TokenNetworkReference(width: width, depth: 2, outputs: (kind == .diffusion ? 2 : 1) * channels, channels: channels)
         let isFlow = kind != .diffusion
-        let flow = FlowSchedule(.quiet, steps: steps, shift: 2, sampler: kind == .path ? .ode : .sde)
+        let flow = FlowSchedule(.quiet, steps: steps, shift: 2, sampler: kind == .ode ? .ode : .sde)
         let schedule = DiffusionSchedule(steps: steps)
         let (labels, first, seed, stream, tokens, perLabel): ([Int32], UInt32, UInt64, Int, Int, Int) = (
             [4, 0, 7], 11, 0x9ABC_DEF0_1234_5678, 0x2011_0000, 3, 3
@@ -47,7 +47,7 @@ enum TokenDiffusionCases: OperationCases {
             plain([labels.count], .integers(labels)), words([first]), words([0]), plain([1], .floats([Float(strength)])),
         ]
         return OperationCase(
-            name: "token_diffusion \(rows) x \(channels), width \(width), \(steps) steps\(isGuided ? ", guided" : "")\(isFlow ? ", \(kind)" : "")\(limit > 0 ? ", limit \(limit)" : "")",
+            name: "token_diffusion \(rows) x \(channels), width \(width), \(steps) steps\(isGuided ? ", guided" : "")\(isFlow ? ", flow, \(kind)" : "")\(limit > 0 ? ", limit \(limit)" : "")",
             inputs: fixed + network.inputs,
             build: { graph, x in
                 [
@@ -86,7 +86,7 @@ enum TokenDiffusionCases: OperationCases {
                                     * cos(2 * .pi * Double(words[1]) / 0x1p32)
                                 if isFlow {
                                     let numbers = flow.numbers[step]
-                                    let other = kind == .path ? before[c] : normal * Double(temperature)
+                                    let other = kind == .ode ? before[c] : normal * Double(temperature)
                                     before[c] = noise
                                     return numbers.x * values[c] + numbers.velocity * noise + numbers.other * other
                                 }

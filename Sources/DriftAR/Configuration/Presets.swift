@@ -216,8 +216,8 @@ extension Configuration {
         return mar
     }
 
-    /// The same by TransDiff's encoder and its flow: of what was tried for a quarter of an hour its samples were read right most often, 66 %, and
-    /// 73 % after these steps. Drawn along the flow: 12 steps so come nearer to the photographs than a hundred with noise.
+    /// The same by TransDiff's encoder and its flow: of what was tried for a quarter of an hour its samples were read right most often. 12 steps
+    /// without noise come nearer to the photographs than a hundred with it.
     private static var photosTransDiff: Configuration {
         var flow = digitsTransDiff
         flow.preset = "photos-transdiff"

@@ -11,10 +11,10 @@ package protocol SteppedHead: Head {
     func common(z: Tensor, _ scope: ParameterScope) throws -> [Tensor]
     /// Whether a step takes the velocity of the step before, in the noise's place, and gives its own: then nothing is random.
     var keepsVelocity: Bool { get }
-    /// What the steps before have made of the noise [B, R, C] -> what this one does. `row` [W]: the step's of `table`; `noise`: standard
+    /// What the steps before have made of the noise [B, R, C] -> what this one does. `row` [W]: the step's of `table`; `other`: standard
     /// normal [B, R, C], or the velocity of the step before, in the first zeros; `cfg`: strength of guidance [1], nil for none.
     func step(
-        _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
+        _ x: Tensor, common: [Tensor], row: Tensor, other: Tensor, cfg: Tensor?, _ scope: ParameterScope
     ) throws -> (x: Tensor, velocity: Tensor?)
 }
 

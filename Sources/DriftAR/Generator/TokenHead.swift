@@ -12,7 +12,7 @@ package protocol TokenHead: Head {
     var start: TokenNoise { get }
     /// Whether each step takes standard normal numbers [n, C] of its own.
     var drawsInSteps: Bool { get }
-    /// Whether each step takes the velocity of the step before, in the first zeros, and gives its own (`path`).
+    /// Whether each step takes the velocity of the step before, in the first zeros, and gives its own: then nothing is random.
     var keepsVelocity: Bool { get }
 
     /// What all steps have in common: z [n, D] and the entropy [n] -> what `step` takes. `cfg` [1]: strength of guidance, nil for none.
@@ -22,10 +22,8 @@ package protocol TokenHead: Head {
     func table(_ scope: ParameterScope) throws -> Tensor?
     /// The weights of its network as kernels for small ones read them, computed once for a set of weights; nil where it has none.
     func packed(_ scope: ParameterScope) throws -> Tensor?
-    /// One step.
-    func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor
-    /// One step of a head that keeps velocities: the next x and this step's velocity [n, C].
-    func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor)
+    /// One step: the next x and, of a head that keeps velocities, this step's [n, C].
+    func step(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor?)
     /// All steps in one launch. Only where there are several, and `packed` weights.
     func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor
 }
@@ -34,10 +32,6 @@ extension TokenHead {
     package var guidesByCondition: Bool { true }
     package var ofTokens: (any TokenHead)? { self }
     package var keepsVelocity: Bool { false }
-
-    package func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor) {
-        throw GraphError("head \(kind): has no velocities; take step")
-    }
 
     package func steps(_ drawing: TokenDrawing, _ scope: ParameterScope) throws -> Tensor {
         throw GraphError("head \(kind): has no launch that takes all steps; take one after the other")
@@ -98,18 +92,18 @@ package struct TokenStep {
     /// What `packed` gives.
     package let weights: Tensor?
     /// Standard normal [n, C], of a head that keeps velocities the one of the step before; nil where steps draw nothing.
-    package let noise: Tensor?
+    package let other: Tensor?
     /// [1]; nil without guidance.
     package let cfg: Tensor?
     /// Factor of what is random beside the start; 1 is the law that was learned.
     package let temperature: Float
 
     package init(
-        x: Tensor, embedded: Tensor, row: Tensor? = nil, weights: Tensor? = nil, noise: Tensor? = nil, cfg: Tensor? = nil,
+        x: Tensor, embedded: Tensor, row: Tensor? = nil, weights: Tensor? = nil, other: Tensor? = nil, cfg: Tensor? = nil,
         temperature: Float = 1
     ) {
         (self.x, self.embedded, self.row, self.weights) = (x, embedded, row, weights)
-        (self.noise, self.cfg, self.temperature) = (noise, cfg, temperature)
+        (self.other, self.cfg, self.temperature) = (other, cfg, temperature)
     }
 }
 

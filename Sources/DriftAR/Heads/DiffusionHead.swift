@@ -146,9 +146,10 @@ package struct DiffusionHead: TokenHead {
             cfg: drawing.cfg, temperature: drawing.temperature, limit: limit)
     }
 
-    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor?) {
         let (output, noise, numbers) = try net.step(step, numbers: DiffusionStepNumbers.count, head: kind, scope.scope(Self.prefix))
-        return try scope.graph.diffusionStep(
+        let x = try scope.graph.diffusionStep(
             step.x, output: output, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature, limit: limit)
+        return (x, nil)
     }
 }

@@ -118,7 +118,7 @@ package struct EnergyHead: TokenHead {
 
     package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix)) }
 
-    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
-        try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, weights: step.weights, scope)
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor?) {
+        (try generate(embedded: step.embedded, noise: step.x, temperature: step.temperature, weights: step.weights, scope), nil)
     }
 }

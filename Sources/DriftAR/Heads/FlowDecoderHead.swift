@@ -18,6 +18,9 @@ public struct FlowDecoderHeadSettings: HeadKind {
 
     public init() {}
 
+    /// How an image is drawn says nothing of another head's tokens.
+    package static var own: Set<String> { ["steps", "sampler"] }
+
     /// The factors of movement and noise that TransDiff's sizes are drawn with, by width; nil for other sizes.
     static func publishedScales(embed: Int, isMRAR: Bool) -> (drift: Float, noise: Float)? {
         switch embed {
@@ -156,7 +159,7 @@ package struct FlowDecoderHead: SteppedHead {
     }
 
     package func step(
-        _ x: Tensor, common: [Tensor], row: Tensor, noise: Tensor, cfg: Tensor?, _ scope: ParameterScope
+        _ x: Tensor, common: [Tensor], row: Tensor, other: Tensor, cfg: Tensor?, _ scope: ParameterScope
     ) throws -> (x: Tensor, velocity: Tensor?) {
         let (graph, net, width) = (scope.graph, scope.scope(Self.prefix), decoder.width)
         guard common.count == 2 * decoder.depth else { throw GraphError("head \(kind): keys of \(common.count / 2) blocks of \(decoder.depth)") }
@@ -170,10 +173,10 @@ package struct FlowDecoderHead: SteppedHead {
         let velocity = try decoder(entered, time: time, keys: keys, net)
         func rows(_ tensor: Tensor) throws -> Tensor { try graph.reshape(tensor, [tensor.type.rows, decoder.tokenWidth]) }
         guard keepsVelocity else {
-            let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(noise), step: numbers, cfg: cfg)
+            let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(other), step: numbers, cfg: cfg)
             return (try graph.reshape(next, x.shape), nil)
         }
-        let next = try graph.flowStep(rows(x), velocity: rows(velocity), before: rows(noise), step: numbers, cfg: cfg)
+        let next = try graph.flowStep(rows(x), velocity: rows(velocity), before: rows(other), step: numbers, cfg: cfg)
         return (try graph.reshape(next.x, x.shape), try graph.reshape(next.velocity, x.shape))
     }
 }

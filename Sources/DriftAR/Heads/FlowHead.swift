@@ -132,17 +132,17 @@ package struct FlowHead: TokenHead {
         try scope.graph.tokenDiffusion(
             drawing.x, condition: drawing.embedded, table: drawing.table, weights: drawing.weights, shape: net.small(kind),
             places: drawing.places, noise: drawing.noise, tokens: drawing.tokens, imagesPerLabel: drawing.imagesPerLabel,
-            cfg: drawing.cfg, temperature: drawing.temperature, kind: sampler == .ode ? .path : .flow)
+            cfg: drawing.cfg, temperature: drawing.temperature, kind: sampler == .ode ? .ode : .sde)
     }
 
-    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
-        let (velocity, noise, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
-        return try scope.graph.flowStep(
-            step.x, velocity: velocity, noise: noise, step: numbers, cfg: step.cfg, temperature: step.temperature)
-    }
-
-    package func path(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor) {
-        let (velocity, before, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
-        return try scope.graph.flowStep(step.x, velocity: velocity, before: before, step: numbers, cfg: step.cfg)
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor?) {
+        let graph = scope.graph
+        let (velocity, other, numbers) = try net.step(step, numbers: FlowStepNumbers.count, head: kind, scope.scope(Self.prefix))
+        guard sampler == .sde else {
+            return try graph.flowStep(step.x, velocity: velocity, before: other, step: numbers, cfg: step.cfg)
+        }
+        let x = try graph.flowStep(
+            step.x, velocity: velocity, noise: other, step: numbers, cfg: step.cfg, temperature: step.temperature)
+        return (x, nil)
     }
 }

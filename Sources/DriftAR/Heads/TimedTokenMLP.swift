@@ -40,19 +40,19 @@ package struct TimedTokenMLP: Sendable, Hashable {
     }
 
     /// The network in a step of a drawing whose row of the table ends in `count` numbers: what it gives, with guidance for both halves, the
-    /// noise and the numbers. `kind`: the head's, for errors.
+    /// noise or velocity and the numbers. `kind`: the head's, for errors.
     package func step(
         _ step: TokenStep, numbers count: Int, head kind: String, _ net: ParameterScope
-    ) throws -> (output: Tensor, noise: Tensor, numbers: Tensor) {
+    ) throws -> (output: Tensor, other: Tensor, numbers: Tensor) {
         let (graph, width) = (net.graph, shape.width)
-        guard let row = step.row, let noise = step.noise else {
-            throw GraphError("head \(kind): a step needs its row of the table and noise; give both")
+        guard let row = step.row, let other = step.other else {
+            throw GraphError("head \(kind): a step needs its row of the table, and noise or the velocity of the step before; give both")
         }
         let time = try graph.slice(row, axis: 0, 0..<width)
         let numbers = try graph.slice(row, axis: 0, width..<(width + count))
         var x = try net.linear(step.x, "input_proj")
         if step.cfg != nil { x = try graph.concat([x, x], axis: 0) }
-        return (try mlp(x, condition: graph.addPeriodic(step.embedded, time), net), noise, numbers)
+        return (try mlp(x, condition: graph.addPeriodic(step.embedded, time), net), other, numbers)
     }
 
     /// What the kernel of all steps takes of it. Throws where the network is too large for that.

@@ -150,13 +150,13 @@ package struct TokenDriftHead: TokenHead {
     package func packed(_ scope: ParameterScope) throws -> Tensor? { try mlp.packed(scope.scope(Self.prefix)) }
 
     /// With guidance both halves start from the same noise. The temperature multiplies nothing: all that is random is the start.
-    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> Tensor {
+    package func step(_ step: TokenStep, _ scope: ParameterScope) throws -> (x: Tensor, velocity: Tensor?) {
         let (graph, net) = (scope.graph, scope.scope(Self.prefix))
         let (width, end) = (shape.width, shape.width + shape.tokenWidth)
         let noise = try step.cfg == nil ? step.x : graph.concat([step.x, step.x], axis: 0)
         func part(_ range: Range<Int>) throws -> Tensor { try graph.slice(step.embedded, axis: 1, range) }
         let x0 = try start(token: part(width..<end), entropy: part(end..<(end + 1)), noise: noise, graph)
         let tokens = try mlp.draw(net.linear(x0, "input_proj"), condition: part(0..<width), weights: step.weights, net)
-        return try step.cfg.map { try graph.guidance(tokens, by: $0) } ?? tokens
+        return (try step.cfg.map { try graph.guidance(tokens, by: $0) } ?? tokens, nil)
     }
 }

@@ -72,7 +72,7 @@ package final class CausalProbe {
             let embedded = try head.embed(
                 z: graph.reshape(z, [rows, z.type.columns]), entropy: graph.reshape(entropy, [rows]), cfg: nil, scope)
             let drawn = try head.step(
-                TokenStep(x: noise, embedded: embedded, weights: head.packed(scope), temperature: stage.drawing.temperature), scope)
+                TokenStep(x: noise, embedded: embedded, weights: head.packed(scope), temperature: stage.drawing.temperature), scope).x
             return try graph.reshape(stage.norm(drawn, graph), [images, count, width])
         }
 

@@ -90,9 +90,10 @@ struct HeadSteps {
             }
             return try head.step(
                 TokenStep(
-                    x: start, embedded: embedded, row: row(graph), weights: packed(graph), noise: noise(graph), cfg: cfg,
+                    x: start, embedded: embedded, row: row(graph), weights: packed(graph), other: noise(graph), cfg: cfg,
                     temperature: temperature),
-                scope)
+                scope
+            ).x
         }
     }
 
@@ -106,12 +107,12 @@ struct HeadSteps {
     /// A step. `embedded`: the shape of what `begin` left.
     func step(embedded: [Int], cfg: Tensor?, noise: Tensor?, _ scope: ParameterScope) throws {
         let graph = scope.graph
-        let made = try graph.part(Graph.head) { () -> (x: Tensor, velocity: Tensor?) in
-            let other = head.keepsVelocity ? try graph.stored([count, width], in: velocity) : noise
-            let step = try TokenStep(
-                x: result(graph), embedded: graph.stored(embedded, in: common(embedded.reduce(1, *))), row: row(graph), noise: other,
-                cfg: cfg, temperature: temperature)
-            return head.keepsVelocity ? try head.path(step, scope) : (try head.step(step, scope), nil)
+        let made = try graph.part(Graph.head) {
+            try head.step(
+                TokenStep(
+                    x: result(graph), embedded: graph.stored(embedded, in: common(embedded.reduce(1, *))), row: row(graph),
+                    other: head.keepsVelocity ? graph.stored([count, width], in: velocity) : noise, cfg: cfg, temperature: temperature),
+                scope)
         }
         // What a step writes must not be what it still reads.
         try graph.place(graph.copy(made.x), in: x, at: 0)

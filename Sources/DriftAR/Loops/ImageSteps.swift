@@ -73,7 +73,7 @@ struct ImageSteps {
         let next = try graph.part(Graph.head) {
             try head.step(
                 graph.stored(shape, in: x), common: zip(common, places).map { try graph.stored($0.shape, in: $1) },
-                row: graph.selectRow(graph.stored(made.shape, in: table), counter), noise: other, cfg: strength, weights.scope(graph))
+                row: graph.selectRow(graph.stored(made.shape, in: table), counter), other: other, cfg: strength, weights.scope(graph))
         }
         // What a step writes must not be what it still reads.
         try graph.place(graph.copy(next.x), in: x, at: 0)

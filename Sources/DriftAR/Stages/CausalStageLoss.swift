@@ -50,7 +50,7 @@ extension CausalStage {
         func draw(_ z: Tensor, _ entropy: Tensor?) throws -> Tensor {
             let embedded = try head.embed(
                 z: graph.reshape(z, [rows, shape.embed]), entropy: entropy.map { try graph.reshape($0, [rows]) }, cfg: nil, fixed)
-            let drawn = try norm(head.step(TokenStep(x: noise, embedded: embedded), fixed), graph)
+            let drawn = try norm(head.step(TokenStep(x: noise, embedded: embedded), fixed).x, graph)
             return try graph.reshape(drawn, [z.shape[0], count, shape.tokenWidth])
         }
         let loss = try graph.smoothL1(draw(proposed.z, proposed.entropy), graph.detach(draw(features, entropy)))

@@ -10,14 +10,15 @@
 
 // For each step s: (e, v) = network(input(x), condition + time[s]), guided e = e_u + cfg[0] (e_c - e_u); x = diffusion_back(x).
 // With `flow` not 0 the network has no v, and e is the velocity: x = flow_forward(x); with 2 the velocity of the step before stands in the
-// noise's place, which lies in y meanwhile.
+// noise's place. It lies in y until the tokens come there; each work-item reads only what it wrote.
 //   x [count, channels]        what is drawn
 //   condition [count, width]   guided [2 count, width], those of no label behind the others
 //   table [steps, width + 9]   of each step the embedded time and the numbers of diffusion_step.cl; those of flow_step.cl are 3
 //   packed                     the network's weights (token_network.cl), and behind `network` floats those of the input layer
 //   places [count]             where the tokens stand in [images, tokens]; key, labels [images / per_label], image as random_noise:
 //                              the noise of step s is that of element place channels + c in the draw stream + s
-// FLOPs a row and step: those of token_network_forward and 2 width channels. Nothing of a step is in global memory but the weights.
+// FLOPs a row and step: those of token_network_forward and 2 width channels. Of a step nothing but the weights is in global memory, and with
+// `flow` 2 the velocity.
 TEAM_KERNEL void token_diffusion(IN(float, x), IN(float, condition), IN(float, table), IN(float, packed), IN(int, places),
                                  IN(uint, key), IN(int, labels), IN(uint, image), IN(float, cfg), OUT(float, y), const int count,
                                  const int channels, const int width, const int depth, const int network, const int steps,

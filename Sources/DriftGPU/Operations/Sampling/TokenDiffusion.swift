@@ -3,9 +3,9 @@ public enum TokenSteps: Int, Sendable {
     /// `diffusionStep`: the network gives noise and the number of its variance.
     case diffusion = 0
     /// `flowStep` with noise: it gives the velocity alone.
-    case flow = 1
+    case sde = 1
     /// `flowStep` with the velocity of the step before in the noise's place.
-    case path = 2
+    case ode = 2
 }
 
 /// All steps of the diffusions, or of the flows, of tokens. Inputs: x [n, C], condition [n, w] ([2 n, w] with guidance), table [N, w + 9], packed weights,
@@ -58,7 +58,8 @@ struct TokenDiffusion: Operation {
                     .float(temperature), .float(limit),
                 ],
                 traffic: Traffic(
-                    bytes: 4 * (2 * x.count + context.inputs[1].count + context.inputs[2].count + context.inputs[3].count),
+                    bytes: 4 * (2 * x.count + context.inputs[1].count + context.inputs[2].count + context.inputs[3].count)
+                        + (kind == .ode ? 8 * (steps - 1) * x.count : 0),
                     flops: passes * (shape.flops + 2 * shape.width * x.columns)))
         ]
     }
@@ -70,8 +71,8 @@ extension Graph {
     /// the step's embedded time, and takes a step back as `diffusionStep` does. `table` [N, w + 9]: of each step the embedded time and
     /// `DiffusionStepNumbers.values`. `places` [n] int32: where the tokens stand in [images, tokens]; the noise of step s is what
     /// `randomNormal([tokens, C], images:of:)` draws there in round s, whatever round `noise` names. With `cfg` [1] the condition is
-    /// [2 n, w], rows of no label behind the others. Of a flow or its path (`kind`) the network gives a velocity, the table has
-    /// `FlowStepNumbers.values`, and a step is that of `flowStep`; of a path nothing is random and the noise names no numbers that matter.
+    /// [2 n, w], rows of no label behind the others. Of a flow (`kind` `sde` or `ode`) the network gives a velocity, the table has
+    /// `FlowStepNumbers.values`, and a step is that of `flowStep`; with `ode` nothing is random, whatever `noise` names.
     public func tokenDiffusion(
         _ x: Tensor, condition: Tensor, table: Tensor, weights: Tensor, shape: TokenNetworkShape, places: Tensor, noise: NoiseSource,
         tokens: Int, imagesPerLabel: Int, cfg: Tensor? = nil, temperature: Float = 1, limit: Float = 0,
