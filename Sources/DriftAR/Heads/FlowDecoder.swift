@@ -62,6 +62,37 @@ package struct FlowDecoder: Sendable {
         return Time(modulation: modulation, embedded: embedded)
     }
 
+    /// What times do to the blocks and to the end, the learned tables added. Nothing of an image has an influence on it.
+    package struct Modulations {
+        /// Of each block six [n, D]: shift, scale and gate of attention, then of the MLP.
+        package let blocks: [[Tensor]]
+        /// Shift and scale of the end [n, D].
+        package let end: [Tensor]
+
+        package init(blocks: [[Tensor]], end: [Tensor]) { (self.blocks, self.end) = (blocks, end) }
+
+        /// From all of them, one behind the other.
+        package init(_ all: [Tensor]) {
+            let depth = all.count / 6
+            self.init(blocks: (0..<depth).map { Array(all[(6 * $0)..<(6 * $0 + 6)]) }, end: Array(all[(6 * depth)...]))
+        }
+
+        /// One behind the other.
+        package var all: [Tensor] { blocks.flatMap { $0 } + end }
+    }
+
+    /// How many a time has.
+    package var modulationCount: Int { 6 * depth + 2 }
+
+    /// What each of the times does.
+    package func modulations(of time: Time, _ scope: ParameterScope) throws -> Modulations {
+        let graph = scope.graph
+        let twice = try graph.reshape(graph.concat([time.embedded, time.embedded], axis: 1), [time.embedded.type.rows, 2, width])
+        return try Modulations(
+            blocks: (0..<depth).map { try block.modulation(time.modulation, scope.scope("res_blocks.\($0)")) },
+            end: graph.split(graph.addPeriodic(twice, scope.parameter("final_layer.scale_shift_table")), axis: 1))
+    }
+
     /// What the blocks attend to of z [L, M, Dz]: neither time nor the image has an influence on it.
     package func keys(of z: Tensor, _ scope: ParameterScope) throws -> [CrossAttentionBlock.CrossKeys] {
         let context = try scope.linear(z, "cond_embed")
@@ -80,20 +111,26 @@ package struct FlowDecoder: Sendable {
     package func callAsFunction(
         _ x: Tensor, time: Time, keys: [CrossAttentionBlock.CrossKeys], _ scope: ParameterScope, dropout: Dropout? = nil
     ) throws -> Tensor {
+        try self(x, modulations: modulations(of: time, scope), keys: keys, scope, dropout: dropout)
+    }
+
+    /// The same with what the times do, computed before.
+    package func callAsFunction(
+        _ x: Tensor, modulations: Modulations, keys: [CrossAttentionBlock.CrossKeys], _ scope: ParameterScope, dropout: Dropout? = nil
+    ) throws -> Tensor {
         let graph = scope.graph
-        let count = time.embedded.type.rows
-        guard count > 0, x.shape[0] % count == 0, keys.count == depth else {
-            throw GraphError("flow decoder: tokens \(x.type), times \(time.embedded.type) and keys of \(keys.count) blocks do not go together")
+        let count = modulations.end[0].type.rows
+        guard count > 0, x.shape[0] % count == 0, keys.count == depth, modulations.blocks.count == depth else {
+            throw GraphError("flow decoder: tokens \(x.type), \(count) times and keys of \(keys.count) blocks do not go together")
         }
         var x = x
         for index in 0..<depth {
-            x = try block(x, keys: keys[index], modulation: time.modulation, scope.scope("res_blocks.\(index)"), dropout: dropout)
+            x = try block(
+                x, keys: keys[index], modulation: modulations.blocks[index], scope.scope("res_blocks.\(index)"), dropout: dropout)
         }
-        let final = scope.scope("final_layer")
-        let twice = try graph.reshape(graph.concat([time.embedded, time.embedded], axis: 1), [count, 2, width])
-        let m = try graph.split(graph.addPeriodic(twice, final.parameter("scale_shift_table")), axis: 1)
         let map = RowMap(span: x.shape[0] / count * tokens)
-        let normed = try graph.layerNorm(x, epsilon: block.epsilon, Modulation(shift: m[0], scale: m[1], map: map))
-        return try final.linear(normed, "linear")
+        let (shift, scale) = (modulations.end[0], modulations.end[1])
+        let normed = try graph.layerNorm(x, epsilon: block.epsilon, Modulation(shift: shift, scale: scale, map: map))
+        return try scope.linear(normed, "final_layer.linear")
     }
 }

@@ -144,13 +144,14 @@ package struct FlowDecoderHead: SteppedHead {
 
     // MARK: Drawing
 
-    /// Of each step the modulation of the blocks [6 D], the embedded time [D], then the step's numbers.
+    /// Of each step the modulation of each block [6 D] and of the end [2 D], then the step's numbers.
     package func table(_ scope: ParameterScope) throws -> Tensor {
         let graph = scope.graph
         let times = try graph.constant("flow_decoder_times \(numbersName)", schedule.times.map { Float($0) }, [steps])
         let numbers = try graph.constant("flow_decoder_steps \(numbersName)", schedule.numbers.flatMap(\.values), [steps, FlowStepNumbers.count])
-        let time = try decoder.embed(times: times, scope.scope(Self.prefix))
-        return try graph.concat([graph.reshape(time.modulation, [steps, 6 * decoder.width]), time.embedded, numbers], axis: 1)
+        let net = scope.scope(Self.prefix)
+        let modulations = try decoder.modulations(of: decoder.embed(times: times, net), net)
+        return try graph.concat(modulations.all + [numbers], axis: 1)
     }
 
     /// Keys and values of each block.
@@ -163,14 +164,14 @@ package struct FlowDecoderHead: SteppedHead {
     ) throws -> (x: Tensor, velocity: Tensor?) {
         let (graph, net, width) = (scope.graph, scope.scope(Self.prefix), decoder.width)
         guard common.count == 2 * decoder.depth else { throw GraphError("head \(kind): keys of \(common.count / 2) blocks of \(decoder.depth)") }
-        let time = FlowDecoder.Time(
-            modulation: try graph.reshape(graph.slice(row, axis: 0, 0..<(6 * width)), [1, 6, width]),
-            embedded: try graph.reshape(graph.slice(row, axis: 0, (6 * width)..<(7 * width)), [1, width]))
-        let numbers = try graph.slice(row, axis: 0, (7 * width)..<(7 * width + FlowStepNumbers.count))
+        let (parts, end) = (decoder.modulationCount, decoder.modulationCount * width)
+        let modulations = try FlowDecoder.Modulations(
+            graph.split(graph.reshape(graph.slice(row, axis: 0, 0..<end), [parts, 1, width]), axis: 0))
+        let numbers = try graph.slice(row, axis: 0, end..<(end + FlowStepNumbers.count))
         let keys = (0..<decoder.depth).map { CrossAttentionBlock.CrossKeys(key: common[2 * $0], value: common[2 * $0 + 1]) }
         var entered = try decoder.enter(x, net)
         if cfg != nil { entered = try graph.concat([entered, entered], axis: 0) }
-        let velocity = try decoder(entered, time: time, keys: keys, net)
+        let velocity = try decoder(entered, modulations: modulations, keys: keys, net)
         func rows(_ tensor: Tensor) throws -> Tensor { try graph.reshape(tensor, [tensor.type.rows, decoder.tokenWidth]) }
         guard keepsVelocity else {
             let next = try graph.flowStep(rows(x), velocity: rows(velocity), noise: rows(other), step: numbers, cfg: cfg)

@@ -53,23 +53,28 @@ public struct CrossAttentionBlock: Sendable {
     public func callAsFunction(
         _ x: Tensor, context: Tensor, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
     ) throws -> Tensor {
-        try scope.graph.segment { try apply(x, keys: { try keys(of: context, scope) }, modulation: t, scope, dropout: dropout) }
+        try scope.graph.segment {
+            try apply(x, keys: { try keys(of: context, scope) }, modulation: modulation(t, scope), scope, dropout: dropout)
+        }
     }
 
-    /// The same with keys and values that were computed before.
+    /// The same with keys and values, and shifts, scales and gates, that were computed before.
     package func callAsFunction(
-        _ x: Tensor, keys: CrossKeys, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout? = nil
+        _ x: Tensor, keys: CrossKeys, modulation: [Tensor], _ scope: ParameterScope, dropout: Dropout? = nil
     ) throws -> Tensor {
-        try scope.graph.segment { try apply(x, keys: { keys }, modulation: t, scope, dropout: dropout) }
+        try scope.graph.segment { try apply(x, keys: { keys }, modulation: modulation, scope, dropout: dropout) }
+    }
+
+    /// Shift, scale and gate of attention, then of the MLP [n, D]: of t [n, 6, D], this block's own table added.
+    package func modulation(_ t: Tensor, _ scope: ParameterScope) throws -> [Tensor] {
+        try scope.graph.split(scope.graph.addPeriodic(t, scope.parameter("scale_shift_table")), axis: 1)
     }
 
     private func apply(
-        _ x: Tensor, keys: () throws -> CrossKeys, modulation t: Tensor, _ scope: ParameterScope, dropout: Dropout?
+        _ x: Tensor, keys: () throws -> CrossKeys, modulation m: [Tensor], _ scope: ParameterScope, dropout: Dropout?
     ) throws -> Tensor {
         let graph = scope.graph
-        let labels = t.shape[0]
-        let m = try graph.split(graph.addPeriodic(t, scope.parameter("scale_shift_table")), axis: 1)
-        let map = RowMap(span: x.shape[0] / labels * x.shape[1], inner: 1)
+        let map = RowMap(span: x.shape[0] / m[0].shape[0] * x.shape[1], inner: 1)
 
         let normed = try scope.layerNorm(
             x, "norm1", epsilon: epsilon, modulation: Modulation(shift: m[0], scale: m[1], map: map))
