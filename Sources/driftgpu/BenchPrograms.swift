@@ -18,7 +18,7 @@ extension Bench {
         enum Shape: String, ExpressibleByArgument, CaseIterable { case gpu, cpu }
 
         @Option(help: ArgumentHelp("Models, separated by commas: \(BenchmarkSize.names).", valueName: "size,..."))
-        var size: String = "digits,base,large,dit"
+        var size: String = BenchmarkSize.allCases.map(\.rawValue).joined(separator: ",")
         @Option(help: ArgumentHelp("What they are used for, separated by commas: training, sampling, judging, autoencoder.", valueName: "use,..."))
         var use: String = ModelUse.allCases.map(\.rawValue).joined(separator: ",")
         @Option(help: ArgumentHelp("Precisions, separated by commas: fp32, tf32, bf16.", valueName: "precision,..."))
