@@ -28,9 +28,9 @@ struct DrawingOptions: ParsableArguments {
     @Option(help: "How guidance goes over rounds or tokens: linear (rising), falling or constant. Default: as the model's settings say.")
     var cfgSchedule: RoundSettings.Guidance?
 
-    /// Lays what was given over the settings of a model. Throws where the model has no such setting.
-    func apply(to configuration: inout Configuration) throws {
-        let given: [(flag: String, group: String, name: String, text: String?)] = [
+    /// The flags, and what each was given.
+    private var flags: [(flag: String, group: String, name: String, text: String?)] {
+        [
             ("rounds", "stage", "rounds", rounds.settingText), ("order", "stage", "order", order.settingText),
             ("parallel", "stage", "parallel", parallel.settingText), ("tolerance", "stage", "tolerance", tolerance.settingText),
             ("guess", "stage", "guess", guess.settingText),
@@ -38,7 +38,14 @@ struct DrawingOptions: ParsableArguments {
             ("temperature", "stage", "temperature", temperature.settingText),
             ("cfg-schedule", "stage", "guidance", cfgSchedule.settingText),
         ]
-        for (flag, group, name, text) in given {
+    }
+
+    /// What was given, by flag: goes into the pictures, so that they can be drawn again.
+    var given: [(String, String)] { flags.compactMap { flag in flag.text.map { (flag.flag, $0.filter { $0 != "\"" }) } } }
+
+    /// Lays what was given over the settings of a model. Throws where the model has no such setting.
+    func apply(to configuration: inout Configuration) throws {
+        for (flag, group, name, text) in flags {
             guard let text else { continue }
             guard configuration.has(name, in: group) else {
                 throw ConfigurationError("\(flag): nothing that a model of \(configuration.generatorName) draws by; leave it out")

@@ -69,7 +69,7 @@ struct Sample: ParsableCommand {
             settings: [
                 ("driftgpu.checkpoint", checkpoint), ("driftgpu.cfg", "\(cfg)"), ("driftgpu.seed", "\(seed)"),
                 ("driftgpu.weights", weights),
-            ] + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
+            ] + drawing.given.map { ("driftgpu." + $0, $1) } + (vae.map { [("driftgpu.vae", $0.name)] } ?? [])
                 + (speculation.map { [("driftgpu.speculative", $0.description)] } ?? []))
         let images = chosen.count * perLabel
         guard set.notFinite < images else {

@@ -119,6 +119,8 @@ import Testing
         #expect(try drawn("--head-steps 4") == plain && drawn("--head-steps 5") != plain && drawn("--head-steps 4 --temperature 0.5") != plain)
         let straight = try drawn("--head-steps 4 --sampler ode")
         #expect(try straight != plain && drawn("--head-steps 4 --sampler ode") == straight && drawn("--head-steps 4 --sampler sde") == plain)
+        let said = String(decoding: try Files.read(folder.file("drawn/samples.json")), as: UTF8.self)
+        #expect(said.contains(#""driftgpu.head-steps":"4","driftgpu.sampler":"sde""#), "\(said)")
         try folder.expectError(
             "sample --checkpoint model --sampler ode --temperature 0.5", says: "temperature 0.5: steps of the sampler ode draw nothing at random")
         try folder.expectError("sample --checkpoint model --parallel 2", says: "parallel 2: the head flow draws a token in many steps")
